@@ -1,0 +1,167 @@
+"""The errors of the consent service.
+
+    ConsentError                        code
+    ├── AccessError
+    │   ├── Unauthenticated             unauthenticated
+    │   └── PermissionDenied            permission_denied
+    ├── NotFound                        not_found
+    ├── InvalidInput                    invalid_input
+    │   └── RecordingRejected           recording_rejected   (sub-codes: recording_too_short, …)
+    ├── Conflict                        conflict
+    ├── GrantError
+    │   ├── GrantMalformed              grant_malformed
+    │   ├── GrantForged                 grant_forged
+    │   ├── GrantExpired                grant_expired
+    │   ├── GrantMismatch               grant_mismatch       (the text, voice or replica is not the granted one)
+    │   ├── GrantUsed                   grant_used
+    │   └── GrantRevoked                consent_revoked      (revoked, or expired, since it was issued)
+    ├── ReplicaUnknown                  replica_unknown
+    ├── VaultError                      vault_error
+    │   └── KeyDestroyed                key_destroyed
+    ├── KeyFileUnsafe                   key_file_unsafe
+    ├── ProofInvalid                    proof_invalid
+    └── LedgerUnavailable               ledger_unavailable
+
+`code` is stable and goes out over HTTP and into status columns; the message says what the caller can do.
+No message ever holds a text to be spoken, a recording, a key or a token.
+"""
+
+from __future__ import annotations
+
+
+class ConsentError(Exception):
+    """Root of every error this package raises on purpose."""
+
+    code = "consent_error"
+
+    def __init__(self, message: str, *, code: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        if code is not None:
+            self.code = code
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Errors cross process borders (actors, replicas); keep the instance's code.
+        return (_rebuild, (type(self), self.message, self.code))
+
+
+def _rebuild(kind: type[ConsentError], message: str, code: str) -> ConsentError:
+    return kind(message, code=code)
+
+
+class AccessError(ConsentError):
+    """The caller may not do this."""
+
+    code = "permission_denied"
+
+
+class Unauthenticated(AccessError):
+    """The API key is missing, unknown, revoked or expired."""
+
+    code = "unauthenticated"
+
+
+class PermissionDenied(AccessError):
+    """The key is good, but its roles or claims do not cover this."""
+
+
+class NotFound(ConsentError):
+    """No such object in this tenant."""
+
+    code = "not_found"
+
+
+class InvalidInput(ConsentError):
+    """A value that cannot be accepted; nothing was written."""
+
+    code = "invalid_input"
+
+
+class RecordingRejected(InvalidInput):
+    """A recording that is broken, too short, silent or clipped."""
+
+    code = "recording_rejected"
+
+
+class Conflict(ConsentError):
+    """The object is not in a state that allows this."""
+
+    code = "conflict"
+
+
+class GrantError(ConsentError):
+    """A grant that does not allow this synthesis."""
+
+    code = "grant_invalid"
+
+
+class GrantMalformed(GrantError):
+    """Not a grant at all."""
+
+    code = "grant_malformed"
+
+
+class GrantForged(GrantError):
+    """The signature does not verify under any trusted key."""
+
+    code = "grant_forged"
+
+
+class GrantExpired(GrantError):
+    """The time to start has passed."""
+
+    code = "grant_expired"
+
+
+class GrantMismatch(GrantError):
+    """The text, the voice or the replica is not the one the grant names."""
+
+    code = "grant_mismatch"
+
+
+class GrantUsed(GrantError):
+    """The grant was redeemed before."""
+
+    code = "grant_used"
+
+
+class GrantRevoked(GrantError):
+    """The consent behind the grant was revoked or has expired since it was issued."""
+
+    code = "consent_revoked"
+
+
+class ReplicaUnknown(ConsentError):
+    """The replica never registered a key with the node secret."""
+
+    code = "replica_unknown"
+
+
+class VaultError(ConsentError):
+    """A sealed object could not be opened or stored."""
+
+    code = "vault_error"
+
+
+class KeyDestroyed(VaultError):
+    """The voice's data key no longer exists."""
+
+    code = "key_destroyed"
+
+
+class KeyFileUnsafe(ConsentError):
+    """A key file is readable by others than its owner."""
+
+    code = "key_file_unsafe"
+
+
+class ProofInvalid(ConsentError):
+    """An exported log, proof, checkpoint or receipt does not verify."""
+
+    code = "proof_invalid"
+
+
+class LedgerUnavailable(ConsentError):
+    """The ledger cannot be reached; nothing may be synthesised (fail closed)."""
+
+    code = "ledger_unavailable"

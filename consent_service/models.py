@@ -1,0 +1,185 @@
+"""The values that cross this room's border: frozen, typed, already checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal
+
+from consent_service.grants import Grant
+
+
+class Role(StrEnum):
+    """Who may do what; the table is `consent_service.access.PERMISSIONS`."""
+
+    VOICE_ADMIN = "voice_admin"
+    REVIEWER = "reviewer"
+    NARRATOR = "narrator"
+    AUDITOR = "auditor"
+    SUBJECT = "subject"
+    OPERATOR = "operator"
+    GATE = "gate"
+    REPLICA = "replica"
+    STAMPER = "stamper"
+    JOB = "job"
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a caller with this key may claim. "*" in `voices` means every voice of the tenant."""
+
+    purposes: tuple[str, ...] = ()
+    voices: tuple[str, ...] = ()
+    territories: tuple[str, ...] = ()  # ISO 3166-1 alpha-2 or "WORLD"; empty: the key claims none
+    channels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """An authenticated caller."""
+
+    tenant: str
+    key_id: str
+    grantee: str  # the organisation or team that consents are granted to
+    roles: frozenset[Role]
+    claims: Claims
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechClaim:
+    """One request, as the gate sees it. The text itself never reaches the gate."""
+
+    mode: Literal["clone", "custom", "design"]
+    voice_id: str  # ledger voice id for "clone"; speaker name for "custom"; "" for "design"
+    language: str  # ISO 639-1
+    said_digest: str
+    characters: int
+    purpose: str | None = None  # None: the key's only purpose, else denied
+    consent_token: str | None = field(default=None, repr=False)
+    territory: str | None = None
+    channel: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Allow:
+    """Truthy. `token` is the signed grant; `cache_scope` is what the clip cache's key must hold of the decision
+    (tenant, grantee, purpose, consent id and version, voice and epoch): equal scopes may share a clip."""
+
+    grant: Grant
+    token: str = field(repr=False)
+    cache_scope: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Deny:
+    """Falsy. `code` is stable; `reason` says what the caller can do."""
+
+    code: str
+    reason: str
+
+    def __bool__(self) -> bool:
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class Redeemed:
+    """The outcome of using up a grant: the audit entry is committed, the reference is sealed to the replica.
+
+    `sealed_reference` (HPKE, RFC 9180) is None for presets and one-off designs. `checkpoint` is the signed
+    note of the log that covers `audit_leaf`.
+    """
+
+    grant: Grant
+    audit_leaf: int
+    checkpoint: str
+    sealed_reference: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """How a synthesis ended: the second audit record (DESIGN I3)."""
+
+    outcome: Literal["completed", "cut", "disconnected", "failed"]
+    seconds: float = 0.0
+    audio_sha256: str = ""
+    reason: str = ""  # a stable code
+
+
+@dataclass(frozen=True, slots=True)
+class Revocation:
+    """One entry of the revocation feed. `seq` grows; a consumer resumes after the last it saw."""
+
+    seq: int
+    tenant: str
+    voice_id: str
+    voice_epoch: int  # grants with a lower epoch are dead
+    consent_id: str | None
+    reason: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """What the person must read aloud, and until when."""
+
+    enrolment_id: str
+    voice_id: str
+    sentence: str
+    language: str
+    expires_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """A voice of the ledger. kind: cloned (a person) or designed (no person)."""
+
+    voice_id: str
+    tenant: str
+    name: str
+    kind: Literal["cloned", "designed"]
+    state: Literal["enrolling", "review", "active", "refused", "decommissioned"]
+    epoch: int
+    language: str
+    created_at: float
+    prompt_digest: str = ""  # of the sealed reference; part of the cache key
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentTerms:
+    """What a consent allows. Languages, territories, channels: empty tuple means "none beyond the default" is
+    not a wildcard — use "*" for all. Times are Unix seconds; at most ten years apart."""
+
+    grantee: str
+    purposes: tuple[str, ...]
+    languages: tuple[str, ...]
+    valid_from: float
+    valid_until: float
+    territories: tuple[str, ...] = ("*",)
+    channels: tuple[str, ...] = ("*",)
+    outside_boundary: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """A recorded consent. `version` grows when it is narrowed."""
+
+    consent_id: str
+    version: int
+    tenant: str
+    voice_id: str
+    subject_id: str
+    terms: ConsentTerms
+    state: Literal["live", "revoked"]
+    recorded_at: float
+    revoked_at: float | None = None
+    revoked_reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedConsent:
+    """What `record_consent` gives back: the consent, its signed receipt, and the bearer token, shown once."""
+
+    consent: Consent
+    receipt: str
+    consent_token: str = field(repr=False)

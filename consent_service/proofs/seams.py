@@ -1,0 +1,107 @@
+"""The protocols that more than one room needs, fixed early so that each side can be replaced."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol, runtime_checkable
+
+
+class KeyPurpose(StrEnum):
+    """What a signing key is for; one key per purpose, never shared."""
+
+    GRANT = "grant"  # Ed25519
+    LOG = "log"  # Ed25519, checkpoints (C2SP signed note)
+    RECEIPT = "receipt"  # Ed25519
+    MANIFEST = "manifest"  # ECDSA P-256 (ES256), C2PA leaf
+
+
+@runtime_checkable
+class ManifestSigner(Protocol):
+    """The part of a key provider that a stamper needs. The private key never enters the stamper."""
+
+    def certificate_chain(self) -> bytes:
+        """PEM, leaf first, then root."""
+        ...
+
+    def sign_manifest(self, message: bytes) -> bytes:
+        """ES256 over `message`: 64 bytes, r‖s (RFC 7518 §3.4)."""
+        ...
+
+
+@runtime_checkable
+class KeyProvider(ManifestSigner, Protocol):
+    """Wraps data keys and signs. Implementations: key files, AWS KMS."""
+
+    def wrap_key(self, data_key: bytes, aad: bytes) -> bytes:
+        """Encrypt a 32-byte data key under the key-encryption key, bound to `aad`."""
+        ...
+
+    def unwrap_key(self, wrapped: bytes, aad: bytes) -> bytes:
+        """Reverse of `wrap_key`. Raises VaultError when the key, the ciphertext or `aad` is not the one."""
+        ...
+
+    def sign(self, purpose: KeyPurpose, message: bytes) -> tuple[str, bytes]:
+        """Ed25519 signature with the current key of GRANT, LOG or RECEIPT: (key id, 64 bytes)."""
+        ...
+
+    def public_keys(self, purpose: KeyPurpose) -> dict[str, bytes]:
+        """All keys of a purpose that still verify: key id → 32 raw bytes (Ed25519)."""
+        ...
+
+    def trust_anchor(self) -> bytes:
+        """The C2PA root certificate, PEM."""
+        ...
+
+
+class Standing(StrEnum):
+    """Whether a clip's consent still stands (DESIGN, verdict)."""
+
+    LIVE = "live"
+    EXPIRED = "expired since"
+    WITHDRAWN = "withdrawn since"
+    DECOMMISSIONED = "decommissioned"
+    NOT_REQUIRED = "not required"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class ClipRecord:
+    """What the register knows of one clip: from which consent it came and where its copies lie."""
+
+    clip_id: str
+    tenant: str
+    voice_id: str
+    basis: str  # grants.Basis value
+    consent_id: str | None
+    consent_version: int | None
+    purpose: str
+    grantee: str
+    audit_leaf: int  # index of the leaf that was committed before the audio left
+    audio_sha256: str  # of the complete stamped file, hex; "" until it is stamped
+    seconds: float
+    created_at: float  # Unix seconds
+    objects: tuple[str, ...] = field(default=())  # URIs of every stored copy
+    state: str = "live"  # live | withdrawn | tombstone
+
+
+class ClipRegister(Protocol):
+    """Which clip, which consent, which objects. Both doors write it; deletion reads it."""
+
+    def register_clip(self, record: ClipRecord) -> None:
+        """Insert, or add digests and objects to, the record of one clip."""
+        ...
+
+    def find_clip(self, tenant: str, clip_id: str) -> ClipRecord | None: ...
+
+
+class ProofReader(Protocol):
+    """What a verifier may ask of the ledger about a clip it has identified."""
+
+    def standing(self, clip_id: str, consent_id: str | None, consent_version: int | None) -> tuple[Standing, float]:
+        """(standing, as of which Unix time). UNKNOWN for a clip that the register does not know."""
+        ...
+
+    def knows_clip(self, clip_id: str, audio_sha256: str) -> bool | None:
+        """True: registered with this digest. False: registered with another. None: not registered."""
+        ...

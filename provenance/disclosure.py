@@ -1,0 +1,35 @@
+"""What a clip says of itself: one value, rendered to every form that a law or a reader needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Disclosure:
+    """No name of a person and no text: identifiers that lead back to the ledger, and how the clip was made.
+
+    Render with `provenance.manifest` (C2PA assertions) and `headers()` (HTTP).
+    """
+
+    clip_id: str
+    voice_id: str
+    basis: str  # consent | designed | preset | design
+    consent_id: str | None
+    consent_version: int | None
+    purpose: str
+    language: str
+    generated_at: float  # Unix seconds
+    provider: str
+    system_version: str
+    engine: str
+    model: str
+    model_digest: str
+    is_clone: bool  # False: the engine imitates no one
+    audit_leaf: int
+    checkpoint: str  # C2SP signed note
+    profile: str = "default"
+
+    def headers(self) -> dict[str, str]:
+        """HTTP headers that say what this is (SB 942's fields are in the manifest)."""
+        return {"X-AI-Generated": "true", "X-Clip-Id": self.clip_id}

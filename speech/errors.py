@@ -1,0 +1,82 @@
+"""The errors of the speech room.
+
+    SpeechError                         speech_error
+    ├── TextError                       text_invalid   (text_empty, text_too_long, text_control_characters,
+    │                                                   language_unsupported, instruct_missing, instruct_too_long)
+    ├── RequestInvalid                  request_invalid
+    │   ├── UngrantedClone              grant_missing
+    │   └── SpeakerUnknown              speaker_unknown
+    ├── EngineUnavailable               engine_unavailable   (not installed, no checkpoint, no device)
+    │   └── ModeUnsupported             mode_unsupported     (no checkpoint for clone, custom voice or design)
+    ├── SynthesisFailed                 synthesis_failed
+    └── SynthesisCancelled              synthesis_cancelled  (`reason` is a stable code, for example consent_revoked)
+"""
+
+from __future__ import annotations
+
+
+class SpeechError(Exception):
+    """Root of every error this package raises on purpose. No message holds a text or a recording."""
+
+    code = "speech_error"
+
+    def __init__(self, message: str, *, code: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        if code is not None:
+            self.code = code
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_rebuild, (type(self), self.message, self.code))
+
+
+def _rebuild(kind: type[SpeechError], message: str, code: str) -> SpeechError:
+    return kind(message, code=code)
+
+
+class TextError(SpeechError):
+    """A text, language or instruction that cannot be spoken."""
+
+    code = "text_invalid"
+
+
+class RequestInvalid(SpeechError):
+    """A request that cannot be built."""
+
+    code = "request_invalid"
+
+
+class UngrantedClone(RequestInvalid):
+    """A clone request without a verified grant for this utterance."""
+
+    code = "grant_missing"
+
+
+class SpeakerUnknown(RequestInvalid):
+    """No preset speaker of that name."""
+
+    code = "speaker_unknown"
+
+
+class EngineUnavailable(SpeechError):
+    """The engine cannot run here; the message says what is missing."""
+
+    code = "engine_unavailable"
+
+
+class ModeUnsupported(EngineUnavailable):
+    """The engine has no checkpoint for this kind of request."""
+
+    code = "mode_unsupported"
+
+
+class SynthesisFailed(SpeechError):
+    """The engine failed on this request; others are not affected."""
+
+    code = "synthesis_failed"
+
+
+class SynthesisCancelled(SpeechError):
+    """The request was cancelled; `code` is the reason given to `cancel`."""
+
+    code = "synthesis_cancelled"
