@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol, TypeAlias, runtime_checkable
@@ -33,10 +34,23 @@ class Reference:
         if self.samples.ndim != 1 or self.samples.dtype != np.float32 or self.samples.size == 0:
             raise RequestInvalid("a reference is a non-empty float32 array of one dimension")
 
+    @classmethod
+    def from_wav(cls, wav: bytes, transcript: str = "") -> Reference:
+        """From a WAV file in memory, mixed down to mono. Raises RequestInvalid."""
+        import soundfile
+
+        try:
+            samples, rate = soundfile.read(io.BytesIO(wav), dtype="float32", always_2d=True)
+        except (soundfile.SoundFileError, OSError) as exc:
+            raise RequestInvalid("the reference is not a WAV file") from exc
+        return cls(np.ascontiguousarray(samples.mean(axis=1), dtype=np.float32), int(rate), transcript)
+
 
 @dataclass(frozen=True, slots=True)
 class CloneRequest:
-    """Speak in a stored voice. Can only be built from a grant that was verified for this very utterance (I1)."""
+    """Speak in a stored voice. Can only be built from a grant that was verified for this very utterance
+    (I1).
+    """
 
     grant: VerifiedGrant
     utterance: Utterance
@@ -91,7 +105,9 @@ SpeechRequest: TypeAlias = CloneRequest | CustomVoiceRequest | DesignRequest
 
 @dataclass(frozen=True, slots=True)
 class EngineInfo:
-    """What an engine is; goes into every manifest. model_digest: SHA-256 hex over weights and configuration."""
+    """What an engine is; goes into every manifest. model_digest: SHA-256 hex over weights and
+    configuration.
+    """
 
     name: str  # "embedded" | "qwen"
     model: str
@@ -105,8 +121,8 @@ class EngineInfo:
 class SpeechStream(Protocol):
     """One running synthesis. Iterate from one thread; `cancel` from any.
 
-    Iteration yields float32 chunks, never empty, and ends when the utterance does. It raises SynthesisCancelled
-    (with the code given to `cancel`) or SynthesisFailed; after that, nothing more comes.
+    Iteration yields float32 chunks, never empty, and ends when the utterance does. It raises
+    SynthesisCancelled (with the code given to `cancel`) or SynthesisFailed; after that, nothing more comes.
     """
 
     request_id: str

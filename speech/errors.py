@@ -1,15 +1,15 @@
 """The errors of the speech room.
 
-    SpeechError                         speech_error
-    ├── TextError                       text_invalid   (text_empty, text_too_long, text_control_characters,
-    │                                                   language_unsupported, instruct_missing, instruct_too_long)
-    ├── RequestInvalid                  request_invalid
-    │   ├── UngrantedClone              grant_missing
-    │   └── SpeakerUnknown              speaker_unknown
-    ├── EngineUnavailable               engine_unavailable   (not installed, no checkpoint, no device)
-    │   └── ModeUnsupported             mode_unsupported     (no checkpoint for clone, custom voice or design)
-    ├── SynthesisFailed                 synthesis_failed
-    └── SynthesisCancelled              synthesis_cancelled  (`reason` is a stable code, for example consent_revoked)
+SpeechError                         speech_error
+├── TextError                       text_invalid   (text_empty, text_too_long, text_control_characters,
+│                                                   language_unsupported, instruct_missing, instruct_too_long)
+├── RequestInvalid                  request_invalid
+│   ├── UngrantedClone              grant_missing
+│   └── SpeakerUnknown              speaker_unknown
+├── EngineUnavailable               engine_unavailable   (not installed, no checkpoint, no device)
+│   └── ModeUnsupported             mode_unsupported     (no checkpoint for clone, custom voice or design)
+├── SynthesisFailed                 synthesis_failed
+└── SynthesisCancelled              synthesis_cancelled  (or the reason's code, such as consent_revoked)
 """
 
 from __future__ import annotations

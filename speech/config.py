@@ -1,0 +1,74 @@
+"""Which engine speaks, and with what. Parsed once at the edge; nothing here is read from the environment."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from speech.text import MAX_CHARACTERS
+
+
+class Checkpoint(BaseModel):
+    """Where one Qwen3-TTS checkpoint lies. A plain string means `source` alone."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    source: str = Field(min_length=1, description="A local directory, or a hub id such as Qwen/Qwen3-TTS-….")
+    revision: str | None = Field(default=None, description="Commit or tag of a hub id; pin it in production.")
+
+
+class EngineConfig(BaseModel):
+    """Configuration of one engine. There is no "auto": an engine is chosen, never fallen back to."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Literal["embedded", "qwen"] = Field(description="embedded: eSpeak NG, no clone. qwen: Qwen3-TTS.")
+    max_characters: int = Field(default=MAX_CHARACTERS, ge=1, description="Longest text of one request.")
+
+    base: Checkpoint | None = Field(default=None, description="Base checkpoint: speaks in cloned voices.")
+    custom_voice: Checkpoint | None = Field(
+        default=None, description="CustomVoice checkpoint: preset speakers."
+    )
+    voice_design: Checkpoint | None = Field(
+        default=None, description="VoiceDesign checkpoint: described voices."
+    )
+    offline: bool = Field(default=False, description="Never download; a hub id must already be cached.")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        default="auto", description="auto: cuda where there is one."
+    )
+    dtype: Literal["auto", "float32", "bfloat16"] = Field(
+        default="auto", description="auto: bfloat16 on cuda, float32 on cpu (bit-exact repeats)."
+    )
+    memory_fraction: float | None = Field(
+        default=None,
+        gt=0,
+        le=1,
+        description="Share of the GPU's memory this process may take; Ray caps nothing.",
+    )
+    max_frames: int = Field(
+        default=8192, ge=2, description="Hard limit of codec frames (12.5 per second) for one request."
+    )
+    on_runaway: Literal["fail", "cut"] = Field(
+        default="fail",
+        description="When speech does not end within its frame budget: fail, or give what there is.",
+    )
+    prompt_cache_size: int = Field(
+        default=64, ge=0, description="Voice prompts kept in memory, least used out."
+    )
+
+    @field_validator("base", "custom_voice", "voice_design", mode="before")
+    @classmethod
+    def _plain_source(cls, value: Any) -> Any:
+        return {"source": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _fits_the_engine(self) -> EngineConfig:
+        given = [name for name in ("base", "custom_voice", "voice_design") if getattr(self, name) is not None]
+        if self.name == "qwen" and not given:
+            raise ValueError("engine qwen needs at least one checkpoint: base, custom_voice or voice_design")
+        if self.name == "embedded" and given:
+            raise ValueError(
+                f"engine embedded takes no checkpoint, but {', '.join(given)} is set; use name: qwen"
+            )
+        return self

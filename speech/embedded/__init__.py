@@ -1,0 +1,6 @@
+"""The embedded engine: eSpeak NG on a CPU, all ten languages, no download. It imitates no one and says so.
+
+eSpeak NG is GPL-3 and runs as a separate program (`worker`), reached through pipes; production images leave
+the
+`embedded` extra out.
+"""
