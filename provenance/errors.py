@@ -1,9 +1,9 @@
 """The errors of the provenance room.
 
-    ProvenanceError                     provenance_error
-    ├── StampFailed                     stamp_failed        (nothing may leave)
-    ├── AudioUnreadable                 audio_unreadable    (a broken upload, or not audio)
-    └── AudioTooLarge                   audio_too_large
+ProvenanceError                     provenance_error
+├── StampFailed                     stamp_failed        (nothing may leave)
+├── AudioUnreadable                 audio_unreadable    (a broken upload, or not audio)
+└── AudioTooLarge                   audio_too_large
 """
 
 from __future__ import annotations

@@ -1,0 +1,160 @@
+"""What C2PA's hash does not cover, checked byte by byte.
+
+A C2PA data hash leaves out the manifest chunk itself, and inside it the claim's signature does not cover the
+padding of the signature box, some JUMBF labels and toggles (ISO 19566-5), nor the chunk's size field: those
+bytes can be changed without c2pa noticing. A file of ours has exactly one shape, so anything else is altered.
+
+`fault` walks RIFF, JUMBF and the tail of the COSE signature strictly and names the first thing that is not as
+we write it. Pure functions over bytes; bounded by the file's size; never raises.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Iterator
+from typing import Final, TypeAlias
+
+_Box: TypeAlias = tuple[bytes, memoryview]  # type, content
+
+_JUMB, _JUMD, _CBOR, _SALT = b"jumb", b"jumd", b"cbor", b"c2sh"
+_TYPE_TAIL: Final = bytes.fromhex("00110010800000aa00389b71")
+_LABELLED, _SALTED = 0x03, 0x13  # toggles: requestable + label (+ private salt box)
+_MANIFEST_PARTS: Final = (
+    (b"c2as", b"c2pa.assertions"),
+    (b"c2cl", b"c2pa.claim.v2"),
+    (b"c2cs", b"c2pa.signature"),
+)
+# COSE_Sign1's unsigned part: {"pad": 00…00[, "pad2": 00…00]}, no payload, 64 bytes of ES256.
+_SIGNATURE_TAIL: Final = re.compile(
+    rb"[\xa1\xa2]\x63pad(?:[\x40-\x57]|\x58.|\x59..)\x00*(?:\x64pad2(?:[\x40-\x57]|\x58.|\x59..)\x00*)?"
+    rb"\xf6\x58\x40.{64}\Z",
+    re.DOTALL,
+)
+_CERTIFICATE: Final = re.compile(rb"\x59(?=..\x30\x82..\x30\x82)", re.DOTALL)
+_MANIFEST_START: Final = b"jumdc2pa" + _TYPE_TAIL
+_MANIFEST_MAX: Final = 1 << 20
+
+
+class _Fault(Exception):  # noqa: N818 - not an error: a finding
+    pass
+
+
+def fault(data: bytes) -> str | None:
+    """Code of the first thing that is not as our stamper writes it; None when all is."""
+    try:
+        _check_manifest(_manifest_chunk(data))
+    except _Fault as found:
+        return str(found)
+    except (struct.error, IndexError, ValueError):
+        return "container.truncated"
+    return None
+
+
+def has_manifest(data: bytes) -> bool:
+    """Whether something that starts like a C2PA manifest store is in the file, readable or not."""
+    return _MANIFEST_START in data
+
+
+def certificates(data: bytes) -> Iterator[bytes]:
+    """DER certificates inside the manifest store, at most eight; nothing about them is checked."""
+    start = data.find(_MANIFEST_START)
+    if start < 0:
+        return
+    store = data[start : start + _MANIFEST_MAX]
+    for _, match in zip(range(8), _CERTIFICATE.finditer(store), strict=False):
+        at = match.end()
+        (size,) = struct.unpack_from(">H", store, at)
+        yield store[at + 2 : at + 2 + size]
+
+
+def _manifest_chunk(data: bytes) -> memoryview:
+    view = memoryview(data)
+    if data[:4] != b"RIFF" or data[8:12] != b"WAVE":
+        raise _Fault("riff.header")
+    if struct.unpack_from("<I", data, 4)[0] + 8 != len(data):
+        raise _Fault("riff.size")
+    found: list[tuple[bytes, memoryview]] = []
+    at = 12
+    while at < len(data):
+        kind, (size,) = data[at : at + 4], struct.unpack_from("<I", data, at + 4)
+        end = at + 8 + size
+        padded = end + size % 2
+        if padded > len(data) or any(view[end:padded]):
+            raise _Fault("riff.chunk")
+        found.append((kind, view[at + 8 : end]))
+        at = padded
+    # One manifest, after the sound: a second one could show another reader another claim.
+    if [kind for kind, _ in found] != [b"fmt ", b"data", b"C2PA"]:
+        raise _Fault("riff.chunks")
+    return found[-1][1]
+
+
+def _check_manifest(chunk: memoryview) -> None:
+    (store,) = _superboxes(chunk, "jumbf.store")
+    (manifest,) = _described(store, b"c2pa", b"c2pa", "jumbf.store")
+    parts = _described(manifest, b"c2ma", None, "jumbf.manifest")
+    if len(parts) != len(_MANIFEST_PARTS):
+        raise _Fault("jumbf.manifest")
+    for part, (kind, label) in zip(parts, _MANIFEST_PARTS, strict=True):
+        where = label.decode("ascii")
+        if kind == b"c2as":
+            for one in _described(part, kind, label, where):
+                _leaf(one, None, where)
+        else:
+            content = _leaf(part, (kind, label), where)
+            if kind == b"c2cs" and not _SIGNATURE_TAIL.search(content):
+                raise _Fault("cose.padding")
+
+
+def _described(box: memoryview, kind: bytes, label: bytes | None, where: str) -> list[memoryview]:
+    """The superboxes inside one superbox, after its description box."""
+    description, *rest = _boxes(box, where)
+    _check_description(description, kind, label, where)
+    if any(name != _JUMB for name, _ in rest):
+        raise _Fault(where)
+    return [content for _, content in rest]
+
+
+def _leaf(box: memoryview, expected: tuple[bytes, bytes] | None, where: str) -> bytes:
+    """The one CBOR box inside a superbox."""
+    boxes = list(_boxes(box, where))
+    if len(boxes) != 2 or boxes[1][0] != _CBOR:
+        raise _Fault(where)
+    kind, label = expected or (_CBOR, None)
+    _check_description(boxes[0], kind, label, where)
+    return bytes(boxes[1][1])
+
+
+def _check_description(box: _Box, kind: bytes, label: bytes | None, where: str) -> None:
+    name, content = box
+    if name != _JUMD or bytes(content[:16]) != kind + _TYPE_TAIL:
+        raise _Fault(where)
+    text, end, private = bytes(content[17:]).partition(b"\x00")
+    if not end or (label is not None and text != label):
+        raise _Fault(where)
+    toggles = content[16]
+    if toggles == _SALTED:
+        ((salt, _),) = _boxes(memoryview(private), where)
+        if salt != _SALT:
+            raise _Fault(where)
+    elif toggles != _LABELLED or private:
+        raise _Fault(where)
+
+
+def _superboxes(content: memoryview, where: str) -> list[memoryview]:
+    found = list(_boxes(content, where))
+    if any(name != _JUMB for name, _ in found):
+        raise _Fault(where)
+    return [inner for _, inner in found]
+
+
+def _boxes(content: memoryview, where: str) -> Iterator[_Box]:
+    """Boxes that tile `content` exactly: 32-bit size, type, body (ISO 19566-5, no extended sizes)."""
+    at = 0
+    while at < len(content):
+        (size,) = struct.unpack_from(">I", content, at)
+        if size < 8 or at + size > len(content):
+            raise _Fault(where)
+        yield bytes(content[at + 4 : at + 8]), content[at + 8 : at + size]
+        at += size

@@ -1,0 +1,113 @@
+"""The presence watermark: "this is synthetic", audible to machines only.
+
+Perth (resemble-perth 1.0.1) adds a residual below 2 kHz that a small network recognises. Anyone can embed it,
+so it says *synthetic* and never *ours*; it survives ordinary handling (transcoding, cropping, resampling) and
+no promise beyond that is made. It looks at the whole utterance and marks complete clips only.
+
+Fails closed: a clip too short or too quiet to carry the mark is refused, never handed over unmarked.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import warnings
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import soxr
+
+from provenance.audio import Samples
+from provenance.errors import StampFailed
+from provenance.torchaudio_cpu import import_torchaudio
+
+if TYPE_CHECKING:
+    from perth.perth_net.perth_net_implicit.model.perth_net import PerthNet
+
+PRESENT: Final = 0.6  # of 102 unmarked clips the highest scored 0.51
+MIN_SECONDS: Final = 0.1  # below, the decoder sees too few frames
+_PERTH_RATE: Final = 32_000
+_HOP: Final = 320
+_QUIETEST_PEAK: Final = 1e-3  # −60 dBFS: below, 16-bit samples no longer hold the residual
+
+
+class PresenceMark:
+    """Embeds and detects the mark. Loads its network on first use, once per process and instance; thread-
+    safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._net: PerthNet | None = None
+
+    def __reduce__(self) -> tuple[type[PresenceMark], tuple[()]]:
+        return (PresenceMark, ())  # the other process loads its own network
+
+    def embed(self, samples: Samples, sample_rate: int) -> Samples:
+        """Return a marked copy: same length and rate, −1…1.
+
+        samples: float32[n], mono, −1…1. Raises StampFailed, with code `clip_too_short` or `clip_silent` where
+        the clip cannot carry a mark.
+        """
+        if samples.size < MIN_SECONDS * sample_rate:
+            raise StampFailed(f"a clip under {MIN_SECONDS} s cannot be marked", code="clip_too_short")
+        if not float(np.abs(samples).max()) >= _QUIETEST_PEAK:
+            raise StampFailed("a silent clip cannot be marked", code="clip_silent")
+        # Only the residual is resampled, so that nothing above 2 kHz is touched.
+        at_32k = soxr.resample(samples, sample_rate, _PERTH_RATE)
+        residual = soxr.resample(self._residual(at_32k), _PERTH_RATE, sample_rate)
+        marked = samples + _fit(residual, samples.size)
+        if not np.isfinite(marked).all():
+            raise StampFailed("the presence mark could not be embedded")
+        within: Samples = np.clip(marked, -1.0, 1.0).astype(np.float32)
+        return within
+
+    def detect(self, samples: Samples, sample_rate: int) -> float:
+        """How sure it is that the mark is there, 0…1; `PRESENT` and above counts. 0 for silence."""
+        if samples.size < MIN_SECONDS * sample_rate:
+            return 0.0
+        import torch
+
+        net = self._loaded()
+        at_32k = torch.from_numpy(np.ascontiguousarray(soxr.resample(samples, sample_rate, _PERTH_RATE)))
+        with torch.inference_mode():
+            magnitude, _ = net.ap.signal_to_magphase(at_32k)
+            score = float(net.decoder(magnitude[None])[0])
+        return 0.0 if math.isnan(score) else min(max(score, 0.0), 1.0)
+
+    def _residual(self, at_32k: Samples) -> Samples:
+        import torch
+
+        net = self._loaded()
+        # The inverse transform gives whole hops only: pad past the end, then cut back.
+        padded = np.pad(at_32k, (0, _HOP + -at_32k.size % _HOP))
+        with torch.inference_mode():
+            magnitude, phase = net.ap.signal_to_magphase(torch.from_numpy(padded))
+            marked, _ = net.encoder(magnitude[None])
+            out: Samples = net.ap.magphase_to_signal(marked[0], phase).numpy()
+        return _fit(out, at_32k.size) - at_32k
+
+    def _loaded(self) -> PerthNet:
+        with self._lock:
+            if self._net is None:
+                self._net = _load_perth()
+            return self._net
+
+
+def _fit(samples: Samples, length: int) -> Samples:
+    return np.pad(samples[:length], (0, max(0, length - samples.size)))
+
+
+def _load_perth() -> Any:
+    import_torchaudio()
+    with warnings.catch_warnings():
+        # Perth finds its weights through pkg_resources, which warns of its own end; setuptools is pinned for
+        # it.
+        warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
+        from perth.perth_net import PREPACKAGED_MODELS_DIR
+        from perth.perth_net.perth_net_implicit.checkpoint_manager import CheckpointManager
+        from perth.perth_net.perth_net_implicit.model.perth_net import PerthNet
+    # Not PerthNet.load(): it prints to standard output, which belongs to the command line's JSON.
+    checkpoint = CheckpointManager(PREPACKAGED_MODELS_DIR, "implicit")
+    net = PerthNet(checkpoint.hp)
+    net.load_state_dict(checkpoint.load_latest()["model"])
+    return net.eval()
