@@ -13,12 +13,17 @@ class ConsentConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    data_dir: Path = Field(description="Holds ledger.sqlite3, vault/, keys/ and clips/ unless configured otherwise.")
+    data_dir: Path = Field(
+        description="Holds ledger.sqlite3, vault/, keys/ and clips/ unless configured otherwise."
+    )
     profile: Literal["local", "cluster"] = Field(
-        default="local", description="Only `local` creates keys on first use; `cluster` refuses to start without."
+        default="local",
+        description="Only `local` creates keys on first use; `cluster` refuses to start without.",
     )
     ledger_url: str | None = Field(default=None, description="SQLAlchemy URL; None: SQLite in data_dir.")
-    provider: str = Field(default="Vouch (self-hosted)", description="Who answers for the clips; goes into each.")
+    provider: str = Field(
+        default="Vouch (self-hosted)", description="Who answers for the clips; goes into each."
+    )
     log_origin: str = Field(default="vouch.local/log", description="C2SP checkpoint origin of the audit log.")
     grant_start_within_s: float = Field(default=30.0, gt=0, le=3600)
     busy_timeout_s: float = Field(default=5.0, gt=0, description="How long a writer waits for the database.")

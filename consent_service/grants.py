@@ -55,7 +55,8 @@ class Utterance:
 
     def digest(self) -> str:
         """SHA-256 over the canonical JSON of all fields, in hex."""
-        body = {"instruct": self.instruct, "language": self.language, "text": self.text, "v": GRANT_VERSION}
+        body: dict[str, Any] = {"instruct": self.instruct, "language": self.language, "text": self.text}
+        body["v"] = GRANT_VERSION
         return hashlib.sha256(rfc8785.dumps(body)).hexdigest()
 
     @property
@@ -103,7 +104,9 @@ _VERIFIER: Final = object()
 
 def sign_grant(grant: Grant, *, key_id: str, sign: Callable[[bytes], bytes]) -> str:
     """Serialise and sign. Returns `base64url(payload).base64url(signature)`; `sign` is Ed25519."""
-    payload = rfc8785.dumps({**asdict(grant), "basis": grant.basis.value, "kid": key_id, "v": GRANT_VERSION})
+    body: dict[str, Any] = asdict(grant)
+    body |= {"basis": grant.basis.value, "kid": key_id, "v": GRANT_VERSION}
+    payload = rfc8785.dumps(body)
     return f"{_b64(payload)}.{_b64(sign(payload))}"
 
 

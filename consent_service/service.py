@@ -1,147 +1,280 @@
 """The consent service as the doors see it: one object, every operation a transaction.
 
 Every method takes the caller's `Principal` (except `authenticate`) and checks its permission; every query carries
-its tenant. Methods are synchronous, thread-safe and may block on the disk: call them off an event loop.
+its tenant. Methods are synchronous, thread-safe and may block on the disk: call them off an event loop. What each
+does lives in the module that it calls; this one only names the operations.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-import time
+from typing import NoReturn
 
-from consent_service.config import ConsentConfig
-from consent_service.models import (
-    Allow, Challenge, Claims, Closing, Consent, ConsentTerms, Deny, Principal, RecordedConsent, Redeemed,
-    Revocation, Role, SpeechClaim, Voice,
+from consent_service import (
+    access,
+    clips,
+    consents,
+    decisions,
+    enrolment,
+    export,
+    feed,
+    redemption,
+    replicas,
+    sealing,
+    tenants,
+    voices,
 )
+from consent_service.config import ConsentConfig
+from consent_service.core import Core
+from consent_service.models import (
+    Allow,
+    Challenge,
+    Claims,
+    Closing,
+    Consent,
+    ConsentTerms,
+    Deny,
+    Principal,
+    RecordedConsent,
+    Redeemed,
+    Revocation,
+    Role,
+    SpeechClaim,
+    Voice,
+)
+from consent_service.opening import open_core
 from consent_service.proofs.seams import ClipRecord, KeyProvider, Standing
 
 
 class ConsentService:
-    keys: KeyProvider
+    """One open ledger, vault and key provider. Stays in its process: others open their own."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
 
     @classmethod
-    def open(cls, config: ConsentConfig, *, keys: KeyProvider | None = None,
-             clock: Callable[[], float] = time.time) -> ConsentService:
-        """Open (and in profile `local` create) ledger, vault and keys; runs migrations. Raises LedgerUnavailable."""
-        raise NotImplementedError
+    def open(
+        cls, config: ConsentConfig, *, keys: KeyProvider | None = None, clock: Callable[[], float] = time.time
+    ) -> ConsentService:
+        """Open (and in profile `local` create) ledger, vault and keys; runs migrations. Raises LedgerUnavailable,
+        VaultError (keys are missing) or KeyFileUnsafe."""
+        return cls(open_core(config, keys, clock))
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        self._core.ledger.close()
+
+    @property
+    def keys(self) -> KeyProvider:
+        return self._core.keys
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a consent service stays in its process: send the ConsentConfig and open another")
 
     # access ---------------------------------------------------------------------------------------------------
     def bootstrap_tenant(self, tenant: str) -> str:
         """First use only: create the tenant and an operator+voice_admin key; returns the API key, shown once.
         Raises Conflict when the tenant exists. Local operation on the machine that holds the key files."""
-        raise NotImplementedError
+        return tenants.bootstrap(self._core, tenant)
 
-    def create_api_key(self, by: Principal, *, grantee: str, roles: Sequence[Role], claims: Claims, label: str = "",
-                       expires_at: float | None = None) -> str:
+    def create_api_key(
+        self,
+        by: Principal,
+        *,
+        grantee: str,
+        roles: Sequence[Role],
+        claims: Claims,
+        label: str = "",
+        expires_at: float | None = None,
+    ) -> str:
         """A new API key of the caller's tenant ("vouch_" + id + secret). Stored hashed. Needs OPERATOR."""
-        raise NotImplementedError
+        return tenants.create_key(
+            self._core, by, grantee=grantee, roles=roles, claims=claims, label=label, expires_at=expires_at
+        )
 
-    def revoke_api_key(self, by: Principal, key_id: str) -> None: raise NotImplementedError
+    def revoke_api_key(self, by: Principal, key_id: str) -> None:
+        """Effective at once, also for grants that are out. Idempotent. Needs OPERATOR."""
+        tenants.revoke_key(self._core, by, key_id)
 
     def authenticate(self, api_key: str) -> Principal:
         """Raises Unauthenticated (constant-time comparison; the same error for unknown, revoked and expired)."""
-        raise NotImplementedError
+        with self._core.ledger.read() as connection:
+            return access.authenticate(connection, api_key, self._core.clock())
 
     def bind_consent(self, by: Principal, key_id: str, consent_id: str) -> None:
         """Make a consent the default of a key for its voice, so that a request needs no consent_token."""
-        raise NotImplementedError
+        tenants.bind(self._core, by, key_id, consent_id)
 
     # enrolment ------------------------------------------------------------------------------------------------
-    def begin_enrolment(self, by: Principal, *, name: str, language: str, grantee: str, purpose: str,
-                        subject_name: str) -> Challenge: raise NotImplementedError
+    def begin_enrolment(
+        self, by: Principal, *, name: str, language: str, grantee: str, purpose: str, subject_name: str
+    ) -> Challenge:
+        """Open an enrolment; the person reads `Challenge.sentence` aloud within 24 hours. Needs VOICE_ADMIN."""
+        return enrolment.begin(
+            self._core,
+            by,
+            name=name,
+            language=language,
+            grantee=grantee,
+            purpose=purpose,
+            subject_name=subject_name,
+        )
 
-    def complete_enrolment(self, by: Principal, enrolment_id: str, *, reference: bytes, transcript: str,
-                           statement: bytes, note: str = "") -> Voice:
+    def complete_enrolment(
+        self,
+        by: Principal,
+        enrolment_id: str,
+        *,
+        reference: bytes,
+        transcript: str,
+        statement: bytes,
+        note: str = "",
+    ) -> Voice:
         """Seal both recordings (encoded audio files). The voice then waits in state "review".
         `note` goes into the evidence (for example "demonstration subject"). Raises RecordingRejected with code
         recording_unreadable, recording_too_short (<3 s), recording_too_long (>60 s), recording_silent,
         recording_clipped; InvalidInput with code transcript_missing; Conflict with enrolment_expired."""
-        raise NotImplementedError
+        return enrolment.complete(
+            self._core,
+            by,
+            enrolment_id,
+            reference=reference,
+            transcript=transcript,
+            statement=statement,
+            note=note,
+        )
 
     def review_enrolment(self, by: Principal, voice_id: str, *, approve: bool, note: str = "") -> Voice:
         """By a REVIEWER whose key is not the enroller's. Raises PermissionDenied (code reviewer_is_enroller)."""
-        raise NotImplementedError
+        return enrolment.review(self._core, by, voice_id, approve=approve, note=note)
 
-    def keep_designed_voice(self, by: Principal, *, name: str, language: str, reference: bytes, transcript: str,
-                            clip_id: str) -> Voice:
+    def keep_designed_voice(
+        self, by: Principal, *, name: str, language: str, reference: bytes, transcript: str, clip_id: str
+    ) -> Voice:
         """Keep a designed voice. Its reference must be a registered clip of basis "design" of this tenant whose
         digest matches `reference`; never an upload of anything else."""
-        raise NotImplementedError
+        return voices.keep_designed(
+            self._core,
+            by,
+            name=name,
+            language=language,
+            reference=reference,
+            transcript=transcript,
+            clip_id=clip_id,
+        )
 
-    def voices(self, by: Principal) -> list[Voice]: raise NotImplementedError
-    def voice(self, by: Principal, voice_id: str) -> Voice: raise NotImplementedError
+    def voices(self, by: Principal) -> list[Voice]:
+        """Every voice of the tenant, oldest first."""
+        return voices.list_voices(self._core, by)
+
+    def voice(self, by: Principal, voice_id: str) -> Voice:
+        """Raises NotFound."""
+        return voices.show(self._core, by, voice_id)
 
     def decommission(self, by: Principal, voice_id: str, reason: str) -> Voice:
         """Revoke every consent of the voice, destroy its data key and ciphertext. First form: no certificate."""
-        raise NotImplementedError
+        return voices.decommission(self._core, by, voice_id, reason)
 
     # consents -------------------------------------------------------------------------------------------------
     def record_consent(self, by: Principal, *, voice_id: str, terms: ConsentTerms) -> RecordedConsent:
         """Needs VOICE_ADMIN and an active cloned voice. InvalidInput codes: purpose_unknown, validity_invalid,
         language_unsupported."""
-        raise NotImplementedError
+        return consents.record(self._core, by, voice_id=voice_id, agreed=terms)
 
-    def consent(self, by: Principal, consent_id: str) -> Consent: raise NotImplementedError
-    def consents(self, by: Principal, voice_id: str | None = None) -> list[Consent]: raise NotImplementedError
-    def receipt(self, by: Principal, consent_id: str) -> str: raise NotImplementedError
+    def consent(self, by: Principal, consent_id: str) -> Consent:
+        """Raises NotFound."""
+        return consents.show(self._core, by, consent_id)
+
+    def consents(self, by: Principal, voice_id: str | None = None) -> list[Consent]:
+        """Consents of the tenant, or of one of its voices, oldest first."""
+        return consents.list_consents(self._core, by, voice_id)
+
+    def receipt(self, by: Principal, consent_id: str) -> str:
+        """The signed receipt of the consent as it stands; `proofs.receipt.verify_receipt` checks it offline."""
+        return consents.receipt(self._core, by, consent_id)
+
     def narrow_consent(self, by: Principal, consent_id: str, *, purposes: Sequence[str]) -> RecordedConsent:
-        raise NotImplementedError
+        """Fewer purposes: a new version, token and receipt. Grants of the old version die, and clips made for the
+        lost purposes are withdrawn. InvalidInput code purpose_not_consented when it would widen."""
+        return consents.narrow(self._core, by, consent_id, to=purposes)
 
     def revoke_consent(self, by: Principal, consent_id: str, reason: str) -> Revocation:
         """Immediate and irreversible: state, voice epoch, feed and audit in one transaction."""
-        raise NotImplementedError
+        return consents.revoke(self._core, by, consent_id, reason)
 
     # decision -------------------------------------------------------------------------------------------------
     def authorize(self, by: Principal, claim: SpeechClaim) -> Allow | Deny:
         """Look up, decide (consent_service.policy), sign. A refusal is audited too."""
-        raise NotImplementedError
+        return decisions.authorize_many(self._core, by, [claim])[0]
 
     def authorize_many(self, by: Principal, claims: Sequence[SpeechClaim]) -> list[Allow | Deny]:
         """The same decisions, in order, from one look-up."""
-        raise NotImplementedError
+        return decisions.authorize_many(self._core, by, claims)
 
     def register_replica(self, replica_id: str, public_key: bytes, proof: bytes) -> dict[str, bytes]:
         """Register an X25519 key (32 raw bytes); proof is sealing.node_proof(node_secret, replica_id, public_key).
         Returns the grants' public keys. Raises ReplicaUnknown when the proof is wrong."""
-        raise NotImplementedError
+        secret = sealing.load_node_secret(self._core.config.data_dir)
+        return replicas.register(self._core, replica_id, public_key, proof, node_secret=secret)
 
     def redeem(self, token: str, replica_id: str) -> Redeemed:
         """Use a grant up: signature, start time, nonce, revocation, audit entry and clip record in one transaction;
         then seal the reference to the replica's key. Raises GrantError subclasses, ReplicaUnknown."""
-        raise NotImplementedError
+        return redemption.redeem(self._core, token, replica_id)
 
     def redeem_cached(self, token: str, cached_clip_id: str) -> Redeemed:
         """Use a grant up to hand over a clip that exists already: the same checks and an audit entry, no reference.
-        GrantMismatch when the cached clip's tenant, voice or consent is not the grant's; GrantRevoked when
-        the cached clip is not live."""
-        raise NotImplementedError
+        GrantMismatch when the cached clip's tenant, voice, consent, purpose, grantee or text is not the grant's;
+        GrantRevoked when the cached clip is not live."""
+        return redemption.redeem_cached(self._core, token, cached_clip_id)
 
     def close_clip(self, grant_id: str, closing: Closing) -> int:
         """The second audit record of a redeemed grant; returns its leaf index. Idempotent."""
-        raise NotImplementedError
+        return redemption.close(self._core, grant_id, closing)
 
     def revocations(self, after: int = 0, limit: int = 1000) -> list[Revocation]:
         """The feed, oldest first, across tenants (for gates and replicas)."""
-        raise NotImplementedError
+        return feed.revocations(self._core, after, limit)
 
     # clips (ClipRegister, ProofReader) -------------------------------------------------------------------------
-    def register_clip(self, record: ClipRecord) -> None: raise NotImplementedError
-    def find_clip(self, tenant: str, clip_id: str) -> ClipRecord | None: raise NotImplementedError
+    def register_clip(self, record: ClipRecord) -> None:
+        """Add digest, length and copies to the record that `redeem` made. NotFound (clip_unknown) without one;
+        Conflict (clip_origin_fixed, clip_digest_fixed) when it contradicts what is there."""
+        clips.register(self._core, record)
+
+    def find_clip(self, tenant: str, clip_id: str) -> ClipRecord | None:
+        return clips.find(self._core, tenant, clip_id)
 
     def clip(self, by: Principal, clip_id: str) -> ClipRecord:
         """Raises NotFound; refuses (GrantRevoked) nothing here: the caller looks at `state` and `standing`."""
-        raise NotImplementedError
+        return clips.show(self._core, by, clip_id)
 
-    def standing(self, clip_id: str, consent_id: str | None, consent_version: int | None) -> tuple[Standing, float]:
-        raise NotImplementedError
+    def standing(
+        self, clip_id: str, consent_id: str | None, consent_version: int | None
+    ) -> tuple[Standing, float]:
+        return clips.standing(self._core, clip_id, consent_id, consent_version)
 
-    def knows_clip(self, clip_id: str, audio_sha256: str) -> bool | None: raise NotImplementedError
+    def knows_clip(self, clip_id: str, audio_sha256: str) -> bool | None:
+        return clips.knows(self._core, clip_id, audio_sha256)
 
     # audit ----------------------------------------------------------------------------------------------------
     def export_audit(self, by: Principal, folder: Path) -> None:
         """entries.jsonl, checkpoint, public key: all that `proofs.log.verify_export(folder)` needs offline."""
-        raise NotImplementedError
+        export.export_audit(self._core, by, folder)
+
+    def checkpoint(self, by: Principal) -> str:
+        """A signed note over the tenant's log as it is now. Needs AUDITOR or OPERATOR, as all below."""
+        return export.checkpoint(self._core, by)
+
+    def audit_entries(self, by: Principal, start: int = 0, limit: int = 1000) -> list[str]:
+        """Canonical JSON of the leaves from `start` on, in order."""
+        return export.entries(self._core, by, start, limit)
+
+    def inclusion_proof(self, by: Principal, leaf: int, size: int) -> list[bytes]:
+        """For `proofs.merkle.verify_inclusion`. NotFound when the log is not that long."""
+        return export.inclusion_proof(self._core, by, leaf, size)
+
+    def consistency_proof(self, by: Principal, first: int, second: int) -> list[bytes]:
+        """For `proofs.merkle.verify_consistency`. NotFound when the log is not that long."""
+        return export.consistency_proof(self._core, by, first, second)

@@ -41,6 +41,10 @@ class KeyProvider(ManifestSigner, Protocol):
         """Reverse of `wrap_key`. Raises VaultError when the key, the ciphertext or `aad` is not the one."""
         ...
 
+    def current_key_id(self, purpose: KeyPurpose) -> str:
+        """The id under which `sign` signs now (GRANT, LOG or RECEIPT)."""
+        ...
+
     def sign(self, purpose: KeyPurpose, message: bytes) -> tuple[str, bytes]:
         """Ed25519 signature with the current key of GRANT, LOG or RECEIPT: (key id, 64 bytes)."""
         ...
@@ -98,7 +102,9 @@ class ClipRegister(Protocol):
 class ProofReader(Protocol):
     """What a verifier may ask of the ledger about a clip it has identified."""
 
-    def standing(self, clip_id: str, consent_id: str | None, consent_version: int | None) -> tuple[Standing, float]:
+    def standing(
+        self, clip_id: str, consent_id: str | None, consent_version: int | None
+    ) -> tuple[Standing, float]:
         """(standing, as of which Unix time). UNKNOWN for a clip that the register does not know."""
         ...
 

@@ -1,0 +1,161 @@
+"""The register of clips: which clip, from which consent, where its copies lie, and whether it still stands.
+
+A clip's record is made by `redeem`, in the transaction that used its grant up; nobody can register a clip that no
+grant allowed. What a stamper adds later (digest, length, copies) never changes what the clip came from.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final
+
+from sqlalchemy import Connection, RowMapping, insert, select, update
+
+from consent_service import terms
+from consent_service.access import Permission
+from consent_service.core import Core, Writing
+from consent_service.errors import Conflict, InvalidInput, NotFound
+from consent_service.grants import Grant
+from consent_service.ids import SHA256_HEX
+from consent_service.ledger.tables import clips as clips_table
+from consent_service.ledger.tables import consents, voices
+from consent_service.models import Principal
+from consent_service.proofs.seams import ClipRecord, Standing
+
+# What a clip came from is fixed when its grant is used up.
+_FIXED: Final = (
+    "tenant", "voice_id", "basis", "consent_id", "consent_version", "purpose", "grantee", "audit_leaf",
+)  # fmt: skip
+
+
+def to_clip(row: RowMapping) -> ClipRecord:
+    return ClipRecord(
+        clip_id=row["clip_id"],
+        tenant=row["tenant"],
+        voice_id=row["voice_id"],
+        basis=row["basis"],
+        consent_id=row["consent_id"],
+        consent_version=row["consent_version"],
+        purpose=row["purpose"],
+        grantee=row["grantee"],
+        audit_leaf=row["audit_leaf"],
+        audio_sha256=row["audio_sha256"],
+        seconds=row["seconds"],
+        created_at=row["created_at"],
+        objects=tuple(row["objects"]),
+        state=row["state"],
+    )
+
+
+def insert_clip(writing: Writing, grant: Grant, leaf: int) -> None:
+    """The record of a clip that does not exist yet; part of `redeem`."""
+    writing.connection.execute(
+        insert(clips_table),
+        {
+            "clip_id": grant.clip_id,
+            "tenant": writing.tenant,
+            "voice_id": grant.voice_id,
+            "basis": grant.basis.value,
+            "consent_id": grant.consent_id,
+            "consent_version": grant.consent_version,
+            "purpose": grant.purpose,
+            "grantee": grant.grantee,
+            "said_digest": grant.said_digest,
+            "audit_leaf": leaf,
+            "audio_sha256": "",
+            "seconds": 0.0,
+            "created_at": writing.now,
+            "objects": [],
+            "state": "live",
+        },
+    )
+
+
+def row_of(connection: Connection, tenant: str, clip_id: str) -> RowMapping | None:
+    query = select(clips_table).where(clips_table.c.tenant == tenant, clips_table.c.clip_id == clip_id)
+    return connection.execute(query).mappings().one_or_none()
+
+
+def register(core: Core, record: ClipRecord) -> None:
+    """Add digest, length and copies. Raises NotFound (clip_unknown) without a redeemed grant, Conflict when the
+    record names another origin or another digest than the one already there."""
+    if record.audio_sha256:
+        require_audio(record.audio_sha256, record.seconds)
+    with core.write_as(record.tenant) as writing:
+        row = row_of(writing.connection, record.tenant, record.clip_id)
+        if row is None:
+            raise NotFound("no grant was redeemed for this clip", code="clip_unknown")
+        if any(getattr(record, name) != row[name] for name in _FIXED):
+            raise Conflict("a clip's origin is fixed by its grant", code="clip_origin_fixed")
+        if record.audio_sha256 and row["audio_sha256"] not in ("", record.audio_sha256):
+            raise Conflict("the clip is registered with another digest", code="clip_digest_fixed")
+        values: dict[str, Any] = {"objects": list(dict.fromkeys([*row["objects"], *record.objects]))}
+        if record.audio_sha256:
+            values |= {"audio_sha256": record.audio_sha256, "seconds": record.seconds}
+        change(writing, record.clip_id, **values)
+
+
+def change(writing: Writing, clip_id: str, **values: Any) -> None:
+    mine = (clips_table.c.tenant == writing.tenant) & (clips_table.c.clip_id == clip_id)
+    writing.connection.execute(update(clips_table).where(mine).values(**values))
+
+
+def find(core: Core, tenant: str, clip_id: str) -> ClipRecord | None:
+    with core.ledger.read() as connection:
+        row = row_of(connection, tenant, clip_id)
+        return None if row is None else to_clip(row)
+
+
+def show(core: Core, by: Principal, clip_id: str) -> ClipRecord:
+    with core.read(by, Permission.CLIP_READ) as reading:
+        row = row_of(reading.connection, reading.tenant, clip_id)
+        if row is None:
+            raise NotFound("no such clip", code="clip_unknown")
+        return to_clip(row)
+
+
+def standing(
+    core: Core, clip_id: str, consent_id: str | None, consent_version: int | None
+) -> tuple[Standing, float]:
+    """Whether what a clip says of itself still stands, as of now. A clip that names another consent than the
+    register does is as unknown as one that is not there."""
+    with core.ledger.read() as connection:
+        now = core.clock()
+        clip = (
+            connection.execute(select(clips_table).where(clips_table.c.clip_id == clip_id))
+            .mappings()
+            .one_or_none()
+        )
+        if clip is None or (clip["consent_id"], clip["consent_version"]) != (consent_id, consent_version):
+            return Standing.UNKNOWN, now
+        voice = select(voices.c.state).where(
+            voices.c.tenant == clip["tenant"], voices.c.voice_id == clip["voice_id"]
+        )
+        if connection.execute(voice).scalar() == "decommissioned":
+            return Standing.DECOMMISSIONED, now
+        if clip["state"] != "live":
+            return Standing.WITHDRAWN, now
+        if consent_id is None:
+            return Standing.NOT_REQUIRED, now
+        named = (consents.c.tenant == clip["tenant"]) & (consents.c.consent_id == consent_id)
+        consent = connection.execute(select(consents).where(named)).mappings().one_or_none()
+        if consent is None:
+            return Standing.UNKNOWN, now
+        if consent["state"] != "live":
+            return Standing.WITHDRAWN, now
+        expired = now >= terms.from_json(consent["terms"]).valid_until
+        return (Standing.EXPIRED if expired else Standing.LIVE), now
+
+
+def knows(core: Core, clip_id: str, audio_sha256: str) -> bool | None:
+    """None also while the digest of a clip is not registered yet."""
+    with core.ledger.read() as connection:
+        query = select(clips_table.c.audio_sha256).where(clips_table.c.clip_id == clip_id)
+        known = connection.execute(query).scalar()
+        return known == audio_sha256 if known else None
+
+
+def require_audio(audio_sha256: str, seconds: float) -> None:
+    """Raises InvalidInput."""
+    if not SHA256_HEX.fullmatch(audio_sha256) or not (math.isfinite(seconds) and seconds >= 0):
+        raise InvalidInput("a clip's digest is SHA-256 in hex, its length a finite number of seconds")

@@ -1,0 +1,265 @@
+"""Consents: recorded, narrowed, withdrawn. Each in one transaction with its receipt and its audit entry.
+
+A withdrawal is immediate and cannot be undone. It raises the voice's epoch, which kills every grant that is out for
+the voice; other consents of the voice stay live, and whoever speaks under one of them asks the gate again.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from sqlalchemy import Connection, RowMapping, insert, select, update
+
+from consent_service import access, purposes, terms, voices
+from consent_service.access import Permission
+from consent_service.core import Core, Writing
+from consent_service.errors import Conflict, InvalidInput, NotFound
+from consent_service.ids import new_id, require_name
+from consent_service.ledger.tables import clips, consent_versions
+from consent_service.ledger.tables import consents as consents_table
+from consent_service.models import Consent, ConsentTerms, Principal, RecordedConsent, Revocation
+from consent_service.proofs.receipt import sign_receipt
+from consent_service.proofs.seams import KeyPurpose
+
+NARROWED: Final = "consent_narrowed"  # the feed's reason for a consent that lost purposes
+
+
+def to_consent(row: RowMapping) -> Consent:
+    return Consent(
+        consent_id=row["consent_id"],
+        version=row["version"],
+        tenant=row["tenant"],
+        voice_id=row["voice_id"],
+        subject_id=row["subject_id"],
+        terms=terms.from_json(row["terms"]),
+        state=row["state"],
+        recorded_at=row["recorded_at"],
+        revoked_at=row["revoked_at"],
+        revoked_reason=row["revoked_reason"],
+    )
+
+
+def find(connection: Connection, tenant: str, consent_id: str) -> RowMapping:
+    """The row of a consent. Raises NotFound, for one of another tenant too."""
+    mine = (consents_table.c.tenant == tenant) & (consents_table.c.consent_id == consent_id)
+    row = connection.execute(select(consents_table).where(mine)).mappings().one_or_none()
+    if row is None:
+        raise NotFound("no such consent", code="consent_unknown")
+    return row
+
+
+def show(core: Core, by: Principal, consent_id: str) -> Consent:
+    with core.read(by, Permission.CONSENT_READ) as reading:
+        return to_consent(find(reading.connection, reading.tenant, consent_id))
+
+
+def list_consents(core: Core, by: Principal, voice_id: str | None) -> list[Consent]:
+    with core.read(by, Permission.CONSENT_READ) as reading:
+        query = select(consents_table).where(consents_table.c.tenant == reading.tenant)
+        if voice_id is not None:
+            query = query.where(consents_table.c.voice_id == voice_id)
+        rows = reading.connection.execute(query.order_by(consents_table.c.recorded_at)).mappings()
+        return [to_consent(row) for row in rows]
+
+
+def receipt(core: Core, by: Principal, consent_id: str) -> str:
+    with core.read(by, Permission.CONSENT_READ) as reading:
+        return str(find(reading.connection, reading.tenant, consent_id)["receipt"])
+
+
+def record(core: Core, by: Principal, *, voice_id: str, agreed: ConsentTerms) -> RecordedConsent:
+    with core.write(by, Permission.CONSENT_RECORD) as writing:
+        agreed = terms.checked(agreed, writing.now)
+        voice = voices.find(writing.connection, writing.tenant, voice_id)
+        if voice["state"] != "active" or voice["kind"] != "cloned":
+            raise Conflict("a consent is for an approved voice of a person", code="voice_not_active")
+        consent = Consent(
+            consent_id=new_id("consent"),
+            version=1,
+            tenant=writing.tenant,
+            voice_id=voice_id,
+            subject_id=voice["subject_id"],
+            terms=agreed,
+            state="live",
+            recorded_at=writing.now,
+        )
+        leaf = writing.log.append("consent.recorded", by=by.key_id, **_told(writing, consent))
+        recorded = _with_receipt(core, writing, consent, leaf)
+        writing.connection.execute(
+            insert(consents_table),
+            {
+                "consent_id": consent.consent_id,
+                "tenant": writing.tenant,
+                "voice_id": voice_id,
+                "subject_id": consent.subject_id,
+                "version": 1,
+                "state": "live",
+                "terms": terms.to_json(agreed),
+                "token_sha256": access.digest_of(recorded.consent_token),
+                "recorded_at": writing.now,
+                "revoked_reason": "",
+                "receipt": recorded.receipt,
+            },
+        )
+        _keep_version(writing, recorded)
+        return recorded
+
+
+def narrow(core: Core, by: Principal, consent_id: str, *, to: Sequence[str]) -> RecordedConsent:
+    """A new version with fewer purposes, a new token and receipt. What was made for the lost ones is withdrawn."""
+    wanted = tuple(sorted(set(to)))
+    terms.require_purposes(wanted)
+    with core.write(by, Permission.CONSENT_RECORD) as writing:
+        row = find(writing.connection, writing.tenant, consent_id)
+        before = to_consent(row)
+        if before.state != "live":
+            raise Conflict("the consent was withdrawn", code="consent_revoked")
+        if not all(purposes.any_covers(before.terms.purposes, purpose) for purpose in wanted):
+            raise InvalidInput("a consent can only be narrowed", code="purpose_not_consented")
+        narrowed = replace(before, version=before.version + 1, terms=replace(before.terms, purposes=wanted))
+        lost = [p for p in _clip_purposes(writing, consent_id) if not purposes.any_covers(wanted, p)]
+        withdrawn = _withdraw_clips(writing, consent_id, clips.c.purpose.in_(lost))
+        _raise_epoch(writing, narrowed, NARROWED)
+        leaf = writing.log.append(
+            "consent.narrowed", by=by.key_id, clips=withdrawn, **_told(writing, narrowed)
+        )
+        recorded = _with_receipt(core, writing, narrowed, leaf)
+        _change(
+            writing,
+            consent_id,
+            version=narrowed.version,
+            terms=terms.to_json(narrowed.terms),
+            token_sha256=access.digest_of(recorded.consent_token),
+            receipt=recorded.receipt,
+        )
+        _keep_version(writing, recorded)
+        return recorded
+
+
+def revoke(core: Core, by: Principal, consent_id: str, reason: str) -> Revocation:
+    """Consent, voice epoch, feed, clips, receipt and audit entry: together or not at all."""
+    reason = require_name(reason, "a reason", 500)
+    with core.write(by, Permission.CONSENT_REVOKE) as writing:
+        consent = to_consent(find(writing.connection, writing.tenant, consent_id))
+        if consent.state != "live":
+            raise Conflict("the consent was withdrawn before", code="consent_revoked")
+        ended = replace(consent, state="revoked", revoked_at=writing.now, revoked_reason=reason)
+        withdrawn = _withdraw_clips(writing, consent_id)
+        revocation = _raise_epoch(writing, ended, reason)
+        leaf = writing.log.append(
+            "consent.revoked",
+            by=by.key_id,
+            consent=consent_id,
+            version=consent.version,
+            voice=consent.voice_id,
+            epoch=revocation.voice_epoch,
+            clips=withdrawn,
+            reason=writing.log.commit_to(consent_id, "revoked", reason),
+        )
+        _change(
+            writing,
+            consent_id,
+            state="revoked",
+            revoked_at=writing.now,
+            revoked_reason=reason,
+            receipt=_receipt(core, writing, ended, leaf),
+        )
+        return revocation
+
+
+def _raise_epoch(writing: Writing, consent: Consent, reason: str) -> Revocation:
+    epoch = int(voices.find(writing.connection, writing.tenant, consent.voice_id)["epoch"]) + 1
+    voices.change(writing, consent.voice_id, epoch=epoch)
+    return writing.publish_revocation(consent.voice_id, epoch, consent.consent_id, reason)
+
+
+def _withdraw_clips(writing: Writing, consent_id: str, only: Any = True) -> int:
+    mine = (clips.c.tenant == writing.tenant) & (clips.c.consent_id == consent_id) & (clips.c.state == "live")
+    return writing.connection.execute(update(clips).where(mine, only).values(state="withdrawn")).rowcount
+
+
+def _clip_purposes(writing: Writing, consent_id: str) -> list[str]:
+    query = select(clips.c.purpose).distinct()
+    rows = writing.connection.execute(
+        query.where(clips.c.tenant == writing.tenant, clips.c.consent_id == consent_id)
+    )
+    return [row.purpose for row in rows]
+
+
+def _change(writing: Writing, consent_id: str, **values: Any) -> None:
+    mine = (consents_table.c.tenant == writing.tenant) & (consents_table.c.consent_id == consent_id)
+    writing.connection.execute(update(consents_table).where(mine).values(**values))
+
+
+def _told(writing: Writing, consent: Consent) -> dict[str, Any]:
+    """What the log holds of a consent: every term but the grantee, who may be a person."""
+    agreed = consent.terms
+    field = f"grantee.{consent.version}"
+    return {
+        "consent": consent.consent_id,
+        "version": consent.version,
+        "voice": consent.voice_id,
+        "subject": consent.subject_id,
+        "purposes": list(agreed.purposes),
+        "languages": list(agreed.languages),
+        "territories": list(agreed.territories),
+        "channels": list(agreed.channels),
+        "outside_boundary": agreed.outside_boundary,
+        "valid_from": agreed.valid_from,
+        "valid_until": agreed.valid_until,
+        "grantee": writing.log.commit_to(consent.consent_id, field, agreed.grantee),
+    }
+
+
+def _with_receipt(core: Core, writing: Writing, consent: Consent, leaf: int) -> RecordedConsent:
+    return RecordedConsent(
+        consent, _receipt(core, writing, consent, leaf), f"vct_{secrets.token_urlsafe(32)}"
+    )
+
+
+def _receipt(core: Core, writing: Writing, consent: Consent, leaf: int) -> str:
+    """Signed before the commit, and shown only after it: it lies in the same transaction."""
+    agreed = consent.terms
+    body = {
+        "schema": "ISO/IEC TS 27560:2023",
+        "consent_id": consent.consent_id,
+        "version": consent.version,
+        "state": consent.state,
+        "controller": core.config.provider,
+        "tenant": consent.tenant,
+        "voice_id": consent.voice_id,
+        "subject_id": consent.subject_id,
+        "grantee": agreed.grantee,
+        "purposes": [{"term": term, "dpv": purposes.PURPOSES[term]} for term in agreed.purposes],
+        "languages": list(agreed.languages),
+        "territories": list(agreed.territories),
+        "channels": list(agreed.channels),
+        "outside_boundary": agreed.outside_boundary,
+        "valid_from": agreed.valid_from,
+        "valid_until": agreed.valid_until,
+        "recorded_at": consent.recorded_at,
+        "revoked_at": consent.revoked_at,
+        "issued_at": writing.now,
+        "withdrawal": "at any time, without a reason; it takes effect at once and can't be undone",
+        "audit_leaf": leaf,
+        "checkpoint": core.checkpoint(writing.tenant, writing.log.tree),
+    }
+    return sign_receipt(body, lambda message: core.keys.sign(KeyPurpose.RECEIPT, message))
+
+
+def _keep_version(writing: Writing, recorded: RecordedConsent) -> None:
+    consent = recorded.consent
+    writing.connection.execute(
+        insert(consent_versions),
+        {
+            "consent_id": consent.consent_id,
+            "version": consent.version,
+            "tenant": writing.tenant,
+            "terms": terms.to_json(consent.terms),
+            "receipt": recorded.receipt,
+            "recorded_at": writing.now,
+        },
+    )

@@ -1,0 +1,101 @@
+"""Connections and transactions. Every database error leaves here as LedgerUnavailable (DESIGN I2).
+
+SQLite runs with a write-ahead log, `synchronous=FULL` (a commit is on the disk when it returns) and writers that
+begin with BEGIN IMMEDIATE, so that no transaction finds out at its commit that another was faster. Statement
+parameters are kept out of error texts: they hold digests of secrets and names.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
+
+from consent_service.errors import LedgerUnavailable
+
+_WRITES = "vouch_writes"
+
+
+class Ledger:
+    """One database. Thread-safe; any number of processes may open it at once."""
+
+    def __init__(self, url: str, *, busy_timeout_s: float) -> None:
+        with fail_closed():
+            address = make_url(url)
+            self.is_sqlite = address.get_backend_name() == "sqlite"
+            self.path = Path(address.database or "")
+            options: dict[str, Any] = {"hide_parameters": True, "pool_timeout": busy_timeout_s}
+            if self.is_sqlite:
+                # No cap on connections: a reader must never wait for a writer's connection.
+                options |= {"max_overflow": -1, "connect_args": {"timeout": busy_timeout_s}}
+            self.engine: Engine = create_engine(address, **options)
+        self._writers = self.engine.execution_options(**{_WRITES: True})
+        # SQLite's readers see a snapshot anyway; PostgreSQL's must ask for one.
+        snapshot: dict[str, Any] = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
+        self._readers = self.engine.execution_options(**snapshot)
+        self._busy_timeout_s = busy_timeout_s
+        # Threads of one process queue here; SQLite's own waiting polls, and is neither quick nor fair.
+        self._turn = threading.Lock()
+        if self.is_sqlite:
+            event.listen(self.engine, "connect", _configure_sqlite)
+            event.listen(self.engine, "begin", _begin_sqlite)
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """One snapshot; writes nothing."""
+        with fail_closed(), self._readers.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """One transaction: committed when the block ends, undone when it raises."""
+        if not self._turn.acquire(timeout=self._busy_timeout_s):
+            raise LedgerUnavailable("the ledger is busy; try again")
+        try:
+            with fail_closed(), self._writers.begin() as connection:
+                yield connection
+        finally:
+            self._turn.release()
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+@contextmanager
+def fail_closed() -> Iterator[None]:
+    """Any error of database or disk: nothing may be synthesised."""
+    try:
+        yield
+    except (SQLAlchemyError, OSError) as exc:
+        raise LedgerUnavailable("the ledger cannot be reached; try again, or ask its operator") from exc
+
+
+def create_sqlite_file(path: Path) -> None:
+    """An empty file that only its owner may read; the write-ahead log takes over its mode."""
+    path.touch(mode=0o600, exist_ok=True)
+
+
+def _configure_sqlite(connection: Any, _record: object) -> None:
+    # The driver's own idea of transactions is switched off; `_begin_sqlite` begins them.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        "temp_store=MEMORY",
+        "secure_delete=ON",  # a deleted name or salt is overwritten, not just unlinked
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get(_WRITES, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

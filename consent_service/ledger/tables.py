@@ -1,0 +1,231 @@
+"""The tables. Every one carries the tenant (DESIGN I9); times are Unix seconds.
+
+Primary keys are random ids, unique across tenants, because a few look-ups start without knowing the tenant (an API
+key, a clip found in the wild). Every other query names the tenant. A change here needs a migration in
+`ledger/migrations/versions`; a test compares the two.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+
+metadata: Final = MetaData()
+
+
+def _tenant(*, key: bool = False) -> Column[str]:
+    return Column("tenant", String(63), primary_key=key, nullable=False)
+
+
+tenants = Table("tenants", metadata, _tenant(key=True), Column("created_at", Float, nullable=False))
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("key_id", String(40), primary_key=True),
+    _tenant(),
+    Column("secret_sha256", LargeBinary(32), nullable=False),
+    Column("grantee", Text, nullable=False),
+    Column("roles", JSON, nullable=False),
+    Column("claims", JSON, nullable=False),
+    Column("label", Text, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("expires_at", Float),
+    Column("revoked_at", Float),
+)
+
+# The consent that a key speaks under when a request brings no consent_token.
+bindings = Table(
+    "bindings",
+    metadata,
+    Column("key_id", String(40), primary_key=True),
+    Column("voice_id", String(40), primary_key=True),
+    _tenant(),
+    Column("consent_id", String(40), nullable=False),
+)
+
+# The only place that holds the name of a person. Erasable: nothing else depends on it.
+subjects = Table(
+    "subjects",
+    metadata,
+    Column("subject_id", String(40), primary_key=True),
+    _tenant(),
+    Column("name", Text, nullable=False),
+)
+
+# What makes a commitment in the log meaningless once it is deleted.
+salts = Table(
+    "salts",
+    metadata,
+    Column("object_id", String(40), primary_key=True),
+    Column("field", String(40), primary_key=True),
+    _tenant(),
+    Column("salt", LargeBinary(32), nullable=False),
+)
+
+voices = Table(
+    "voices",
+    metadata,
+    Column("voice_id", String(40), primary_key=True),
+    _tenant(),
+    Column("name", Text, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("language", String(8), nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("prompt_digest", String(64), nullable=False),
+    Column("subject_id", String(40)),
+    Column("destroyed_at", Float),
+    Index("voices_by_tenant", "tenant", "created_at"),
+)
+
+enrolments = Table(
+    "enrolments",
+    metadata,
+    Column("enrolment_id", String(40), primary_key=True),
+    _tenant(),
+    Column("voice_id", String(40), nullable=False, unique=True),
+    Column("enrolled_by", String(40), nullable=False),
+    Column("sentence", Text, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("expires_at", Float, nullable=False),
+    Column("statement_digest", String(64), nullable=False),
+    Column("note", Text, nullable=False),
+)
+
+consents = Table(
+    "consents",
+    metadata,
+    Column("consent_id", String(40), primary_key=True),
+    _tenant(),
+    Column("voice_id", String(40), nullable=False),
+    Column("subject_id", String(40), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("terms", JSON, nullable=False),
+    Column("token_sha256", LargeBinary(32), nullable=False, unique=True),
+    Column("recorded_at", Float, nullable=False),
+    Column("revoked_at", Float),
+    Column("revoked_reason", Text, nullable=False),
+    Column("receipt", Text, nullable=False),
+    Index("consents_by_voice", "tenant", "voice_id"),
+)
+
+# Every version that ever stood, as it was agreed.
+consent_versions = Table(
+    "consent_versions",
+    metadata,
+    Column("consent_id", String(40), primary_key=True),
+    Column("version", Integer, primary_key=True),
+    _tenant(),
+    Column("terms", JSON, nullable=False),
+    Column("receipt", Text, nullable=False),
+    Column("recorded_at", Float, nullable=False),
+)
+
+# A replica serves every tenant: its tenant is "*".
+replicas = Table(
+    "replicas",
+    metadata,
+    Column("replica_id", String(200), primary_key=True),
+    _tenant(),
+    Column("public_key", LargeBinary(32), nullable=False),
+    Column("registered_at", Float, nullable=False),
+)
+
+# Grants that were used up; the primary key is what makes a grant good for once.
+redemptions = Table(
+    "redemptions",
+    metadata,
+    Column("grant_id", String(40), primary_key=True),
+    _tenant(),
+    Column("clip_id", String(40), nullable=False),
+    Column("reused_clip_id", String(40)),
+    Column("leaf", BigInteger, nullable=False),
+    Column("closing_leaf", BigInteger),
+    Column("redeemed_at", Float, nullable=False),
+)
+
+clips = Table(
+    "clips",
+    metadata,
+    Column("clip_id", String(40), primary_key=True),
+    _tenant(),
+    Column("voice_id", String(80), nullable=False),
+    Column("basis", String(16), nullable=False),
+    Column("consent_id", String(40)),
+    Column("consent_version", Integer),
+    Column("purpose", String(64), nullable=False),
+    Column("grantee", Text, nullable=False),
+    Column("said_digest", String(64), nullable=False),
+    Column("audit_leaf", BigInteger, nullable=False),
+    Column("audio_sha256", String(64), nullable=False),
+    Column("seconds", Float, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("objects", JSON, nullable=False),
+    Column("state", String(16), nullable=False),
+    Index("clips_by_voice", "tenant", "voice_id"),
+    Index("clips_by_consent", "tenant", "consent_id"),
+)
+
+# The revocation feed: `seq` is drawn from `counters` under its row lock, so that entries appear in its order.
+revocations = Table(
+    "revocations",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    _tenant(),
+    Column("voice_id", String(40), nullable=False),
+    Column("voice_epoch", Integer, nullable=False),
+    Column("consent_id", String(40)),
+    Column("reason", Text, nullable=False),
+    Column("at", Float, nullable=False),
+)
+
+counters = Table(
+    "counters",
+    metadata,
+    _tenant(key=True),
+    Column("name", String(40), primary_key=True),
+    Column("value", BigInteger, nullable=False),
+)
+
+# The audit log: one RFC 6962 tree per tenant. The head's row is the lock that every writer takes first.
+log_heads = Table(
+    "log_heads",
+    metadata,
+    _tenant(key=True),
+    Column("size", BigInteger, nullable=False),
+    Column("peaks", LargeBinary, nullable=False),
+)
+
+log_entries = Table(
+    "log_entries",
+    metadata,
+    _tenant(key=True),
+    Column("leaf", BigInteger, primary_key=True, autoincrement=False),
+    Column("entry", LargeBinary, nullable=False),
+)
+
+log_nodes = Table(
+    "log_nodes",
+    metadata,
+    _tenant(key=True),
+    Column("level", Integer, primary_key=True, autoincrement=False),
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("digest", LargeBinary(32), nullable=False),
+    sqlite_with_rowid=False,
+)

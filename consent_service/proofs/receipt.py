@@ -1,0 +1,54 @@
+"""Consent receipts (after ISO/IEC TS 27560:2023): canonical JSON (RFC 8785), signed with Ed25519. Pure.
+
+A receipt is what the person who lent the voice takes home. It names them by a number only, and says what was
+allowed, to whom, until when, where it stands in the audit log, and that it can be withdrawn. It verifies offline,
+against the public key that the organisation publishes.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import rfc8785
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from consent_service.errors import ProofInvalid
+
+RECEIPT_TYPE: Final = "vouch.consent-receipt.v1"
+
+
+def sign_receipt(body: Mapping[str, Any], sign: Callable[[bytes], tuple[str, bytes]]) -> str:
+    """One line of canonical JSON: the body and its signature. `sign` returns (key id, 64 bytes)."""
+    signed = {**body, "type": RECEIPT_TYPE}
+    key_id, signature = sign(rfc8785.dumps(signed))
+    value = base64.b64encode(signature).decode("ascii")
+    return rfc8785.dumps(
+        {"receipt": signed, "signature": {"alg": "Ed25519", "kid": key_id, "value": value}}
+    ).decode()
+
+
+def verify_receipt(text: str, public_keys: Mapping[str, bytes]) -> dict[str, Any]:
+    """The receipt's body. `public_keys`: key id → 32 raw bytes. Raises ProofInvalid on any change."""
+    try:
+        document = json.loads(text)
+        body, proof = document["receipt"], document["signature"]
+        signature = base64.b64decode(proof["value"], validate=True)
+        raw = public_keys[proof["kid"]]
+        # Whatever is not exactly what was written (a second member of one name, a space) has been touched.
+        canonical = rfc8785.dumps(document).decode() == text and set(document) == {"receipt", "signature"}
+        message = rfc8785.dumps(body)
+    except (ValueError, KeyError, TypeError, binascii.Error, rfc8785.CanonicalizationError) as exc:
+        raise ProofInvalid("not a receipt, or signed by a key that is not trusted here") from exc
+    try:
+        Ed25519PublicKey.from_public_bytes(raw).verify(signature, message)
+    except InvalidSignature as exc:
+        raise ProofInvalid("the receipt's signature does not verify") from exc
+    exact = base64.b64encode(signature).decode("ascii") == proof["value"] and proof["alg"] == "Ed25519"
+    if not (canonical and exact and set(proof) == {"alg", "kid", "value"} and body["type"] == RECEIPT_TYPE):
+        raise ProofInvalid("the receipt is not in canonical form")
+    return dict(body)

@@ -1,0 +1,126 @@
+"""Tenants and their API keys: made, revoked, and bound to a consent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from sqlalchemy import Connection, RowMapping, delete, insert, select, update
+
+from consent_service import access, audit, consents, purposes
+from consent_service.access import Permission
+from consent_service.audit import LogWriter
+from consent_service.core import Core
+from consent_service.errors import Conflict, InvalidInput, NotFound
+from consent_service.ids import require_name, require_tenant
+from consent_service.ledger.tables import api_keys, bindings
+from consent_service.ledger.tables import tenants as tenants_table
+from consent_service.models import Claims, Principal, Role
+
+FIRST_ROLES: Final = (Role.OPERATOR, Role.VOICE_ADMIN)
+
+
+def bootstrap(core: Core, tenant: str) -> str:
+    """Create a tenant, its log and its first key."""
+    require_tenant(tenant)
+    with core.ledger.write() as connection:
+        now = core.clock()
+        if connection.execute(select(tenants_table).where(tenants_table.c.tenant == tenant)).one_or_none():
+            raise Conflict("this tenant exists; its operator can make more keys", code="tenant_exists")
+        connection.execute(insert(tenants_table), {"tenant": tenant, "created_at": now})
+        audit.create_log(connection, tenant)
+        log = LogWriter(connection, tenant, now)
+        log.append("tenant.created")
+        key = access.insert_key(
+            connection, tenant=tenant, grantee=tenant, roles=FIRST_ROLES, claims=Claims(), label="bootstrap",
+            now=now, expires_at=None,
+        )  # fmt: skip
+        log.append("key.created", key=key.key_id, roles=[role.value for role in FIRST_ROLES])
+        log.flush()
+    return key.token
+
+
+def create_key(
+    core: Core,
+    by: Principal,
+    *,
+    grantee: str,
+    roles: Sequence[Role],
+    claims: Claims,
+    label: str,
+    expires_at: float | None,
+) -> str:
+    grantee, label = require_name(grantee, "a grantee"), require_name(label, "a label") if label else ""
+    if not roles:
+        raise InvalidInput("a key needs a role", code="role_missing")
+    if not all(purposes.is_known(purpose) for purpose in claims.purposes):
+        raise InvalidInput("a key can only claim known purposes", code="purpose_unknown")
+    with core.write(by, Permission.KEY_MANAGE) as writing:
+        if expires_at is not None and not expires_at > writing.now:
+            raise InvalidInput("a key expires in the future", code="validity_invalid")
+        key = access.insert_key(
+            writing.connection,
+            tenant=writing.tenant,
+            grantee=grantee,
+            roles=roles,
+            claims=claims,
+            label=label,
+            now=writing.now,
+            expires_at=expires_at,
+        )
+        writing.log.append(
+            "key.created",
+            by=by.key_id,
+            key=key.key_id,
+            roles=sorted(role.value for role in roles),
+            purposes=list(claims.purposes),
+            grantee=writing.log.commit_to(key.key_id, "grantee", grantee),
+            expires_at=expires_at,
+        )
+    return key.token
+
+
+def revoke_key(core: Core, by: Principal, key_id: str) -> None:
+    """Effective at once, for grants that are out too. Idempotent."""
+    with core.write(by, Permission.KEY_MANAGE) as writing:
+        row = _find_key(writing.connection, writing.tenant, key_id)
+        if row["revoked_at"] is not None:
+            return
+        mine = (api_keys.c.tenant == writing.tenant) & (api_keys.c.key_id == key_id)
+        writing.connection.execute(update(api_keys).where(mine).values(revoked_at=writing.now))
+        writing.log.append("key.revoked", by=by.key_id, key=key_id)
+
+
+def bind(core: Core, by: Principal, key_id: str, consent_id: str) -> None:
+    """One default per key and voice; a later one replaces it."""
+    with core.write(by, Permission.KEY_BIND) as writing:
+        key = _find_key(writing.connection, writing.tenant, key_id)
+        consent = consents.to_consent(consents.find(writing.connection, writing.tenant, consent_id))
+        if key["revoked_at"] is not None or consent.state != "live":
+            raise Conflict("the key or the consent was revoked", code="consent_revoked")
+        if key["grantee"] != consent.terms.grantee:
+            raise Conflict("the consent was given to another grantee than the key's", code="grantee_mismatch")
+        mine = (
+            (bindings.c.tenant == writing.tenant)
+            & (bindings.c.key_id == key_id)
+            & (bindings.c.voice_id == consent.voice_id)
+        )
+        writing.connection.execute(delete(bindings).where(mine))
+        row = {
+            "key_id": key_id,
+            "voice_id": consent.voice_id,
+            "tenant": writing.tenant,
+            "consent_id": consent_id,
+        }
+        writing.connection.execute(insert(bindings), row)
+        writing.log.append("key.bound", by=by.key_id, key=key_id, voice=consent.voice_id, consent=consent_id)
+
+
+def _find_key(connection: Connection, tenant: str, key_id: str) -> RowMapping:
+    query = select(api_keys.c.grantee, api_keys.c.revoked_at)
+    row = connection.execute(
+        query.where(api_keys.c.tenant == tenant, api_keys.c.key_id == key_id)
+    ).mappings().one_or_none()
+    if row is None:
+        raise NotFound("no such key", code="key_unknown")
+    return row

@@ -1,0 +1,71 @@
+"""The terms of a consent: checked once, at the edge, and stored as they were agreed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from typing import Any, Final
+
+from consent_service import purposes
+from consent_service.errors import InvalidInput
+from consent_service.ids import require_name
+from consent_service.languages import require_language
+from consent_service.models import ConsentTerms
+
+MAX_VALIDITY_S: Final = 3653 * 24 * 3600.0  # ten years, leap days included
+_TERRITORY: Final = re.compile(r"\*|WORLD|[A-Z]{2}")  # ISO 3166-1 alpha-2
+_CHANNEL: Final = re.compile(r"\*|[a-z0-9][a-z0-9_.-]{0,39}")
+
+
+def checked(terms: ConsentTerms, now: float) -> ConsentTerms:
+    """The terms in canonical form. Raises InvalidInput with purpose_unknown, validity_invalid,
+    language_unsupported, territory_invalid, channel_invalid or name_invalid."""
+    require_purposes(terms.purposes)
+    if not terms.languages:
+        raise InvalidInput('name the languages, or "*" for all', code="language_unsupported")
+    for language in terms.languages:
+        if language != "*":
+            require_language(language)
+    for axis, values, form in (
+        ("territory", terms.territories, _TERRITORY),
+        ("channel", terms.channels, _CHANNEL),
+    ):
+        if not values or not all(form.fullmatch(value) for value in values):
+            raise InvalidInput(f'a {axis} is not well formed; "*" means any', code=f"{axis}_invalid")
+    # Written so that a NaN fails.
+    if not (now < terms.valid_until and 0 < terms.valid_until - terms.valid_from <= MAX_VALIDITY_S):
+        raise InvalidInput(
+            "a consent ends in the future, after it begins, and lasts at most ten years",
+            code="validity_invalid",
+        )
+    return replace(
+        terms,
+        grantee=require_name(terms.grantee, "a grantee"),
+        purposes=_unique(terms.purposes),
+        languages=_unique(terms.languages),
+        territories=_unique(terms.territories),
+        channels=_unique(terms.channels),
+    )
+
+
+def require_purposes(asked: tuple[str, ...]) -> None:
+    """Raises InvalidInput (purpose_unknown)."""
+    if not asked or not all(purposes.is_known(purpose) for purpose in asked):
+        known = ", ".join(purposes.PURPOSES)
+        raise InvalidInput(f"name one or more known purposes: {known}", code="purpose_unknown")
+
+
+def to_json(terms: ConsentTerms) -> dict[str, Any]:
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(terms).items()}
+
+
+def from_json(stored: Mapping[str, Any]) -> ConsentTerms:
+    fields: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()
+    }
+    return ConsentTerms(**fields)
+
+
+def _unique(values: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted(set(values)))

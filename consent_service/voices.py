@@ -1,0 +1,167 @@
+"""Voices of the ledger: listing, keeping a designed one, and the end of one."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, insert, select, update
+
+from consent_service.access import Permission
+from consent_service.core import Core, Writing
+from consent_service.errors import Conflict, InvalidInput, NotFound
+from consent_service.grants import Basis
+from consent_service.ids import new_id, require_name
+from consent_service.languages import require_language
+from consent_service.ledger.tables import clips, consents, voices
+from consent_service.models import Principal, Voice
+from consent_service.recordings import read_recording
+from consent_service.sealing import pack_reference
+
+MAX_TRANSCRIPT = 4000
+
+
+def to_voice(row: RowMapping) -> Voice:
+    return Voice(
+        voice_id=row["voice_id"],
+        tenant=row["tenant"],
+        name=row["name"],
+        kind=row["kind"],
+        state=row["state"],
+        epoch=row["epoch"],
+        language=row["language"],
+        created_at=row["created_at"],
+        prompt_digest=row["prompt_digest"],
+    )
+
+
+def find(connection: Connection, tenant: str, voice_id: str) -> RowMapping:
+    """The row of a voice. Raises NotFound, for one of another tenant too."""
+    query = select(voices).where(voices.c.tenant == tenant, voices.c.voice_id == voice_id)
+    row = connection.execute(query).mappings().one_or_none()
+    if row is None:
+        raise NotFound("no such voice", code="voice_unknown")
+    return row
+
+
+def change(writing: Writing, voice_id: str, **values: Any) -> Voice:
+    """Update a voice and return it."""
+    mine = (voices.c.tenant == writing.tenant) & (voices.c.voice_id == voice_id)
+    writing.connection.execute(update(voices).where(mine).values(**values))
+    return to_voice(find(writing.connection, writing.tenant, voice_id))
+
+
+def list_voices(core: Core, by: Principal) -> list[Voice]:
+    with core.read(by, Permission.VOICE_READ) as reading:
+        query = select(voices).where(voices.c.tenant == reading.tenant).order_by(voices.c.created_at)
+        return [to_voice(row) for row in reading.connection.execute(query).mappings()]
+
+
+def show(core: Core, by: Principal, voice_id: str) -> Voice:
+    with core.read(by, Permission.VOICE_READ) as reading:
+        return to_voice(find(reading.connection, reading.tenant, voice_id))
+
+
+def require_transcript(transcript: str) -> str:
+    """Raises InvalidInput (transcript_missing)."""
+    text = " ".join(transcript.split())
+    if not text or len(text) > MAX_TRANSCRIPT:
+        raise InvalidInput(
+            f"send what is said in the recording, 1-{MAX_TRANSCRIPT} characters", code="transcript_missing"
+        )
+    return text
+
+
+def keep_designed(
+    core: Core, by: Principal, *, name: str, language: str, reference: bytes, transcript: str, clip_id: str
+) -> Voice:
+    """A designed voice that stays. There is no person behind it, so it must be shown to be one of our own clips."""
+    name, text = require_name(name, "a voice's name"), require_transcript(transcript)
+    require_language(language)
+    recording = read_recording(reference)
+    digest, voice_id = hashlib.sha256(reference).hexdigest(), new_id("voice")
+    try:
+        with core.write(by, Permission.VOICE_ENROL) as writing:
+            query = select(clips).where(
+                clips.c.tenant == writing.tenant,
+                clips.c.clip_id == clip_id,
+                clips.c.basis == Basis.DESIGN.value,
+                clips.c.state == "live",
+                clips.c.audio_sha256 == digest,
+            )
+            if writing.connection.execute(query).one_or_none() is None:
+                raise InvalidInput(
+                    "a designed voice is kept from a clip of a one-off design, unaltered",
+                    code="reference_not_designed",
+                )
+            core.vault.create_key(writing.tenant, voice_id)
+            packed = pack_reference(recording.wav, text)
+            prompt_digest = core.vault.store(writing.tenant, voice_id, "reference", packed)
+            row = {
+                "voice_id": voice_id,
+                "tenant": writing.tenant,
+                "name": name,
+                "kind": "designed",
+                "state": "active",
+                "epoch": 1,
+                "language": language,
+                "created_at": writing.now,
+                "prompt_digest": prompt_digest,
+            }
+            writing.connection.execute(insert(voices), row)
+            writing.log.append(
+                "voice.kept",
+                by=by.key_id,
+                voice=voice_id,
+                name=writing.log.commit_to(voice_id, "name", name),
+                clip=clip_id,
+                reference=prompt_digest,
+            )
+            return to_voice(find(writing.connection, writing.tenant, voice_id))
+    except BaseException:
+        core.vault.destroy(by.tenant, voice_id)
+        raise
+
+
+def decommission(core: Core, by: Principal, voice_id: str, reason: str) -> Voice:
+    """Revoke, then destroy. If the process dies in between, calling it again finishes the destruction."""
+    reason = require_name(reason, "a reason", 500)
+    with core.write(by, Permission.VOICE_DECOMMISSION) as writing:
+        row = find(writing.connection, writing.tenant, voice_id)
+        if row["state"] in ("enrolling", "review"):
+            raise Conflict(
+                "the voice is still being enrolled; refuse it in review instead", code="voice_not_active"
+            )
+        if row["state"] != "decommissioned":
+            _silence(writing, by, row, reason)
+        elif row["destroyed_at"] is not None:
+            return to_voice(row)
+    core.vault.destroy(by.tenant, voice_id)
+    with core.write(by, Permission.VOICE_DECOMMISSION) as writing:
+        writing.log.append("voice.key_destroyed", by=by.key_id, voice=voice_id)
+        return change(writing, voice_id, destroyed_at=writing.now)
+
+
+def _silence(writing: Writing, by: Principal, row: RowMapping, reason: str) -> None:
+    voice_id, epoch = row["voice_id"], row["epoch"] + 1
+    live = (
+        (consents.c.tenant == writing.tenant)
+        & (consents.c.voice_id == voice_id)
+        & (consents.c.state == "live")
+    )
+    ended = writing.connection.execute(
+        update(consents).where(live).values(state="revoked", revoked_at=writing.now, revoked_reason=reason)
+    )
+    mine = (clips.c.tenant == writing.tenant) & (clips.c.voice_id == voice_id) & (clips.c.state == "live")
+    withdrawn = writing.connection.execute(update(clips).where(mine).values(state="withdrawn"))
+    change(writing, voice_id, state="decommissioned", epoch=epoch)
+    writing.publish_revocation(voice_id, epoch, None, reason)
+    writing.log.append(
+        "voice.decommissioned",
+        by=by.key_id,
+        voice=voice_id,
+        epoch=epoch,
+        consents=ended.rowcount,
+        clips=withdrawn.rowcount,
+        reason=writing.log.commit_to(voice_id, "decommissioned", reason),
+    )
