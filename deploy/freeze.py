@@ -2,8 +2,8 @@
 
 Reads the running environment: start from our own requirements, follow each package's metadata, keep what is
 installed. A package that nobody asks for is left out, so an environment that has seen other work still gives
-the same file. Local version labels (`+cpu`) are dropped: one file serves CPU and GPU machines, and which build
-of torch pip takes is the index's business. Run it with `make constraints` after changing a requirement.
+the same file. Local version labels (`+cpu`) are dropped: one file serves CPU and GPU machines, and which
+torch pip takes is the index's business. Run it with `make constraints` after changing a requirement.
 """
 
 from __future__ import annotations

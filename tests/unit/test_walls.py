@@ -1,0 +1,102 @@
+"""The walls between the rooms hold, and the contracts that hold them bite.
+
+The contracts of `pyproject.toml` run over a copy of the packages into which one forbidden import each has
+been written. A contract that lets its import pass is a wall with a hole in it.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+ROOMS = ("vouch", "consent_service", "speech", "provenance", "serve_app", "pipelines")
+
+# (module to write, what it imports, what the linter must say)
+FORBIDDEN = [
+    ("consent_service/a1.py", "import torch", "consent_service is not allowed to import torch"),
+    ("consent_service/a2.py", "import ray", "consent_service is not allowed to import ray"),
+    ("consent_service/a3.py", "import speech.engine", "consent_service is not allowed to import speech"),
+    ("consent_service/a4.py", "import vouch", "consent_service is not allowed to import vouch"),
+    ("speech/b1.py", "import ray.serve", "speech is not allowed to import ray"),
+    ("speech/b2.py", "import sqlalchemy", "speech is not allowed to import sqlalchemy"),
+    ("speech/b3.py", "import httpx", "speech is not allowed to import httpx"),
+    ("speech/b4.py", "import provenance.errors", "speech is not allowed to import provenance"),
+    ("speech/b5.py", "import serve_app.app_of_tomorrow", "speech is not allowed to import serve_app"),
+    ("speech/b6.py", "from consent_service import service", "speech.b6 -> consent_service.service"),
+    ("speech/b7.py", "from consent_service.proofs import seams", "speech.b7 -> consent_service.proofs.seams"),
+    ("provenance/c1.py", "import fastapi", "provenance is not allowed to import fastapi"),
+    ("provenance/c2.py", "import speech.errors", "provenance is not allowed to import speech"),
+    ("provenance/c3.py", "from consent_service import grants", "provenance.c3 -> consent_service.grants"),
+    ("provenance/c4.py", "import consent_service.models", "provenance.c4 -> consent_service.models"),
+    ("serve_app/d1.py", "import pipelines", "serve_app.d1 -> pipelines"),
+    ("pipelines/e1.py", "import serve_app.app_of_tomorrow", "pipelines.e1 -> serve_app.app_of_tomorrow"),
+    ("pipelines/e2.py", "import vouch", "pipelines is not allowed to import vouch"),
+    (
+        "consent_service/proofs/f1.py",
+        "import sqlalchemy",
+        "proofs is not allowed to import sqlalchemy",
+    ),
+    # A module that did not exist when the contracts were written is behind the wall too.
+    (
+        "speech/g1.py",
+        "import consent_service.later",
+        "speech.g1 -> consent_service.later",
+    ),
+]
+ALLOWED = [
+    ("speech/h1.py", "from consent_service.grants import Grant"),
+    ("speech/h2.py", "from consent_service.errors import GrantError"),
+    ("provenance/h3.py", "from consent_service.proofs.seams import ClipRecord"),
+    ("pipelines/h4.py", "import consent_service.service, speech.engine, provenance.disclosure, ray"),
+    ("serve_app/h5.py", "import consent_service.service, speech.engine, provenance.disclosure, ray"),
+]
+
+
+def lint(tree: Path) -> tuple[int, str]:
+    """Run the contracts over `tree`: (exit status, report on one line, without colours or wrapping)."""
+    command = "import sys; from importlinter.cli import lint_imports_command as run; sys.exit(run())"
+    done = subprocess.run(
+        [sys.executable, "-c", command, "--no-cache"], cwd=tree, capture_output=True, text=True, timeout=120
+    )
+    report = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout + done.stderr)
+    return done.returncode, " ".join(report.split())
+
+
+def copy_of_the_house(where: Path) -> Path:
+    for room in ROOMS:
+        shutil.copytree(ROOT / room, where / room, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", where)
+    (where / "serve_app" / "app_of_tomorrow.py").touch()
+    (where / "consent_service" / "later.py").touch()
+    return where
+
+
+@pytest.fixture(scope="module")
+def broken_report(tmp_path_factory: pytest.TempPathFactory) -> str:
+    house = copy_of_the_house(tmp_path_factory.mktemp("broken"))
+    for path, line, _ in FORBIDDEN:
+        (house / path).write_text(line + "\n")
+    status, report = lint(house)
+    assert status == 1
+    return report
+
+
+@pytest.mark.parametrize(("path", "line", "said"), FORBIDDEN, ids=[f"{p}: {i}" for p, i, _ in FORBIDDEN])
+def test_a_forbidden_import_is_caught(broken_report: str, path: str, line: str, said: str) -> None:
+    assert said in broken_report, f"`{line}` in {path} went through"
+    module = path.removesuffix(".py").replace("/", ".")
+    assert f"{module} ->" in broken_report
+
+
+def test_the_house_as_it_stands_and_the_allowed_imports_pass(tmp_path: Path) -> None:
+    house = copy_of_the_house(tmp_path)
+    for path, line in ALLOWED:
+        (house / path).write_text(line + "\n")
+    status, report = lint(house)
+    assert status == 0, report
