@@ -1,8 +1,8 @@
 """Who may do what: roles to permissions in one table, and API keys.
 
-An API key is `vouch_<id>_<secret>`; the ledger keeps a SHA-256 of the secret (256 random bits need no slow hash) and
-the key is shown once. A role is no more than its row here, and what a key may do is read from the ledger on every
-call: a principal that was revoked a moment ago is a stranger.
+An API key is `vouch_<id>_<secret>`; the ledger keeps a SHA-256 of the secret (256 random bits need no slow
+hash) and the key is shown once. A role is no more than its row here, and what a key may do is read from the
+ledger on every call: a principal that was revoked a moment ago is a stranger.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ class Permission(StrEnum):
 
 
 _P = Permission
-# The people's roles first, then the machines'. GATE, REPLICA and STAMPER act through methods that take a signed grant
-# instead of a principal; SUBJECT gets rights with the page of their own.
+# The people's roles first, then the machines'. GATE, REPLICA and STAMPER act through methods that take a signed
+# grant instead of a principal; SUBJECT gets rights with the page of their own.
 PERMISSIONS: Final[Mapping[Role, frozenset[Permission]]] = MappingProxyType(
     {
         Role.VOICE_ADMIN: frozenset(

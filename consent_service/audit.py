@@ -1,9 +1,9 @@
 """The audit log in the ledger: one RFC 6962 tree per tenant, written in the transaction of what it records.
 
-An entry holds ids, codes, counts and digests: never a name, a text or a recording. What must be provable but not
-readable (a name, a reason in words) goes in as a commitment, HMAC-SHA256 under a salt that lies in an erasable
-table: without the salt the entry still verifies and says nothing. The row of the log's head is locked first, so that
-leaves are numbered in the order in which they are committed.
+An entry holds ids, codes, counts and digests: never a name, a text or a recording. What must be provable but
+not readable (a name, a reason in words) goes in as a commitment, HMAC-SHA256 under a salt that lies in an
+erasable table: without the salt the entry still verifies and says nothing. The row of the log's head is
+locked first, so that leaves are numbered in the order in which they are committed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The register of clips: which clip, from which consent, where its copies lie, and whether it still stands.
 
-A clip's record is made by `redeem`, in the transaction that used its grant up; nobody can register a clip that no
-grant allowed. What a stamper adds later (digest, length, copies) never changes what the clip came from.
+A clip's record is made by `redeem`, in the transaction that used its grant up; nobody can register a clip
+that no grant allowed. What a stamper adds later (digest, length, copies) never changes what the clip came
+from.
 """
 
 from __future__ import annotations
@@ -77,8 +78,8 @@ def row_of(connection: Connection, tenant: str, clip_id: str) -> RowMapping | No
 
 
 def register(core: Core, record: ClipRecord) -> None:
-    """Add digest, length and copies. Raises NotFound (clip_unknown) without a redeemed grant, Conflict when the
-    record names another origin or another digest than the one already there."""
+    """Add digest, length and copies. Raises NotFound (clip_unknown) without a redeemed grant, Conflict when
+    the record names another origin or another digest than the one already there."""
     if record.audio_sha256:
         require_audio(record.audio_sha256, record.seconds)
     with core.write_as(record.tenant) as writing:

@@ -1,7 +1,8 @@
 """Consents: recorded, narrowed, withdrawn. Each in one transaction with its receipt and its audit entry.
 
-A withdrawal is immediate and cannot be undone. It raises the voice's epoch, which kills every grant that is out for
-the voice; other consents of the voice stay live, and whoever speaks under one of them asks the gate again.
+A withdrawal is immediate and cannot be undone. It raises the voice's epoch, which kills every grant that is
+out for the voice; other consents of the voice stay live, and whoever speaks under one of them asks the gate
+again.
 """
 
 from __future__ import annotations
@@ -109,7 +110,8 @@ def record(core: Core, by: Principal, *, voice_id: str, agreed: ConsentTerms) ->
 
 
 def narrow(core: Core, by: Principal, consent_id: str, *, to: Sequence[str]) -> RecordedConsent:
-    """A new version with fewer purposes, a new token and receipt. What was made for the lost ones is withdrawn."""
+    """A new version with fewer purposes, a new token and receipt. What was made for the lost ones is
+    withdrawn."""
     wanted = tuple(sorted(set(to)))
     terms.require_purposes(wanted)
     with core.write(by, Permission.CONSENT_RECORD) as writing:

@@ -1,7 +1,9 @@
-"""What every operation of the service stands on: ledger, vault, keys, clock, and how a transaction is entered.
+"""What every operation of the service stands on: ledger, vault, keys, clock, and how a transaction is
+entered.
 
-Entering checks the caller against the ledger as it is now, pins the tenant, and (to write) takes the lock of the
-tenant's audit log; leaving flushes the log and commits both together. No operation opens a connection of its own.
+Entering checks the caller against the ledger as it is now, pins the tenant, and (to write) takes the lock of
+the tenant's audit log; leaving flushes the log and commits both together. No operation opens a connection of
+its own.
 """
 
 from __future__ import annotations

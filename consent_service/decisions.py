@@ -1,8 +1,8 @@
 """The gate: look up what the ledger knows, let `policy` decide, sign what it permits, audit what it refuses.
 
-One request and a thousand go the same way, so that they can't be decided differently: a handful of queries for all of
-them, in one snapshot. An Allow writes nothing; it is `redemption` that makes it count. A refusal is on the disk
-before the caller hears of it.
+One request and a thousand go the same way, so that they can't be decided differently: a handful of queries
+for all of them, in one snapshot. An Allow writes nothing; it is `redemption` that makes it count. A refusal
+is on the disk before the caller hears of it.
 """
 
 from __future__ import annotations
@@ -159,7 +159,8 @@ def to_facts(row: Any) -> ConsentFacts:
 
 
 def _told(claim: SpeechClaim, known: _Known) -> dict[str, Any]:
-    """What the log holds of a refused claim. A caller's free words are not repeated: only terms that we know."""
+    """What the log holds of a refused claim. A caller's free words are not repeated: only terms that we
+    know."""
     voice_id = claim.voice_id if claim.voice_id in known.voices else None
     return {
         "mode": claim.mode,

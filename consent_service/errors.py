@@ -12,7 +12,7 @@
     │   ├── GrantMalformed              grant_malformed
     │   ├── GrantForged                 grant_forged
     │   ├── GrantExpired                grant_expired
-    │   ├── GrantMismatch               grant_mismatch       (the text, voice or replica is not the granted one)
+    │   ├── GrantMismatch               grant_mismatch       (not the granted text, voice or replica)
     │   ├── GrantUsed                   grant_used
     │   └── GrantRevoked                consent_revoked      (revoked, or expired, since it was issued)
     ├── ReplicaUnknown                  replica_unknown
@@ -22,9 +22,10 @@
     ├── ProofInvalid                    proof_invalid
     └── LedgerUnavailable               ledger_unavailable
 
-`code` is stable and goes out over HTTP and into status columns; the message says what the caller can do.
-No message ever holds a text to be spoken, a recording, a key or a token.
+`code` is stable and goes out over HTTP and into status columns; the message says what the caller can do. No
+message ever holds a text to be spoken, a recording, a key or a token.
 """
+# ruff: noqa: N818 - the names say what happened; the tree above says that they are errors
 
 from __future__ import annotations
 

@@ -16,7 +16,8 @@ MAX_AT_ONCE: Final = 10_000
 
 
 def export_audit(core: Core, by: Principal, folder: Path) -> None:
-    """Write the tenant's log and what verifies it, all from one snapshot. Raises InvalidInput (folder_unusable)."""
+    """Write the tenant's log and what verifies it, all from one snapshot. Raises InvalidInput
+    (folder_unusable)."""
     with core.read(by, Permission.AUDIT_READ) as reading:
         tree = audit.current_tree(reading.connection, reading.tenant)
         entries = audit.entries(reading.connection, reading.tenant, 0, tree.size)

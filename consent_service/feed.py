@@ -1,4 +1,5 @@
-"""The revocation feed: what gates and replicas follow, so that a withdrawal bites within a second (DESIGN I5)."""
+"""The revocation feed: what gates and replicas follow, so that a withdrawal bites within a second (DESIGN
+I5)."""
 
 from __future__ import annotations
 
@@ -14,7 +15,8 @@ MAX_AT_ONCE: Final = 10_000
 
 
 def revocations(core: Core, after: int, limit: int) -> list[Revocation]:
-    """Entries with seq > `after`, oldest first. A consumer that pulled up to the last one missed none before it."""
+    """Entries with seq > `after`, oldest first. A consumer that pulled up to the last one missed none before
+    it."""
     query = select(table).where(table.c.seq > after).order_by(table.c.seq).limit(min(limit, MAX_AT_ONCE))
     with core.ledger.read() as connection:
         return [

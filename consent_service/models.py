@@ -63,8 +63,9 @@ class SpeechClaim:
 
 @dataclass(frozen=True, slots=True)
 class Allow:
-    """Truthy. `token` is the signed grant; `cache_scope` is what the clip cache's key must hold of the decision
-    (tenant, grantee, purpose, consent id and version, voice and epoch): equal scopes may share a clip."""
+    """Truthy. `token` is the signed grant; `cache_scope` is what the clip cache's key must hold of the
+    decision (tenant, grantee, purpose, consent id and version, voice and epoch): equal scopes may share a
+    clip."""
 
     grant: Grant
     token: str = field(repr=False)

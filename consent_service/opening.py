@@ -1,7 +1,7 @@
 """Opening an installation: folders, keys, node secret, ledger. One process at a time; safe to repeat.
 
-Keys come before the ledger. A ledger that is there while its keys are not is a loss, not a first use: new keys would
-open nothing that was sealed, so the folder must come back from its backup.
+Keys come before the ledger. A ledger that is there while its keys are not is a loss, not a first use: new
+keys would open nothing that was sealed, so the folder must come back from its backup.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The gate's decision: facts in, `Permitted` or `Deny` out. Pure: no I/O, no clock, no randomness.
 
 The order of the checks is part of the promise. What the key may claim comes first, so that a caller learns
-nothing of a voice it may not name: a voice that does not exist, one of another tenant and one outside the key's
-claims give the same answer (`voice_unknown`). Whatever is not expressly allowed is denied.
+nothing of a voice it may not name: a voice that does not exist, one of another tenant and one outside the
+key's claims give the same answer (`voice_unknown`). Whatever is not expressly allowed is denied.
 """
 
 from __future__ import annotations
@@ -69,7 +69,8 @@ class ConsentFacts:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All that the ledger knows of one request. `consent` is the token's where one was sent, else the binding's."""
+    """All that the ledger knows of one request. `consent` is the token's where one was sent, else the
+    binding's."""
 
     now: float
     grantee: str

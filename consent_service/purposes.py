@@ -1,8 +1,9 @@
 """What a voice may be used for: the known purposes, and which one covers which.
 
-Terms are dotted paths. A purpose covers itself and what lies below it (`training` covers `training.internal`),
-never the reverse: whoever consented to an audiobook did not consent to every narration. Where W3C's Data Privacy
-Vocabulary (DPV 2) has a term, it is named, so that a receipt can be read beside other organisations' records.
+Terms are dotted paths. A purpose covers itself and what lies below it (`training` covers
+`training.internal`), never the reverse: whoever consented to an audiobook did not consent to every narration.
+Where W3C's Data Privacy Vocabulary (DPV 2) has a term, it is named, so that a receipt can be read beside
+other organisations' records.
 """
 
 from __future__ import annotations

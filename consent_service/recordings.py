@@ -1,7 +1,7 @@
 """Recordings that people bring: read from memory, checked, and rewritten as plain WAV.
 
-Nothing here touches a disk. What goes on is decoded samples in a fresh file: whatever else an upload carried (tags,
-cover art, a location) stays behind. No error holds more than a code and what to do about it.
+Nothing here touches a disk. What goes on is decoded samples in a fresh file: whatever else an upload carried
+(tags, cover art, a location) stays behind. No error holds more than a code and what to do about it.
 """
 
 from __future__ import annotations

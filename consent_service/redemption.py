@@ -1,8 +1,9 @@
 """Using a grant up: the one transaction after which a clip may be spoken (DESIGN I1, I3).
 
 Nonce, recheck of key, voice and consent, audit entry and clip record are committed together; only then is the
-checkpoint signed and the reference sealed to the replica. Whatever fails before the commit leaves nothing; whatever
-fails after it leaves a used grant, an entry and no audio. A refusal is audited in a transaction of its own.
+checkpoint signed and the reference sealed to the replica. Whatever fails before the commit leaves nothing;
+whatever fails after it leaves a used grant, an entry and no audio. A refusal is audited in a transaction of
+its own.
 """
 
 from __future__ import annotations
@@ -174,7 +175,8 @@ def _use_up(writing: Writing, grant: Grant, kind: str, **how: Any) -> int:
 
 
 def _recheck(writing: Writing, grant: Grant) -> str:
-    """What may have changed since the grant was signed. Returns the digest of the reference, "" without one."""
+    """What may have changed since the grant was signed. Returns the digest of the reference, "" without
+    one."""
     if not access.key_is_live(writing.connection, writing.tenant, grant.key_id, writing.now):
         raise GrantRevoked("the API key that asked was revoked or has expired", code="key_revoked")
     if not grant.basis.is_clone:

@@ -1,8 +1,8 @@
 """Reference recordings on their way to a replica: sealed to a key that lives in that replica alone.
 
-HPKE (RFC 9180: X25519, HKDF-SHA256, AES-256-GCM), bound to the grant and the replica. A replica makes its key at
-start, keeps it in memory, and proves with the node secret that it is one of ours. Whatever carries the sealed
-recording between processes (a handle, an object store, a log) learns nothing of it.
+HPKE (RFC 9180: X25519, HKDF-SHA256, AES-256-GCM), bound to the grant and the replica. A replica makes its key
+at start, keeps it in memory, and proves with the node secret that it is one of ours. Whatever carries the
+sealed recording between processes (a handle, an object store, a log) learns nothing of it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from consent_service.keys.files import read_private, require_private_folder
 from consent_service.models import Redeemed
 
 NODE_FOLDER: Final = "node"
-NODE_SECRET: Final = "node.secret"
+NODE_SECRET: Final = "node.secret"  # noqa: S105 - the name of a file
 _SUITE: Final = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 _LENGTH_BYTES: Final = 4
 

@@ -1,8 +1,8 @@
 """The consent service as the doors see it: one object, every operation a transaction.
 
-Every method takes the caller's `Principal` (except `authenticate`) and checks its permission; every query carries
-its tenant. Methods are synchronous, thread-safe and may block on the disk: call them off an event loop. What each
-does lives in the module that it calls; this one only names the operations.
+Every method takes the caller's `Principal` (except `authenticate`) and checks its permission; every query
+carries its tenant. Methods are synchronous, thread-safe and may block on the disk: call them off an event
+loop. What each does lives in the module that it calls; this one only names the operations.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ class ConsentService:
     def open(
         cls, config: ConsentConfig, *, keys: KeyProvider | None = None, clock: Callable[[], float] = time.time
     ) -> ConsentService:
-        """Open (and in profile `local` create) ledger, vault and keys; runs migrations. Raises LedgerUnavailable,
-        VaultError (keys are missing) or KeyFileUnsafe."""
+        """Open (and in profile `local` create) ledger, vault and keys; runs migrations. Raises
+        LedgerUnavailable, VaultError (keys are missing) or KeyFileUnsafe."""
         return cls(open_core(config, keys, clock))
 
     def close(self) -> None:
@@ -72,7 +72,7 @@ class ConsentService:
     def __reduce__(self) -> NoReturn:
         raise TypeError("a consent service stays in its process: send the ConsentConfig and open another")
 
-    # access ---------------------------------------------------------------------------------------------------
+    # access -------------------------------------------------------------------------------------------------
     def bootstrap_tenant(self, tenant: str) -> str:
         """First use only: create the tenant and an operator+voice_admin key; returns the API key, shown once.
         Raises Conflict when the tenant exists. Local operation on the machine that holds the key files."""
@@ -98,7 +98,8 @@ class ConsentService:
         tenants.revoke_key(self._core, by, key_id)
 
     def authenticate(self, api_key: str) -> Principal:
-        """Raises Unauthenticated (constant-time comparison; the same error for unknown, revoked and expired)."""
+        """Raises Unauthenticated (constant-time comparison; the same error for unknown, revoked and
+        expired)."""
         with self._core.ledger.read() as connection:
             return access.authenticate(connection, api_key, self._core.clock())
 
@@ -106,11 +107,12 @@ class ConsentService:
         """Make a consent the default of a key for its voice, so that a request needs no consent_token."""
         tenants.bind(self._core, by, key_id, consent_id)
 
-    # enrolment ------------------------------------------------------------------------------------------------
+    # enrolment ----------------------------------------------------------------------------------------------
     def begin_enrolment(
         self, by: Principal, *, name: str, language: str, grantee: str, purpose: str, subject_name: str
     ) -> Challenge:
-        """Open an enrolment; the person reads `Challenge.sentence` aloud within 24 hours. Needs VOICE_ADMIN."""
+        """Open an enrolment; the person reads `Challenge.sentence` aloud within 24 hours. Needs
+        VOICE_ADMIN."""
         return enrolment.begin(
             self._core,
             by,
@@ -131,8 +133,8 @@ class ConsentService:
         statement: bytes,
         note: str = "",
     ) -> Voice:
-        """Seal both recordings (encoded audio files). The voice then waits in state "review".
-        `note` goes into the evidence (for example "demonstration subject"). Raises RecordingRejected with code
+        """Seal both recordings (encoded audio files). The voice then waits in state "review". `note` goes
+        into the evidence (for example "demonstration subject"). Raises RecordingRejected with code
         recording_unreadable, recording_too_short (<3 s), recording_too_long (>60 s), recording_silent,
         recording_clipped; InvalidInput with code transcript_missing; Conflict with enrolment_expired."""
         return enrolment.complete(
@@ -146,14 +148,15 @@ class ConsentService:
         )
 
     def review_enrolment(self, by: Principal, voice_id: str, *, approve: bool, note: str = "") -> Voice:
-        """By a REVIEWER whose key is not the enroller's. Raises PermissionDenied (code reviewer_is_enroller)."""
+        """By a REVIEWER whose key is not the enroller's. Raises PermissionDenied (code
+        reviewer_is_enroller)."""
         return enrolment.review(self._core, by, voice_id, approve=approve, note=note)
 
     def keep_designed_voice(
         self, by: Principal, *, name: str, language: str, reference: bytes, transcript: str, clip_id: str
     ) -> Voice:
-        """Keep a designed voice. Its reference must be a registered clip of basis "design" of this tenant whose
-        digest matches `reference`; never an upload of anything else."""
+        """Keep a designed voice. Its reference must be a registered clip of basis "design" of this tenant
+        whose digest matches `reference`; never an upload of anything else."""
         return voices.keep_designed(
             self._core,
             by,
@@ -173,13 +176,14 @@ class ConsentService:
         return voices.show(self._core, by, voice_id)
 
     def decommission(self, by: Principal, voice_id: str, reason: str) -> Voice:
-        """Revoke every consent of the voice, destroy its data key and ciphertext. First form: no certificate."""
+        """Revoke every consent of the voice, destroy its data key and ciphertext. First form: no
+        certificate."""
         return voices.decommission(self._core, by, voice_id, reason)
 
-    # consents -------------------------------------------------------------------------------------------------
+    # consents -----------------------------------------------------------------------------------------------
     def record_consent(self, by: Principal, *, voice_id: str, terms: ConsentTerms) -> RecordedConsent:
-        """Needs VOICE_ADMIN and an active cloned voice. InvalidInput codes: purpose_unknown, validity_invalid,
-        language_unsupported."""
+        """Needs VOICE_ADMIN and an active cloned voice. InvalidInput codes: purpose_unknown,
+        validity_invalid, language_unsupported."""
         return consents.record(self._core, by, voice_id=voice_id, agreed=terms)
 
     def consent(self, by: Principal, consent_id: str) -> Consent:
@@ -191,19 +195,20 @@ class ConsentService:
         return consents.list_consents(self._core, by, voice_id)
 
     def receipt(self, by: Principal, consent_id: str) -> str:
-        """The signed receipt of the consent as it stands; `proofs.receipt.verify_receipt` checks it offline."""
+        """The signed receipt of the consent as it stands; `proofs.receipt.verify_receipt` checks it
+        offline."""
         return consents.receipt(self._core, by, consent_id)
 
     def narrow_consent(self, by: Principal, consent_id: str, *, purposes: Sequence[str]) -> RecordedConsent:
-        """Fewer purposes: a new version, token and receipt. Grants of the old version die, and clips made for the
-        lost purposes are withdrawn. InvalidInput code purpose_not_consented when it would widen."""
+        """Fewer purposes: a new version, token and receipt. Grants of the old version die, and clips made for
+        the lost purposes are withdrawn. InvalidInput code purpose_not_consented when it would widen."""
         return consents.narrow(self._core, by, consent_id, to=purposes)
 
     def revoke_consent(self, by: Principal, consent_id: str, reason: str) -> Revocation:
         """Immediate and irreversible: state, voice epoch, feed and audit in one transaction."""
         return consents.revoke(self._core, by, consent_id, reason)
 
-    # decision -------------------------------------------------------------------------------------------------
+    # decision -----------------------------------------------------------------------------------------------
     def authorize(self, by: Principal, claim: SpeechClaim) -> Allow | Deny:
         """Look up, decide (consent_service.policy), sign. A refusal is audited too."""
         return decisions.authorize_many(self._core, by, [claim])[0]
@@ -213,20 +218,21 @@ class ConsentService:
         return decisions.authorize_many(self._core, by, claims)
 
     def register_replica(self, replica_id: str, public_key: bytes, proof: bytes) -> dict[str, bytes]:
-        """Register an X25519 key (32 raw bytes); proof is sealing.node_proof(node_secret, replica_id, public_key).
-        Returns the grants' public keys. Raises ReplicaUnknown when the proof is wrong."""
+        """Register an X25519 key (32 raw bytes); proof is sealing.node_proof(node_secret, replica_id,
+        public_key). Returns the grants' public keys. Raises ReplicaUnknown when the proof is wrong."""
         secret = sealing.load_node_secret(self._core.config.data_dir)
         return replicas.register(self._core, replica_id, public_key, proof, node_secret=secret)
 
     def redeem(self, token: str, replica_id: str) -> Redeemed:
-        """Use a grant up: signature, start time, nonce, revocation, audit entry and clip record in one transaction;
-        then seal the reference to the replica's key. Raises GrantError subclasses, ReplicaUnknown."""
+        """Use a grant up: signature, start time, nonce, revocation, audit entry and clip record in one
+        transaction; then seal the reference to the replica's key. Raises GrantError subclasses,
+        ReplicaUnknown."""
         return redemption.redeem(self._core, token, replica_id)
 
     def redeem_cached(self, token: str, cached_clip_id: str) -> Redeemed:
-        """Use a grant up to hand over a clip that exists already: the same checks and an audit entry, no reference.
-        GrantMismatch when the cached clip's tenant, voice, consent, purpose, grantee or text is not the grant's;
-        GrantRevoked when the cached clip is not live."""
+        """Use a grant up to hand over a clip that exists already: the same checks and an audit entry, no
+        reference. GrantMismatch when the cached clip's tenant, voice, consent, purpose, grantee or text is
+        not the grant's; GrantRevoked when the cached clip is not live."""
         return redemption.redeem_cached(self._core, token, cached_clip_id)
 
     def close_clip(self, grant_id: str, closing: Closing) -> int:
@@ -237,17 +243,18 @@ class ConsentService:
         """The feed, oldest first, across tenants (for gates and replicas)."""
         return feed.revocations(self._core, after, limit)
 
-    # clips (ClipRegister, ProofReader) -------------------------------------------------------------------------
+    # clips (ClipRegister, ProofReader) ----------------------------------------------------------------------
     def register_clip(self, record: ClipRecord) -> None:
-        """Add digest, length and copies to the record that `redeem` made. NotFound (clip_unknown) without one;
-        Conflict (clip_origin_fixed, clip_digest_fixed) when it contradicts what is there."""
+        """Add digest, length and copies to the record that `redeem` made. NotFound (clip_unknown) without
+        one; Conflict (clip_origin_fixed, clip_digest_fixed) when it contradicts what is there."""
         clips.register(self._core, record)
 
     def find_clip(self, tenant: str, clip_id: str) -> ClipRecord | None:
         return clips.find(self._core, tenant, clip_id)
 
     def clip(self, by: Principal, clip_id: str) -> ClipRecord:
-        """Raises NotFound; refuses (GrantRevoked) nothing here: the caller looks at `state` and `standing`."""
+        """Raises NotFound; refuses (GrantRevoked) nothing here: the caller looks at `state` and
+        `standing`."""
         return clips.show(self._core, by, clip_id)
 
     def standing(
@@ -258,9 +265,10 @@ class ConsentService:
     def knows_clip(self, clip_id: str, audio_sha256: str) -> bool | None:
         return clips.knows(self._core, clip_id, audio_sha256)
 
-    # audit ----------------------------------------------------------------------------------------------------
+    # audit --------------------------------------------------------------------------------------------------
     def export_audit(self, by: Principal, folder: Path) -> None:
-        """entries.jsonl, checkpoint, public key: all that `proofs.log.verify_export(folder)` needs offline."""
+        """entries.jsonl, checkpoint, public key: all that `proofs.log.verify_export(folder)` needs
+        offline."""
         export.export_audit(self._core, by, folder)
 
     def checkpoint(self, by: Principal) -> str:

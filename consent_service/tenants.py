@@ -118,9 +118,11 @@ def bind(core: Core, by: Principal, key_id: str, consent_id: str) -> None:
 
 def _find_key(connection: Connection, tenant: str, key_id: str) -> RowMapping:
     query = select(api_keys.c.grantee, api_keys.c.revoked_at)
-    row = connection.execute(
-        query.where(api_keys.c.tenant == tenant, api_keys.c.key_id == key_id)
-    ).mappings().one_or_none()
+    row = (
+        connection.execute(query.where(api_keys.c.tenant == tenant, api_keys.c.key_id == key_id))
+        .mappings()
+        .one_or_none()
+    )
     if row is None:
         raise NotFound("no such key", code="key_unknown")
     return row

@@ -1,8 +1,8 @@
 """The vault: reference recordings and consent statements, encrypted at rest, one data key per voice.
 
-AES-256-GCM; the associated data binds format, tenant, voice, object and digest, so that no ciphertext can be put in
-another's place. The data key lies wrapped in a file of its own, outside the ledger and its backups: destroying
-that one small file ends the voice. Plaintext never reaches a disk, and no error here holds any.
+AES-256-GCM; the associated data binds format, tenant, voice, object and digest, so that no ciphertext can be
+put in another's place. The data key lies wrapped in a file of its own, outside the ledger and its backups:
+destroying that one small file ends the voice. Plaintext never reaches a disk, and no error here holds any.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ class Vault:
         make_private_folder(self._wrapped)
 
     def create_key(self, tenant: str, voice_id: str) -> None:
-        """Make the data key of a voice. A second one for the same voice replaces it: only before first use."""
+        """Make the data key of a voice. A second one for the same voice replaces it: only before first
+        use."""
         path = self._key_path(tenant, voice_id)
         make_private_folder(path.parent)
         data_key = secrets.token_bytes(_KEY_BYTES)

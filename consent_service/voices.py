@@ -75,7 +75,8 @@ def require_transcript(transcript: str) -> str:
 def keep_designed(
     core: Core, by: Principal, *, name: str, language: str, reference: bytes, transcript: str, clip_id: str
 ) -> Voice:
-    """A designed voice that stays. There is no person behind it, so it must be shown to be one of our own clips."""
+    """A designed voice that stays. There is no person behind it, so it must be shown to be one of our own
+    clips."""
     name, text = require_name(name, "a voice's name"), require_transcript(transcript)
     require_language(language)
     recording = read_recording(reference)

@@ -1,7 +1,7 @@
 """The two certificates under which manifests are signed (C2PA 2.x, certificate profile; RFC 5280).
 
-A self-signed leaf is refused by C2PA validators, so there is a root of our own and a leaf: P-256, the leaf with
-authority key identifier, key usage digitalSignature and extended key usage emailProtection.
+A self-signed leaf is refused by C2PA validators, so there is a root of our own and a leaf: P-256, the leaf
+with authority key identifier, key usage digitalSignature and extended key usage emailProtection.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-# Manifests carry no time stamp (an authority for that lies outside the boundary), so a clip verifies only while
-# its leaf is valid. Hence a leaf that outlives the ten years that a consent may last.
+# Manifests carry no time stamp (an authority for that lies outside the boundary), so a clip verifies only
+# while its leaf is valid. Hence a leaf that outlives the ten years that a consent may last.
 ROOT_LIFETIME: Final = timedelta(days=365 * 25)
 LEAF_LIFETIME: Final = timedelta(days=365 * 12)
 _CLOCK_SKEW: Final = timedelta(hours=1)

@@ -1,7 +1,7 @@
 """Secrets in files: only their owner may read them, and they appear whole or not at all.
 
-A file that others may read, that belongs to another user, or that is a link is refused, not repaired: it may have
-been read already, and whoever runs the service should hear of it.
+A file that others may read, that belongs to another user, or that is a link is refused, not repaired: it may
+have been read already, and whoever runs the service should hear of it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
 
 def make_private_folder(folder: Path) -> None:
-    """Create a folder (and its parents) for its owner alone, or check that it is one. Raises KeyFileUnsafe."""
+    """Create a folder (and its parents) for its owner alone, or check that it is one. Raises
+    KeyFileUnsafe."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     require_private_folder(folder)
 

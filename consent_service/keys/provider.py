@@ -1,8 +1,9 @@
 """Keys in files: the embedded key provider, for a laptop or one machine that you trust.
 
-The folder holds a key-encryption key, one Ed25519 ring for each of grants, log and receipts, and the two keys of
-the manifest certificates. It is created whole (a half-made folder never carries the name) and only on first use.
-A provider crosses a process border as its path alone; the other side must be allowed to read the files itself.
+The folder holds a key-encryption key, one Ed25519 ring for each of grants, log and receipts, and the two keys
+of the manifest certificates. It is created whole (a half-made folder never carries the name) and only on
+first use. A provider crosses a process border as its path alone; the other side must be allowed to read the
+files itself.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ class FileKeyProvider:
     """A `KeyProvider` over a folder of key files (0600 in 0700). Thread-safe: it never changes once open."""
 
     def __init__(self, folder: Path) -> None:
-        """Open an existing folder. Raises VaultError when a file is missing, KeyFileUnsafe when it is loose."""
+        """Open an existing folder. Raises VaultError when a file is missing, KeyFileUnsafe when it is
+        loose."""
         require_private_folder(folder)
         self._folder = folder
         self._kek = KeyRing.from_bytes(_read(folder / _KEK))
@@ -56,7 +58,8 @@ class FileKeyProvider:
 
     @classmethod
     def create(cls, folder: Path, *, organisation: str) -> FileKeyProvider:
-        """Make every key. The caller holds the lock on the data directory; an existing folder is never touched."""
+        """Make every key. The caller holds the lock on the data directory; an existing folder is never
+        touched."""
         parts = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".keys-"))  # mkdtemp creates with mode 0700
         try:
             write_private(parts / _KEK, KeyRing.of(secrets.token_bytes(32)).to_bytes())

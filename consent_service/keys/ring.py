@@ -1,4 +1,5 @@
-"""A key ring: the keys of one purpose in one file, one of them current, the older ones kept to verify or unwrap."""
+"""A key ring: the keys of one purpose in one file, one of them current, the older ones kept to verify or
+unwrap."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Connections and transactions. Every database error leaves here as LedgerUnavailable (DESIGN I2).
 
-SQLite runs with a write-ahead log, `synchronous=FULL` (a commit is on the disk when it returns) and writers that
-begin with BEGIN IMMEDIATE, so that no transaction finds out at its commit that another was faster. Statement
-parameters are kept out of error texts: they hold digests of secrets and names.
+SQLite runs with a write-ahead log, `synchronous=FULL` (a commit is on the disk when it returns) and writers
+that begin with BEGIN IMMEDIATE, so that no transaction finds out at its commit that another was faster.
+Statement parameters are kept out of error texts: they hold digests of secrets and names.
 """
 
 from __future__ import annotations

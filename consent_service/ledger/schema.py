@@ -16,7 +16,8 @@ _LOCK: Final = 0x766F756368  # PostgreSQL advisory lock: "vouch"
 
 
 def migrate(ledger: Ledger) -> None:
-    """Upgrade to `HEAD` in one transaction. Raises LedgerUnavailable when the ledger is of a later version."""
+    """Upgrade to `HEAD` in one transaction. Raises LedgerUnavailable when the ledger is of a later
+    version."""
     found = _version(ledger)
     if found == HEAD:
         return

@@ -1,7 +1,7 @@
 """The tables. Every one carries the tenant (DESIGN I9); times are Unix seconds.
 
-Primary keys are random ids, unique across tenants, because a few look-ups start without knowing the tenant (an API
-key, a clip found in the wild). Every other query names the tenant. A change here needs a migration in
+Primary keys are random ids, unique across tenants, because a few look-ups start without knowing the tenant
+(an API key, a clip found in the wild). Every other query names the tenant. A change here needs a migration in
 `ledger/migrations/versions`; a test compares the two.
 """
 

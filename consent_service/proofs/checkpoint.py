@@ -6,8 +6,8 @@
 
     — <origin> <base64(4 bytes of key hash ‖ 64 bytes of signature)>
 
-The reader is strict: a note that is not byte for byte what the writer would have written is refused, so that no
-change to it goes unseen.
+The reader is strict: a note that is not byte for byte what the writer would have written is refused, so that
+no change to it goes unseen.
 """
 
 from __future__ import annotations

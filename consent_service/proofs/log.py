@@ -1,8 +1,9 @@
 """Offline verification of an exported audit log: any change of any byte is found.
 
-An export is a folder of three files: `entries.jsonl` (one canonical JSON entry per line, in order), `checkpoint`
-(a C2SP signed note over them) and `log.vkey` (the log's public key). A key that lies beside what it signed proves
-that the export is whole, not whose it is: give `trusted` to bind it to a key that you had before.
+An export is a folder of three files: `entries.jsonl` (one canonical JSON entry per line, in order),
+`checkpoint` (a C2SP signed note over them) and `log.vkey` (the log's public key). A key that lies beside what
+it signed proves that the export is whole, not whose it is: give `trusted` to bind it to a key that you had
+before.
 """
 
 from __future__ import annotations
@@ -56,7 +57,8 @@ def verify_export(folder: Path, *, trusted: LogKey | None = None) -> LogSummary:
 
 
 def verify_log(lines: Iterable[bytes], note: str, key: LogKey) -> LogSummary:
-    """Verify entries (each line ends in a newline) against a checkpoint. Memory does not grow with the log."""
+    """Verify entries (each line ends in a newline) against a checkpoint. Memory does not grow with the
+    log."""
     checkpoint = verify_checkpoint(note, key)
     tree, kinds, first_at, last_at = Frontier(), Counter[str](), 0.0, 0.0
     for line in lines:

@@ -1,7 +1,8 @@
 """The Merkle tree of the audit log (RFC 6962 §2.1, proofs as in RFC 9162 §2.1.3 and §2.1.4). Pure.
 
-A tree that only grows is kept as its *frontier*: the roots of the complete subtrees, largest first, one for each
-bit that is set in the size. Appending touches O(log n) hashes; the root folds the frontier from the right.
+A tree that only grows is kept as its *frontier*: the roots of the complete subtrees, largest first, one for
+each bit that is set in the size. Appending touches O(log n) hashes; the root folds the frontier from the
+right.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Consent receipts (after ISO/IEC TS 27560:2023): canonical JSON (RFC 8785), signed with Ed25519. Pure.
 
 A receipt is what the person who lent the voice takes home. It names them by a number only, and says what was
-allowed, to whom, until when, where it stands in the audit log, and that it can be withdrawn. It verifies offline,
-against the public key that the organisation publishes.
+allowed, to whom, until when, where it stands in the audit log, and that it can be withdrawn. It verifies
+offline, against the public key that the organisation publishes.
 """
 
 from __future__ import annotations
