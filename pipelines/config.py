@@ -1,0 +1,107 @@
+"""What a narration needs to know, how far it is, and how it ended. Parsed at the edge; holds no secret."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Final, Literal
+
+import rfc8785
+from pydantic import BaseModel, ConfigDict, Field
+
+from consent_service.config import ConsentConfig
+from speech.config import EngineConfig
+
+# What of an engine's configuration decides how a row sounds; the rest is about where and how fast.
+_DECIDES_THE_SOUND: Final = {
+    "name",
+    "base",
+    "custom_voice",
+    "voice_design",
+    "max_frames",
+    "on_runaway",
+    "dtype",
+}
+
+
+class NarrateConfig(BaseModel):
+    """One narration: a script in, results and clips out. The same configuration resumes it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    input: str = Field(min_length=1, description="Parquet file or folder of them: a path or an fsspec URI.")
+    output: str = Field(min_length=1, description="Folder for results and clips: a path or an fsspec URI.")
+    consent: ConsentConfig
+    engine: EngineConfig
+    api_key_file: Path = Field(description="File of mode 0600 that holds the API key; read by every process.")
+    purpose: str | None = Field(default=None, description="For rows that name none.")
+
+    ray_address: str | None = Field(
+        default=None,
+        description="None: the running Ray of this process or job, else a private one on this machine. "
+        "'auto' or host:port: that cluster.",
+    )
+    ray_cpus: int | None = Field(default=None, ge=1, description="Logical CPUs of a private Ray.")
+    engines: int = Field(default=1, ge=1, description="Engine actors at the start, and at least.")
+    engines_max: int | None = Field(
+        default=None, ge=1, description="Engine actors at most; None: as `engines`."
+    )
+    engine_cpus: float = Field(default=0.5, ge=0, description="Logical CPUs of one engine actor.")
+    engine_gpus: float = Field(
+        default=0.0,
+        ge=0,
+        description="Share of a GPU of one engine actor. Ray caps no memory: set engine.memory_fraction too.",
+    )
+    rows_in_flight: int = Field(
+        default=2, ge=1, le=256, description="Rows one engine actor speaks at a time."
+    )
+    rows_per_block: int = Field(
+        default=25, ge=1, le=10_000, description="Rows that travel together: what a kill can cost per actor."
+    )
+    rows_per_part: int = Field(default=50_000, ge=1, description="Rows in one file of the published results.")
+    lost_blocks: int = Field(
+        default=3, ge=0, description="How often a block may be tried again after its actor died."
+    )
+
+    @property
+    def model_identity(self) -> str:
+        """Changes when the engine would make other audio of the same rows; part of every row's digest."""
+        body = self.engine.model_dump(mode="json", include=set(_DECIDES_THE_SOUND))
+        return hashlib.sha256(rfc8785.dumps(body)).hexdigest()
+
+    @property
+    def most_engines(self) -> int:
+        return max(self.engines, self.engines_max or self.engines)
+
+
+class Progress(BaseModel):
+    """How far a narration is. `audio_rate` is seconds of audio per second of wall clock since synthesis
+    began."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    stage: Literal["check", "start", "narrate", "publish", "done"]
+    rows_in: int = 0
+    rows_done: int = 0
+    ok: int = 0
+    refused: int = 0
+    error: int = 0
+    kept: int = Field(default=0, description="Of `ok`: rows whose clip was already there and still stands.")
+    seconds_audio: float = 0.0
+    audio_rate: float = 0.0
+
+
+class NarrateSummary(BaseModel):
+    """How a narration ended. ok + refused + error = rows_in, always."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rows_in: int
+    ok: int
+    refused: int
+    error: int
+    kept: int = Field(description="Of `ok`: made by an earlier run.")
+    codes: dict[str, int] = Field(description="How many rows were not spoken, by code.")
+    seconds_audio: float
+    seconds_wall: float
+    output: str

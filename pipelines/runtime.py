@@ -1,0 +1,85 @@
+"""Which Ray a run uses: the one it was started in, the one it was told of, or a private one on this machine.
+
+A private Ray takes free ports and a temporary folder of its own, so that it gets along with any other on the
+machine, and is gone with the run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from pipelines.config import NarrateConfig
+
+log = logging.getLogger("vouch.narrate")
+
+CONSENT_CPUS: Final = 0.25
+_READ_CPUS: Final = 1.0
+_OBJECT_STORE_BYTES: Final = 256 * 1024**2  # rows of text and results; audio never goes there
+
+
+@contextlib.contextmanager
+def ray_for(config: NarrateConfig) -> Iterator[None]:
+    """Ray for the time of one run."""
+    import ray
+
+    logging.getLogger("ray.data").setLevel(logging.WARNING)
+    if ray.is_initialized():
+        _warn_if_small(config)
+        yield
+        return
+    address = config.ray_address or os.environ.get("RAY_ADDRESS")
+    if address:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
+        try:
+            _warn_if_small(config)
+            yield
+        finally:
+            ray.shutdown()
+        return
+    with _private(config):
+        yield
+
+
+@contextlib.contextmanager
+def _private(config: NarrateConfig) -> Iterator[None]:
+    import ray
+
+    # Short: unix socket paths below it may not pass 107 bytes.
+    folder = Path(tempfile.mkdtemp(prefix="vouch-ray-", dir="/tmp"))
+    try:
+        ray.init(
+            address="local",
+            num_cpus=max(config.ray_cpus or os.cpu_count() or 1, _cpus_at_most(config)),
+            include_dashboard=False,
+            object_store_memory=_OBJECT_STORE_BYTES,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            _temp_dir=str(folder),
+        )
+        yield
+    finally:
+        ray.shutdown()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _cpus_at_most(config: NarrateConfig) -> int:
+    """Logical CPUs that all actors and one reader need at once: with fewer they wait for each other."""
+    return int(CONSENT_CPUS + _READ_CPUS + config.engine_cpus * config.most_engines) + 1
+
+
+def _warn_if_small(config: NarrateConfig) -> None:
+    import ray
+
+    needed = CONSENT_CPUS + _READ_CPUS + config.engine_cpus * config.engines
+    there = ray.cluster_resources().get("CPU", 0.0)
+    if there < needed:
+        log.warning(
+            "the cluster has %g CPUs and this run needs %g: it waits until there are more", there, needed
+        )

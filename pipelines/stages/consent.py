@@ -1,0 +1,119 @@
+"""First stage: may this row be spoken?
+
+Each row comes out with a status (refused, error, or a finished clip that still stands) or with a grant. One
+look-up per batch. An error of the gate refuses the whole batch: there is no way past it (DESIGN I2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from consent_service.grants import Grant, Utterance
+from consent_service.models import Allow, Deny, Principal, SpeechClaim
+from consent_service.proofs.seams import Standing
+from consent_service.service import ConsentService
+from pipelines.rows import Ready, RowResult, ScriptRow
+from pipelines.stages.clips import ClipStore
+from pipelines.stages.outcome import outcome_of
+
+STANDS = frozenset({Standing.LIVE, Standing.NOT_REQUIRED})
+
+
+class Consent:
+    """Callable over a batch of rows. `finished`: the results of earlier runs that have a clip, by row id."""
+
+    def __init__(
+        self,
+        service: ConsentService,
+        principal: Callable[[], Principal],
+        clips: ClipStore,
+        finished: Mapping[str, RowResult],
+        *,
+        model: str,
+        purpose: str | None,
+        max_characters: int,
+    ) -> None:
+        self._service = service
+        self._principal = principal
+        self._clips = clips
+        self._finished = finished
+        self._model = model
+        self._purpose = purpose
+        self._max_characters = max_characters
+
+    def __call__(self, rows: Sequence[ScriptRow]) -> list[RowResult | Ready]:
+        """One value per row, in order."""
+        read = [self._read(row) for row in rows]
+        asked = [row for row in read if isinstance(row, Ready)]
+        decisions = iter(self._decide([row.claim() for row in asked]))
+        decided = [self._settle(row, next(decisions)) if isinstance(row, Ready) else row for row in read]
+        return [self._with_past(value) if isinstance(value, RowResult) else value for value in decided]
+
+    def _read(self, row: ScriptRow) -> RowResult | Ready:
+        """Check the row's own fields; no grant yet."""
+        purpose = row.purpose or self._purpose
+        result = RowResult(
+            id=row.id,
+            status="error",
+            code="not_finished",
+            message="not synthesised; run again",
+            row_digest=row.digest(self._model, purpose),
+            language=row.language,
+            voice=row.voice,
+            purpose=purpose,
+        )
+        ready = Ready(Utterance("", "", ""), row.voice or "", purpose, row.seed or 0, "", 0.0, result)
+        try:
+            said = row.utterance(max_characters=self._max_characters)
+        except Exception as exc:  # noqa: BLE001 — whatever a row holds, it is that row's status
+            return ready.fail(*outcome_of(exc))
+        return ready.saying(said)
+
+    def _decide(self, claims: Sequence[SpeechClaim]) -> list[Allow | Deny | Exception]:
+        if not claims:
+            return []
+        try:
+            # The key is checked for every batch: one revoked mid-run stops the run's speech at once.
+            return [*self._service.authorize_many(self._principal(), claims)]
+        except Exception as exc:  # noqa: BLE001 — fail closed: whatever went wrong, no grant
+            return [exc] * len(claims)
+
+    def _settle(self, row: Ready, decision: Allow | Deny | Exception) -> RowResult | Ready:
+        match decision:
+            case Exception():
+                return row.fail(*outcome_of(decision))
+            case Deny():
+                return row.fail("refused", decision.code, decision.reason)
+            case Allow():
+                granted = row.granted(decision)
+                try:
+                    return self._kept(granted.result, decision.grant) or granted
+                except Exception as exc:  # noqa: BLE001 — an unknown standing is not a standing
+                    return row.fail(*outcome_of(exc))
+
+    def _kept(self, row: RowResult, grant: Grant) -> RowResult | None:
+        """The earlier result, if it is the same row, its clip is there and the consent it was made under
+        stands."""
+        done = self._finished.get(row.id)
+        if done is None or done.clip_id is None or done.row_digest != row.row_digest:
+            return None
+        made_under = (done.purpose, done.consent_id, done.consent_version)
+        if made_under != (grant.purpose, grant.consent_id, grant.consent_version):
+            return None
+        standing, _ = self._service.standing(done.clip_id, done.consent_id, done.consent_version)
+        uri = self._clips.uri(done.clip_id)
+        if standing not in STANDS or not self._clips.has(uri):
+            return None
+        return replace(done, status="ok", code=None, message=None, clip_uri=uri)
+
+    def _with_past(self, row: RowResult) -> RowResult:
+        """A refused row has no clip: what an earlier run made of it goes now. A row that could not be decided
+        keeps its clip out of sight, so that an outage of the ledger costs no work."""
+        done = self._finished.get(row.id)
+        if row.status == "ok" or done is None or done.clip_id is None:
+            return row
+        if row.status == "error" and done.row_digest == row.row_digest:
+            return row.with_clip_of(done)
+        self._clips.delete(done.clip_id)
+        return row
