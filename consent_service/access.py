@@ -41,8 +41,8 @@ class Permission(StrEnum):
 
 
 _P = Permission
-# The people's roles first, then the machines'. GATE, REPLICA and STAMPER act through methods that take a signed
-# grant instead of a principal; SUBJECT gets rights with the page of their own.
+# The people's roles first, then the machines'. GATE, REPLICA and STAMPER act through methods that take a
+# signed grant instead of a principal; SUBJECT gets rights with the page of their own.
 PERMISSIONS: Final[Mapping[Role, frozenset[Permission]]] = MappingProxyType(
     {
         Role.VOICE_ADMIN: frozenset(
@@ -149,7 +149,8 @@ def require(principal: Principal, permission: Permission) -> None:
 
 def digest_of(secret: str) -> bytes:
     """SHA-256 of a random secret, as the ledger keeps it."""
-    return hashlib.sha256(secret.encode()).digest()
+    # A caller may send any string; one that is not Unicode text is merely unknown.
+    return hashlib.sha256(secret.encode(errors="surrogatepass")).digest()
 
 
 def _is_live(row: RowMapping, now: float) -> bool:

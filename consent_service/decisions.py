@@ -24,7 +24,7 @@ from consent_service.grants import Grant, sign_grant
 from consent_service.languages import LANGUAGES
 from consent_service.ledger.tables import bindings, consents, voices
 from consent_service.models import Allow, Deny, Principal, SpeechClaim
-from consent_service.policy import ConsentFacts, Facts, Permitted, VoiceFacts, decide
+from consent_service.policy import MAX_CHARACTERS, ConsentFacts, Facts, Permitted, VoiceFacts, decide
 from consent_service.proofs.seams import KeyPurpose
 
 _T = TypeVar("_T")
@@ -167,7 +167,7 @@ def _told(claim: SpeechClaim, known: _Known) -> dict[str, Any]:
         "voice": voice_id,
         "purpose": claim.purpose if claim.purpose is not None and purposes.is_known(claim.purpose) else None,
         "language": claim.language if claim.language in LANGUAGES else None,
-        "characters": claim.characters,
+        "characters": claim.characters if 1 <= claim.characters <= MAX_CHARACTERS else None,
     }
 
 

@@ -8,6 +8,7 @@ from typing import Final
 
 from consent_service.errors import InvalidInput
 
+ID: Final = re.compile(r"[!-~]{1,200}")  # what any id looks like: printable ASCII without spaces
 TENANT: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 CODE: Final = re.compile(r"[a-z0-9_.:-]{0,64}")
 REPLICA: Final = re.compile(r"[A-Za-z0-9#_.:/-]{1,200}")

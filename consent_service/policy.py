@@ -42,6 +42,7 @@ REASONS: Final[Mapping[str, str]] = MappingProxyType(
         "language_not_consented": "the consent does not cover this language",
     }
 )
+MAX_CHARACTERS: Final = 1_000_000  # of one utterance; far above what any engine takes
 _SPEAKER: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 
@@ -96,7 +97,7 @@ def deny(code: str) -> Deny:
 
 def decide(claim: SpeechClaim, facts: Facts) -> Permitted | Deny:
     """May this claim speak?"""
-    if not _DIGEST.fullmatch(claim.said_digest) or claim.characters < 1:
+    if not (_DIGEST.fullmatch(claim.said_digest) and 1 <= claim.characters <= MAX_CHARACTERS):
         return deny("claim_invalid")
     purpose = _purpose(claim.purpose, facts.claims)
     if isinstance(purpose, Deny):

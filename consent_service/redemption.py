@@ -8,7 +8,8 @@ its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -63,17 +64,14 @@ def redeem(core: Core, token: str, replica_id: str) -> Redeemed:
         return _Committed(leaf, writing.log.tree, public_key, prompt_digest)
 
     committed = _transact(core, grant, entitle)
-    checkpoint = core.checkpoint(grant.tenant, committed.tree)
-    if not grant.basis.is_clone:
-        return Redeemed(grant, committed.leaf, checkpoint)
-    try:
+    with _closed_on_failure(core, grant):
+        checkpoint = core.checkpoint(grant.tenant, committed.tree)
+        if not grant.basis.is_clone:
+            return Redeemed(grant, committed.leaf, checkpoint)
         with fail_closed():
             packed = core.vault.open(grant.tenant, grant.voice_id, "reference", committed.prompt_digest)
         sealed = seal(committed.public_key, packed, reference_info(grant.grant_id, replica_id))
-    except ConsentError as exc:
-        close(core, grant.grant_id, Closing("failed", reason=exc.code))
-        raise
-    return Redeemed(grant, committed.leaf, checkpoint, sealed)
+        return Redeemed(grant, committed.leaf, checkpoint, sealed)
 
 
 def redeem_cached(core: Core, token: str, cached_clip_id: str) -> Redeemed:
@@ -87,7 +85,8 @@ def redeem_cached(core: Core, token: str, cached_clip_id: str) -> Redeemed:
         return _Committed(leaf, writing.log.tree)
 
     committed = _transact(core, grant, entitle)
-    return Redeemed(grant, committed.leaf, core.checkpoint(grant.tenant, committed.tree))
+    with _closed_on_failure(core, grant):
+        return Redeemed(grant, committed.leaf, core.checkpoint(grant.tenant, committed.tree))
 
 
 def close(core: Core, grant_id: str, closing: Closing) -> int:
@@ -116,6 +115,18 @@ def close(core: Core, grant_id: str, closing: Closing) -> int:
         )
         writing.connection.execute(update(redemptions).where(named).values(closing_leaf=leaf))
         return leaf
+
+
+@contextmanager
+def _closed_on_failure(core: Core, grant: Grant) -> Iterator[None]:
+    """What fails after the commit is told to the log as well as to the caller."""
+    try:
+        yield
+    except Exception as exc:
+        with suppress(ConsentError):
+            reason = exc.code if isinstance(exc, ConsentError) else "internal_error"
+            close(core, grant.grant_id, Closing("failed", reason=reason))
+        raise
 
 
 def _verified(core: Core, token: str) -> Grant:

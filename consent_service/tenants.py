@@ -7,12 +7,12 @@ from typing import Final
 
 from sqlalchemy import Connection, RowMapping, delete, insert, select, update
 
-from consent_service import access, audit, consents, purposes
+from consent_service import access, audit, consents, purposes, terms
 from consent_service.access import Permission
 from consent_service.audit import LogWriter
 from consent_service.core import Core
 from consent_service.errors import Conflict, InvalidInput, NotFound
-from consent_service.ids import require_name, require_tenant
+from consent_service.ids import ID, require_name, require_tenant
 from consent_service.ledger.tables import api_keys, bindings
 from consent_service.ledger.tables import tenants as tenants_table
 from consent_service.models import Claims, Principal, Role
@@ -55,6 +55,9 @@ def create_key(
         raise InvalidInput("a key needs a role", code="role_missing")
     if not all(purposes.is_known(purpose) for purpose in claims.purposes):
         raise InvalidInput("a key can only claim known purposes", code="purpose_unknown")
+    if not all(ID.fullmatch(voice) for voice in claims.voices):
+        raise InvalidInput("a key claims voice ids, preset:NAME, design or *", code="voice_unknown")
+    terms.require_scope(claims.territories, claims.channels)
     with core.write(by, Permission.KEY_MANAGE) as writing:
         if expires_at is not None and not expires_at > writing.now:
             raise InvalidInput("a key expires in the future", code="validity_invalid")

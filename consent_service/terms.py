@@ -27,12 +27,10 @@ def checked(terms: ConsentTerms, now: float) -> ConsentTerms:
     for language in terms.languages:
         if language != "*":
             require_language(language)
-    for axis, values, form in (
-        ("territory", terms.territories, _TERRITORY),
-        ("channel", terms.channels, _CHANNEL),
-    ):
-        if not values or not all(form.fullmatch(value) for value in values):
-            raise InvalidInput(f'a {axis} is not well formed; "*" means any', code=f"{axis}_invalid")
+    if not (terms.territories and terms.channels):
+        axis = "channel" if terms.territories else "territory"
+        raise InvalidInput(f'name a {axis}, or "*" for any', code=f"{axis}_invalid")
+    require_scope(terms.territories, terms.channels)
     # Written so that a NaN fails.
     if not (now < terms.valid_until and 0 < terms.valid_until - terms.valid_from <= MAX_VALIDITY_S):
         raise InvalidInput(
@@ -54,6 +52,13 @@ def require_purposes(asked: tuple[str, ...]) -> None:
     if not asked or not all(purposes.is_known(purpose) for purpose in asked):
         known = ", ".join(purposes.PURPOSES)
         raise InvalidInput(f"name one or more known purposes: {known}", code="purpose_unknown")
+
+
+def require_scope(territories: tuple[str, ...], channels: tuple[str, ...]) -> None:
+    """Raises InvalidInput (territory_invalid, channel_invalid)."""
+    for axis, values, form in (("territory", territories, _TERRITORY), ("channel", channels, _CHANNEL)):
+        if not all(form.fullmatch(value) for value in values):
+            raise InvalidInput(f'a {axis} is not well formed; "*" means any', code=f"{axis}_invalid")
 
 
 def to_json(terms: ConsentTerms) -> dict[str, Any]:

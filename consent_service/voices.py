@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, insert, select, update
@@ -65,7 +66,8 @@ def show(core: Core, by: Principal, voice_id: str) -> Voice:
 def require_transcript(transcript: str) -> str:
     """Raises InvalidInput (transcript_missing)."""
     text = " ".join(transcript.split())
-    if not text or len(text) > MAX_TRANSCRIPT:
+    unfit = any(unicodedata.category(character) in ("Cc", "Cs") for character in text)
+    if not text or len(text) > MAX_TRANSCRIPT or unfit:
         raise InvalidInput(
             f"send what is said in the recording, 1-{MAX_TRANSCRIPT} characters", code="transcript_missing"
         )

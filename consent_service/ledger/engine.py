@@ -7,6 +7,7 @@ Statement parameters are kept out of error texts: they hold digests of secrets a
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,9 +32,11 @@ class Ledger:
             self.is_sqlite = address.get_backend_name() == "sqlite"
             self.path = Path(address.database or "")
             options: dict[str, Any] = {"hide_parameters": True, "pool_timeout": busy_timeout_s}
+            if self.is_sqlite and address.database in (None, "", ":memory:"):
+                raise LedgerUnavailable("a ledger in memory would forget what it audited; give it a file")
             if self.is_sqlite:
                 # No cap on connections: a reader must never wait for a writer's connection.
-                options |= {"max_overflow": -1, "connect_args": {"timeout": busy_timeout_s}}
+                options |= {"pool_size": 16, "max_overflow": -1, "connect_args": {"timeout": busy_timeout_s}}
             self.engine: Engine = create_engine(address, **options)
         self._writers = self.engine.execution_options(**{_WRITES: True})
         # SQLite's readers see a snapshot anyway; PostgreSQL's must ask for one.
@@ -72,7 +75,7 @@ def fail_closed() -> Iterator[None]:
     """Any error of database or disk: nothing may be synthesised."""
     try:
         yield
-    except (SQLAlchemyError, OSError) as exc:
+    except (SQLAlchemyError, sqlite3.Error, OSError) as exc:  # a pragma's error comes as the driver's own
         raise LedgerUnavailable("the ledger cannot be reached; try again, or ask its operator") from exc
 
 
