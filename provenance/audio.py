@@ -29,7 +29,8 @@ class Limits:
     """How much of an upload is looked at."""
 
     max_bytes: int = 64 * 1024 * 1024
-    max_seconds: float = 900.0
+    max_seconds: float = 600.0
+    max_frames: int = 600 * 48_000  # memory goes by frames: ten minutes at 192 kHz would take half a gigabyte
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ def _read_bounded(file: soundfile.SoundFile, limits: Limits) -> Recording:
     rate, channels = int(file.samplerate), int(file.channels)
     if rate not in _SAMPLE_RATES or not 1 <= channels <= _MAX_CHANNELS:
         raise AudioUnreadable("the sample rate or the number of channels is out of range")
-    most = int(limits.max_seconds * rate)
+    most = min(int(limits.max_seconds * rate), limits.max_frames)
     # Block by block, because a header may promise fewer frames than the stream decodes to.
     blocks: list[Samples] = []
     frames = 0
@@ -89,7 +90,7 @@ def _read_bounded(file: soundfile.SoundFile, limits: Limits) -> Recording:
             break
         frames += block.shape[0]
         if frames > most:
-            raise AudioTooLarge(f"the audio is longer than {limits.max_seconds:g} seconds")
+            raise AudioTooLarge(f"the audio is longer than {most / rate:.0f} seconds")
         blocks.append(block.mean(axis=1, dtype=np.float32))
     if not frames:
         raise AudioUnreadable("the file holds no audio")

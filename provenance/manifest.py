@@ -16,7 +16,7 @@ from provenance.audio import WAV
 from provenance.disclosure import Disclosure
 
 DISCLOSURE_LABEL: Final = "org.vouch.disclosure"
-ACTIONS_LABEL: Final = "c2pa.actions.v2"
+ACTIONS: Final = "c2pa.actions"
 ASSERTION_VERSION: Final = 1
 
 _IPTC: Final = "http://cv.iptc.org/newscodes/digitalsourcetype/"
@@ -39,7 +39,7 @@ def definition(disclosure: Disclosure) -> dict[str, Any]:
         "claim_generator_info": [agent],
         "format": WAV,
         "assertions": [
-            {"label": ACTIONS_LABEL, "data": {"actions": actions, "allActionsIncluded": True}},
+            {"label": f"{ACTIONS}.v2", "data": {"actions": actions, "allActionsIncluded": True}},
             {"label": DISCLOSURE_LABEL, "data": assertion(disclosure)},
         ],
     }

@@ -10,9 +10,9 @@ Fails closed: a clip too short or too quiet to carry the mark is refused, never 
 from __future__ import annotations
 
 import math
-import threading
 import warnings
-from typing import TYPE_CHECKING, Any, Final
+from functools import cache
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import soxr
@@ -28,19 +28,12 @@ PRESENT: Final = 0.6  # of 102 unmarked clips the highest scored 0.51
 MIN_SECONDS: Final = 0.1  # below, the decoder sees too few frames
 _PERTH_RATE: Final = 32_000
 _HOP: Final = 320
+_WINDOW_SECONDS: Final = 30.0
 _QUIETEST_PEAK: Final = 1e-3  # −60 dBFS: below, 16-bit samples no longer hold the residual
 
 
 class PresenceMark:
-    """Embeds and detects the mark. Loads its network on first use, once per process and instance; thread-
-    safe."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._net: PerthNet | None = None
-
-    def __reduce__(self) -> tuple[type[PresenceMark], tuple[()]]:
-        return (PresenceMark, ())  # the other process loads its own network
+    """Embeds and detects the mark. Stateless: the network is loaded on first use, once per process."""
 
     def embed(self, samples: Samples, sample_rate: int) -> Samples:
         """Return a marked copy: same length and rate, −1…1.
@@ -62,22 +55,35 @@ class PresenceMark:
         return within
 
     def detect(self, samples: Samples, sample_rate: int) -> float:
-        """How sure it is that the mark is there, 0…1; `PRESENT` and above counts. 0 for silence."""
-        if samples.size < MIN_SECONDS * sample_rate:
+        """How sure it is that the mark is there, 0…1; `PRESENT` and above counts. 0 for silence.
+
+        The mean over windows, so that memory stays bounded however long the upload is.
+        """
+        window = int(_WINDOW_SECONDS * sample_rate)
+        parts = [samples[at : at + window] for at in range(0, samples.size, window)]
+        scored = [(self._score(part, sample_rate), part.size) for part in parts]
+        heard = [(score, size) for score, size in scored if score is not None]
+        if not heard:
             return 0.0
+        return sum(score * size for score, size in heard) / sum(size for _, size in heard)
+
+    def _score(self, samples: Samples, sample_rate: int) -> float | None:
+        """0…1; None where there is nothing to hear."""
+        if samples.size < MIN_SECONDS * sample_rate or not np.abs(samples).max() > 0:
+            return None
         import torch
 
-        net = self._loaded()
+        net = _perth()
         at_32k = torch.from_numpy(np.ascontiguousarray(soxr.resample(samples, sample_rate, _PERTH_RATE)))
         with torch.inference_mode():
             magnitude, _ = net.ap.signal_to_magphase(at_32k)
             score = float(net.decoder(magnitude[None])[0])
-        return 0.0 if math.isnan(score) else min(max(score, 0.0), 1.0)
+        return None if math.isnan(score) else min(max(score, 0.0), 1.0)
 
     def _residual(self, at_32k: Samples) -> Samples:
         import torch
 
-        net = self._loaded()
+        net = _perth()
         # The inverse transform gives whole hops only: pad past the end, then cut back.
         padded = np.pad(at_32k, (0, _HOP + -at_32k.size % _HOP))
         with torch.inference_mode():
@@ -86,18 +92,13 @@ class PresenceMark:
             out: Samples = net.ap.magphase_to_signal(marked[0], phase).numpy()
         return _fit(out, at_32k.size) - at_32k
 
-    def _loaded(self) -> PerthNet:
-        with self._lock:
-            if self._net is None:
-                self._net = _load_perth()
-            return self._net
-
 
 def _fit(samples: Samples, length: int) -> Samples:
     return np.pad(samples[:length], (0, max(0, length - samples.size)))
 
 
-def _load_perth() -> Any:
+@cache
+def _perth() -> PerthNet:
     import_torchaudio()
     with warnings.catch_warnings():
         # Perth finds its weights through pkg_resources, which warns of its own end; setuptools is pinned for
@@ -110,4 +111,5 @@ def _load_perth() -> Any:
     checkpoint = CheckpointManager(PREPACKAGED_MODELS_DIR, "implicit")
     net = PerthNet(checkpoint.hp)
     net.load_state_dict(checkpoint.load_latest()["model"])
-    return net.eval()
+    net.eval()
+    return net

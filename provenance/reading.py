@@ -51,6 +51,10 @@ class ManifestReading:
         """Every hash matched, whoever signed it."""
         return self.claim_signed and _ASSET in self.success and set(self.failures) <= _ABOUT_SIGNER
 
+    def codes(self) -> dict[str, Any]:
+        """State and validation codes, JSON-ready."""
+        return {"state": self.state, "success": list(self.success), "failures": list(self.failures)}
+
     @property
     def disclosure(self) -> Disclosure | None:
         return disclosure_from(self.assertion)

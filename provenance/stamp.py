@@ -14,19 +14,20 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import c2pa
+import numpy as np
 
 from consent_service.proofs.seams import ManifestSigner
 from provenance import container
 from provenance.audio import WAV, Limits, Samples, decode, encode_wav
 from provenance.disclosure import Disclosure
-from provenance.errors import ProvenanceError, StampFailed
+from provenance.errors import StampFailed
 from provenance.manifest import assertion, definition
 from provenance.presence import PRESENT, PresenceMark
 from provenance.reading import read_manifest
 from provenance.trust import TrustContext
 
 _CERTIFICATE_END: Final = b"-----END CERTIFICATE-----"
-_UNBOUNDED: Final = Limits(max_bytes=1 << 32, max_seconds=float(1 << 20))
+_UNBOUNDED: Final = Limits(max_bytes=1 << 32, max_seconds=float(1 << 20), max_frames=1 << 31)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,10 @@ class Stamper:
     def __reduce__(self) -> tuple[type[Stamper], tuple[ManifestSigner]]:
         return (type(self), (self._signer,))
 
+    def warm_up(self) -> None:
+        """Load the watermark's weights, so that the first clip is not slow."""
+        self._presence.detect(np.full(16_000, 0.1, np.float32), 16_000)
+
     def stamp(self, samples: Samples, sample_rate: int, disclosure: Disclosure) -> StampedClip:
         """samples: float32[n], mono, −1…1, at `sample_rate` Hz; the clip keeps length and rate.
 
@@ -63,7 +68,7 @@ class Stamper:
         try:
             wav = encode_wav(self._presence.embed(samples, sample_rate), sample_rate)
             data = self._sign(wav, disclosure)
-        except ProvenanceError:
+        except StampFailed:
             raise
         except Exception as exc:
             raise StampFailed(f"the clip could not be marked ({type(exc).__name__})") from exc

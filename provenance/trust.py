@@ -15,7 +15,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
 from provenance.errors import ProvenanceError
-from provenance.manifest import ACTIONS_LABEL, DISCLOSURE_LABEL
+from provenance.manifest import ACTIONS, DISCLOSURE_LABEL
 
 
 def _settings(anchor: bytes) -> dict[str, Any]:
@@ -29,9 +29,9 @@ def _settings(anchor: bytes) -> dict[str, Any]:
         },
         "core": {"allowed_network_hosts": []},
         "trust": {"trust_anchors": anchor.decode("ascii")},
-        # Assertions are "gathered" (not vouched for by the signer) unless they are named here.
+        # Assertions are "gathered" (not vouched for by the signer) unless named here, without version.
         "builder": {
-            "created_assertion_labels": [ACTIONS_LABEL, DISCLOSURE_LABEL],
+            "created_assertion_labels": [ACTIONS, DISCLOSURE_LABEL],
             "thumbnail": {"enabled": False},
         },
     }

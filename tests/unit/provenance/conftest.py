@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from authority import Authority
 
 from consent_service.proofs.seams import Standing
 from provenance.audio import Samples
 from provenance.disclosure import Disclosure
 from provenance.stamp import StampedClip, Stamper
 from provenance.verify import Verifier
+from tests.unit.provenance.authority import Authority
 
 RATE = 24_000
-MakeSpeech = Callable[..., Samples]
 
 
 class Register:

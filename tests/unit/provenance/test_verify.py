@@ -1,0 +1,320 @@
+"""Three answers about a clip, and what may never be answered."""
+
+from __future__ import annotations
+
+import io
+import json
+import struct
+from pathlib import Path
+
+import c2pa
+import numpy as np
+import pytest
+import soundfile
+
+from consent_service.proofs.seams import Standing
+from provenance.audio import Limits, Samples, decode, encode_wav
+from provenance.errors import AudioTooLarge, AudioUnreadable, ProvenanceError
+from provenance.manifest import GENERATED
+from provenance.presence import PresenceMark
+from provenance.stamp import StampedClip, Stamper
+from provenance.verify import Integrity, Origin, Verifier
+from tests.unit.provenance.authority import Authority
+from tests.unit.provenance.conftest import RATE, Register, a_disclosure, speech_like
+
+ASSETS = Path(__file__).parent / "assets"
+
+
+def stripped(data: bytes) -> bytes:
+    """The clip without its manifest chunk."""
+    end = data.index(b"C2PA")
+    return data[:4] + struct.pack("<I", end - 8) + data[8:end]
+
+
+def foreign(samples: Samples, source: str) -> bytes:
+    """A clip signed by somebody else, with one digital source type."""
+    other, out = Authority.create("Somebody else"), io.BytesIO()
+    said = {
+        "claim_generator_info": [{"name": "Somebody", "version": "1"}],
+        "assertions": [
+            {
+                "label": "c2pa.actions.v2",
+                "data": {"actions": [{"action": "c2pa.created", "digitalSourceType": source}]},
+            }
+        ],
+    }
+    signer = c2pa.Signer.from_callback(
+        other.signer.sign_manifest, c2pa.C2paSigningAlg.ES256, other.signer.chain.decode()
+    )
+    with signer, c2pa.Builder(said) as builder:
+        builder.sign(signer, "audio/wav", io.BytesIO(encode_wav(samples, RATE)), out)
+    return out.getvalue()
+
+
+# what is ours -----------------------------------------------------------------------------------------------
+
+
+def test_a_clip_of_ours_is_ours_and_intact(clip: StampedClip, verifier: Verifier) -> None:
+    verdict = verifier.verify(clip.data)
+    assert (verdict.origin, verdict.integrity) == (Origin.OURS, Integrity.INTACT)
+    assert verdict.evidence["disclosure"]["consent_id"] == "consent_4567"
+
+
+@pytest.mark.parametrize("standing", list(Standing))
+def test_the_standing_is_what_the_ledger_says(
+    clip: StampedClip, authority: Authority, standing: Standing
+) -> None:
+    register = Register(standing)
+    verdict = Verifier(authority.root_pem, register).verify(clip.data)
+    assert (verdict.origin, verdict.integrity) == (Origin.OURS, Integrity.INTACT)
+    assert (verdict.standing, verdict.as_of) == (standing, 1_800_000_000.0)
+    assert register.asked == [("c" * 32, "consent_4567", 2)]
+
+
+def test_authentic_but_withdrawn_since(clip: StampedClip, authority: Authority) -> None:
+    verdict = Verifier(authority.root_pem, Register(Standing.WITHDRAWN)).verify(clip.data)
+    assert "We made and signed this clip" in verdict.sentence
+    assert "withdrawn since (as of 2027-01-15" in verdict.sentence
+
+
+def test_without_a_register_the_standing_is_unknown(clip: StampedClip, verifier: Verifier) -> None:
+    assert verifier.verify(clip.data).standing is Standing.UNKNOWN
+
+
+def test_a_clip_unknown_to_the_register_is_ours_with_unknown_standing(
+    clip: StampedClip, authority: Authority
+) -> None:
+    verdict = Verifier(authority.root_pem, Register(Standing.LIVE, knows=None)).verify(clip.data)
+    assert (verdict.origin, verdict.integrity) == (Origin.OURS, Integrity.INTACT)
+    assert verdict.standing is Standing.UNKNOWN
+
+
+def test_an_unreachable_ledger_never_makes_a_consent_live(clip: StampedClip, authority: Authority) -> None:
+    class Unreachable(Register):
+        def standing(self, *_: object) -> tuple[Standing, float]:
+            raise ConnectionError
+
+        def knows_clip(self, *_: object) -> bool | None:
+            raise ConnectionError
+
+    class HalfReachable(Register):
+        def standing(self, *_: object) -> tuple[Standing, float]:
+            raise ConnectionError
+
+    for reader in (Unreachable(), HalfReachable()):
+        verdict = Verifier(authority.root_pem, reader, clock=lambda: 5.0).verify(clip.data)
+        assert (verdict.origin, verdict.standing, verdict.as_of) == (Origin.OURS, Standing.UNKNOWN, 5.0)
+
+
+def test_another_digest_in_the_register_means_altered(clip: StampedClip, authority: Authority) -> None:
+    verdict = Verifier(authority.root_pem, Register(knows=False)).verify(clip.data)
+    assert (verdict.origin, verdict.integrity) == (Origin.OURS, Integrity.ALTERED)
+
+
+def test_a_manifest_moved_to_another_clip_is_caught(
+    clip: StampedClip, stamper: Stamper, verifier: Verifier
+) -> None:
+    other = stamper.stamp(speech_like(1.0, seed=9), RATE, a_disclosure()).data
+    sound, manifest = other.index(b"C2PA"), clip.data.index(b"C2PA")
+    moved = other[:sound] + clip.data[manifest:]
+    moved = moved[:4] + struct.pack("<I", len(moved) - 8) + moved[8:]
+    verdict = verifier.verify(moved)
+    assert (verdict.origin, verdict.integrity) == (Origin.OURS, Integrity.ALTERED)
+    assert "not the file that was signed" in verdict.sentence
+
+
+def test_a_broken_header_does_not_hide_that_a_clip_was_ours(clip: StampedClip, verifier: Verifier) -> None:
+    verdict = verifier.verify(b"\x00\x00\x00\x00" + clip.data[4:])
+    assert (verdict.origin, verdict.integrity) == (Origin.OUR_MARK, Integrity.ALTERED)
+    assert verdict.standing is Standing.UNKNOWN
+
+
+# what is not ------------------------------------------------------------------------------------------------
+
+
+def test_a_clip_signed_under_another_root_is_not_ours(clip: StampedClip) -> None:
+    verdict = Verifier(Authority.create("Another root").root_pem).verify(clip.data)
+    assert (verdict.origin, verdict.integrity) == (Origin.SYNTHETIC, Integrity.UNVERIFIABLE)
+    assert "disclosure" not in verdict.evidence
+
+
+def test_a_root_of_the_same_name_is_not_our_root(clip: StampedClip) -> None:
+    verdict = Verifier(Authority.create("Test root").root_pem).verify(clip.data)
+    assert verdict.origin is Origin.SYNTHETIC
+
+
+def test_a_copied_certificate_does_not_make_a_clip_ours(authority: Authority, verifier: Verifier) -> None:
+    other = Authority.create("Forger").signer
+    out = io.BytesIO()
+    said = {"claim_generator_info": [{"name": "Vouch"}], "assertions": []}
+    unchecked = c2pa.Context.from_dict({"verify": {"verify_after_sign": False}})
+    signer = c2pa.Signer.from_callback(
+        other.sign_manifest, c2pa.C2paSigningAlg.ES256, authority.signer.chain.decode()
+    )
+    with signer, c2pa.Builder(said, context=unchecked) as builder:
+        builder.set_intent(c2pa.C2paBuilderIntent.CREATE, c2pa.C2paDigitalSourceType.DIGITAL_CAPTURE)
+        builder.sign(signer, "audio/wav", io.BytesIO(encode_wav(speech_like(0.3), RATE)), out)
+    verdict = verifier.verify(out.getvalue())
+    assert (verdict.origin, verdict.integrity) == (Origin.OUR_MARK, Integrity.ALTERED)
+    assert "disclosure" not in verdict.evidence
+
+
+def test_a_foreign_manifest_that_says_generated_is_synthetic_not_ours(verifier: Verifier) -> None:
+    verdict = verifier.verify(foreign(speech_like(0.3), GENERATED))
+    assert (verdict.origin, verdict.integrity) == (Origin.SYNTHETIC, Integrity.UNVERIFIABLE)
+
+
+def test_a_foreign_manifest_over_other_bytes_is_altered(verifier: Verifier) -> None:
+    data = bytearray(foreign(speech_like(0.3), GENERATED))
+    data[1000] ^= 1
+    verdict = verifier.verify(bytes(data))
+    assert (verdict.origin, verdict.integrity) == (Origin.SYNTHETIC, Integrity.ALTERED)
+
+
+def test_a_foreign_recording_with_a_manifest_is_not_called_synthetic(verifier: Verifier) -> None:
+    capture = GENERATED.replace("trainedAlgorithmicMedia", "digitalCapture")
+    verdict = verifier.verify(foreign(speech_like(0.3), capture))
+    assert (verdict.origin, verdict.integrity) == (Origin.NO_MARK, Integrity.UNVERIFIABLE)
+
+
+def test_the_presence_mark_survives_metadata_stripping_and_is_never_ours(
+    clip: StampedClip, verifier: Verifier
+) -> None:
+    verdict = verifier.verify(stripped(clip.data))
+    assert (verdict.origin, verdict.integrity) == (Origin.SYNTHETIC, Integrity.STRIPPED)
+    assert "nothing in it shows that it is ours" in verdict.sentence
+
+
+@pytest.mark.parametrize(("container", "subtype"), [("FLAC", "PCM_16"), ("MP3", None), ("OGG", "VORBIS")])
+def test_the_presence_mark_survives_transcoding(
+    clip: StampedClip, verifier: Verifier, container: str, subtype: str | None
+) -> None:
+    sound, out = decode(clip.data, Limits()), io.BytesIO()
+    soundfile.write(out, sound.samples, RATE, format=container, subtype=subtype)
+    verdict = verifier.verify(out.getvalue())
+    assert (verdict.origin, verdict.integrity) == (Origin.SYNTHETIC, Integrity.STRIPPED)
+
+
+def test_the_presence_mark_alone_is_anyones(verifier: Verifier) -> None:
+    marked = encode_wav(PresenceMark().embed(speech_like(1.0), RATE), RATE)
+    assert verifier.verify(marked).origin is Origin.SYNTHETIC
+
+
+@pytest.mark.parametrize("samples", [speech_like(1.0), np.zeros(RATE, np.float32)], ids=["sound", "silence"])
+def test_no_mark_found_never_means_a_real_person(verifier: Verifier, samples: Samples) -> None:
+    verdict = verifier.verify(encode_wav(samples, RATE))
+    assert (verdict.origin, verdict.integrity) == (Origin.NO_MARK, Integrity.UNVERIFIABLE)
+    assert "does not mean that a real person" in verdict.sentence
+
+
+# an expired leaf --------------------------------------------------------------------------------------------
+
+
+def test_a_clip_of_an_expired_leaf_is_ours_only_if_the_register_knows_it() -> None:
+    data, root = (ASSETS / "expired.wav").read_bytes(), (ASSETS / "expired-root.pem").read_bytes()
+    alone = Verifier(root).verify(data)
+    assert (alone.origin, alone.integrity) == (Origin.OUR_MARK, Integrity.INTACT)
+    unknown = Verifier(root, Register(knows=None)).verify(data)
+    assert (unknown.origin, unknown.standing) == (Origin.OUR_MARK, Standing.UNKNOWN)
+    known = Verifier(root, Register(knows=True)).verify(data)
+    assert (known.origin, known.integrity, known.standing) == (
+        Origin.OURS,
+        Integrity.INTACT,
+        Standing.LIVE,
+    )
+    other = Verifier(root, Register(knows=False)).verify(data)
+    assert (other.origin, other.integrity) == (Origin.OUR_MARK, Integrity.ALTERED)
+
+
+def test_an_expired_leaf_of_another_root_is_not_ours(authority: Authority) -> None:
+    data = (ASSETS / "expired.wav").read_bytes()
+    assert Verifier(authority.root_pem, Register(knows=True)).verify(data).origin is Origin.SYNTHETIC
+
+
+def test_an_altered_clip_of_an_expired_leaf_is_altered() -> None:
+    data, root = bytearray((ASSETS / "expired.wav").read_bytes()), (ASSETS / "expired-root.pem").read_bytes()
+    data[1000] ^= 1
+    verdict = Verifier(root, Register(knows=True)).verify(bytes(data))
+    assert verdict.integrity is Integrity.ALTERED
+
+
+# what is told to whom ---------------------------------------------------------------------------------------
+
+
+def test_anyone_learns_origin_and_integrity_and_no_more(clip: StampedClip, authority: Authority) -> None:
+    public = Verifier(authority.root_pem, Register(Standing.WITHDRAWN)).verify(clip.data).public()
+    told = public.to_json()
+    assert set(told) == {"origin", "integrity", "sentence"}
+    for secret in ("consent", "withdrawn", "voice_0123", "0.9", "cccc"):
+        assert secret not in json.dumps(told)
+
+
+def test_a_full_verdict_is_json(clip: StampedClip, authority: Authority) -> None:
+    told = json.loads(json.dumps(Verifier(authority.root_pem, Register()).verify(clip.data).to_json()))
+    assert told["standing"] == "live"
+    assert told["as_of"].startswith("2027-01-15T08:00:00")
+    assert told["evidence"]["presence"] >= 0.6
+    assert told["evidence"]["register_match"] is True
+    assert told["evidence"]["manifest"]["state"] == "Trusted"
+
+
+def test_no_text_and_no_name_is_in_the_bytes(authority: Authority) -> None:
+    # The stamper is given neither; this holds the list of what an assertion may say.
+    data = Stamper(authority.signer).stamp(speech_like(0.2), RATE, a_disclosure()).data
+    said = Verifier(authority.root_pem).verify(data).evidence["disclosure"]
+    assert set(said) == {
+        "clip_id", "voice_id", "basis", "consent_id", "consent_version", "purpose", "language",
+        "generated_at", "provider", "system_version", "engine", "model", "model_digest", "is_clone",
+        "audit_leaf", "checkpoint", "profile",
+    }  # fmt: skip
+
+
+# hostile uploads --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"RIFF",
+        b"hello" * 1000,
+        b"RIFF\xff\xff\xff\xffWAVEfmt ",
+        b"\xff\xd8\xff\xe0" + bytes(500),
+        b"ID3\x04\x00\x00\x7f\x7f\x7f\x7f",
+        b"fLaC\x00\x00\x00\x22" + bytes(40),
+        b"OggS" + bytes(100),
+        encode_wav(speech_like(0.2), RATE)[:44],
+    ],
+    ids=["empty", "stub", "text", "truncated", "jpeg", "mp3 bomb", "flac of nothing", "ogg", "header only"],
+)
+def test_what_is_not_audio_is_refused(verifier: Verifier, data: bytes) -> None:
+    with pytest.raises(AudioUnreadable):
+        verifier.verify(data)
+
+
+def test_an_upload_past_the_size_limit_is_not_parsed(clip: StampedClip, authority: Authority) -> None:
+    with pytest.raises(AudioTooLarge):
+        Verifier(authority.root_pem, limits=Limits(max_bytes=1000)).verify(clip.data)
+
+
+def test_decoding_stops_at_the_limit_whatever_the_file_holds(authority: Authority) -> None:
+    out = io.BytesIO()
+    soundfile.write(out, np.zeros(60 * RATE, np.float32), RATE, format="FLAC")
+    assert len(out.getvalue()) < 20_000
+    for limits in (Limits(max_seconds=30.0), Limits(max_frames=RATE)):
+        with pytest.raises(AudioTooLarge):
+            Verifier(authority.root_pem, limits=limits).verify(out.getvalue())
+
+
+def test_samples_that_are_not_numbers_do_not_break_the_answer(verifier: Verifier) -> None:
+    out = io.BytesIO()
+    wild = speech_like(0.5)
+    wild[::7], wild[::11], wild[::13] = np.nan, np.inf, 3e38
+    soundfile.write(out, wild, RATE, format="WAV", subtype="FLOAT")
+    assert verifier.verify(out.getvalue()).origin in set(Origin)
+
+
+def test_an_anchor_that_is_no_certificate_is_refused_at_start() -> None:
+    for anchor in (b"", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"):
+        with pytest.raises(ProvenanceError):
+            Verifier(anchor)
