@@ -42,6 +42,8 @@ def closure(project: str = PROJECT, extras: frozenset[str] = EXTRAS) -> dict[str
             found[name] = package.version.partition("+")[0]
         for line in package.requires or ():
             requirement = Requirement(line)
+            if name == "torch" and str(requirement.specifier).startswith("=="):
+                continue  # the CUDA packages of a GPU build, which torch pins itself and a CPU build lacks
             if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
                 needed = canonicalize_name(requirement.name)
                 queue.extend((needed, wanted) for wanted in ("", *requirement.extras))
