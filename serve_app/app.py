@@ -1,0 +1,158 @@
+"""The Serve application: three deployments, and the only place here with Ray's decorators.
+
+    Ingress (CPU)  ──►  Gate (CPU)         authorize, sign, register
+        │                 ▲
+        └────►  Voice ────┘                redeem, report; a fraction of a GPU each, autoscaled
+
+A revocation is pulled by every voice replica (`serve_app.watch`); nothing depends on a push that a starting
+replica might miss.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+from ray import serve
+from ray.serve.config import AutoscalingConfig, BackpressureConfig
+from ray.serve.handle import DeploymentHandle
+
+from consent_service.sealing import load_node_secret
+from consent_service.service import ConsentService
+from serve_app.config import AppConfig
+from serve_app.edge import ignore_control_headers
+from serve_app.gate import ConsentGate
+from serve_app.ingress import build_http
+from serve_app.metrics import RayMetrics
+from serve_app.opening import open_context
+from serve_app.remote import HandleRemote, refusals_as_values
+from serve_app.version import VERSION
+from serve_app.voice import Order, VoiceWorker
+from serve_app.watch import RevocationWatch
+from speech.load import load_engine
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+    from ray.serve import Application
+
+APP_NAME: Final = "vouch"
+
+# The methods of the gate that other deployments may call; nothing else crosses.
+_GATE_METHODS: Final = (
+    "administer", "authorize", "certificate_chain", "clip_for", "clip_key", "close_clip", "complete_enrolment",
+    "hand_over", "knows_clip", "new_clip_key", "redeem", "redeem_cached", "register_replica", "revocations",
+    "sign_manifest", "standing", "trust_anchor", "upload_key",
+)  # fmt: skip
+
+
+class Gate:
+    """`ConsentGate` behind a handle."""
+
+    def __init__(self, config: AppConfig) -> None:
+        self._gate = ConsentGate(ConsentService.open(config.consent))
+
+    @refusals_as_values
+    async def ask(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        if method not in _GATE_METHODS:
+            raise ValueError("no such method of the gate")
+        return await getattr(self._gate, method)(*args, **kwargs)
+
+
+class GateHandle(HandleRemote):
+    """The gate's handle: every method goes through `Gate.ask`."""
+
+    async def call(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        return await super().call("ask", method, *args, **kwargs)
+
+
+def _gate(handle: DeploymentHandle[Any], config: AppConfig) -> GateHandle:
+    return GateHandle(handle, timeout_s=config.gate.timeout_s, lost="ledger_unavailable")
+
+
+class Voice:
+    """`VoiceWorker` behind a handle. Ready only when registered, watching and warm."""
+
+    async def __init__(self, config: AppConfig, gate: DeploymentHandle[Any]) -> None:  # type: ignore[misc] # Serve awaits it
+        metrics = RayMetrics()
+        remote = _gate(gate, config)
+        watch = RevocationWatch(
+            remote,
+            wait_s=config.gate.revocation_wait_s,
+            stale_after_s=config.voice.stale_after_s,
+            metrics=metrics,
+        )
+        engine = await asyncio.to_thread(load_engine, config.engine)
+        self._worker = VoiceWorker(
+            engine,
+            remote,
+            replica_id=serve.get_replica_context().replica_id.unique_id,
+            node_secret=load_node_secret(config.consent.data_dir),
+            metrics=metrics,
+            watch=watch,
+        )
+        await self._worker.start()
+
+    @refusals_as_values
+    async def synthesize(self, order: Order) -> Any:
+        return await self._worker.synthesize(order)
+
+    async def info(self) -> Any:
+        return await self._worker.info()
+
+    async def __del__(self) -> None:
+        if hasattr(self, "_worker"):
+            await self._worker.close()
+
+
+@serve.ingress()
+class Ingress:
+    """The HTTP application, with the stamper in its process."""
+
+    async def __init__(  # type: ignore[misc] # Serve awaits it
+        self, config: AppConfig, gate: DeploymentHandle[Any], voice: DeploymentHandle[Any]
+    ) -> None:
+        ignore_control_headers()
+        self._config = config
+        self._context = await open_context(
+            config,
+            _gate(gate, config),
+            HandleRemote(voice, timeout_s=config.ingress.request_deadline_s, lost="engine_unavailable"),
+            RayMetrics(),
+        )
+
+    def __serve_build_asgi_app__(self) -> FastAPI:
+        return build_http(self._context, self._config.ingress, version=VERSION)
+
+
+def build_app(config: AppConfig) -> Application:
+    """The deployment graph. Pure: nothing starts until `serve.run`."""
+    gate = serve.deployment(
+        name="Gate",
+        num_replicas=config.gate.replicas,
+        max_ongoing_requests=config.gate.max_ongoing_requests,
+        ray_actor_options={"num_cpus": config.gate.num_cpus},
+    )(Gate).bind(config)
+    voice = serve.deployment(
+        name="Voice",
+        autoscaling_config=AutoscalingConfig(
+            min_replicas=config.voice.min_replicas,
+            max_replicas=config.voice.max_replicas,
+            target_ongoing_requests=config.voice.target_ongoing_requests,
+            upscale_delay_s=config.voice.upscale_delay_s,
+            downscale_delay_s=config.voice.downscale_delay_s,
+            look_back_period_s=config.voice.look_back_period_s,
+            metrics_interval_s=config.voice.metrics_interval_s,
+        ),
+        max_ongoing_requests=config.voice.max_ongoing_requests,
+        max_queued_requests=config.voice.max_queued_requests,
+        backpressure_config=BackpressureConfig(status_code=503, retry_after_s=2),
+        graceful_shutdown_timeout_s=config.voice.graceful_shutdown_timeout_s,
+        ray_actor_options={"num_cpus": config.voice.num_cpus, "num_gpus": config.voice.num_gpus},
+    )(Voice).bind(config, gate)
+    ingress: Application = serve.deployment(
+        name="Ingress",
+        num_replicas=config.ingress.replicas,
+        max_ongoing_requests=config.ingress.max_ongoing_requests,
+        ray_actor_options={"num_cpus": config.ingress.num_cpus},
+    )(Ingress).bind(config, gate, voice)
+    return ingress

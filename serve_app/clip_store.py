@@ -1,0 +1,107 @@
+"""Stamped clips at rest: encrypted, one file each, found by cache key or by clip id.
+
+Only stamped clips come here (DESIGN I4). A file is a JSON header line (ids, digests, the wrapped data key) and then
+AES-256-GCM ciphertext; the header is the associated data, so neither half can be swapped. Storage is any fsspec
+URL. Without the gate, which alone can unwrap the key, a file says nothing.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import secrets
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
+
+import fsspec
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from serve_app.errors import RequestRefused
+
+_NONCE: Final = 12
+
+
+@dataclass(frozen=True, slots=True)
+class ClipHeader:
+    """What may be read of a stored clip without its key."""
+
+    clip_id: str
+    tenant: str
+    media_type: str
+    seconds: float
+    audio_sha256: str
+    wrapped_key: str = field(repr=False)  # base64
+
+    def encode(self) -> bytes:
+        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":")).encode()
+
+    @property
+    def wrapped(self) -> bytes:
+        return base64.b64decode(self.wrapped_key)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredClip:
+    """A header and its ciphertext, as read."""
+
+    header: ClipHeader
+    sealed: bytes = field(repr=False)
+
+    def open(self, data_key: bytes) -> bytes:
+        """The stamped file. Raises RequestRefused vault_error when anything was changed."""
+        try:
+            audio = AESGCM(data_key).decrypt(self.sealed[:_NONCE], self.sealed[_NONCE:], self.header.encode())
+        except InvalidTag:
+            raise RequestRefused("vault_error", "a stored clip does not open; it was altered") from None
+        if hashlib.sha256(audio).hexdigest() != self.header.audio_sha256:
+            raise RequestRefused("vault_error", "a stored clip is not the one its header names")
+        return audio
+
+
+class ClipStore:
+    """`root` is an fsspec URL; tenants have folders of their own."""
+
+    def __init__(self, root: str) -> None:
+        self._fs, self._root = fsspec.core.url_to_fs(root)
+
+    def put(self, cache_key: str, header: ClipHeader, audio: bytes, data_key: bytes) -> str:
+        """Encrypt and store; returns the object's URI. Appears whole or not at all."""
+        head = header.encode()
+        nonce = secrets.token_bytes(_NONCE)
+        body = head + b"\n" + nonce + AESGCM(data_key).encrypt(nonce, audio, head)
+        path = self._path(header.tenant, cache_key)
+        self._fs.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
+        partial = f"{path}.{secrets.token_hex(4)}.part"
+        self._fs.pipe_file(partial, body)
+        self._fs.mv(partial, path)
+        return str(self._fs.unstrip_protocol(path))
+
+    def find(self, tenant: str, cache_key: str) -> StoredClip | None:
+        return self._read(self._path(tenant, cache_key))
+
+    def at(self, uri: str) -> StoredClip | None:
+        """By the URI that `put` gave; None for anything outside this store."""
+        path = str(self._fs._strip_protocol(uri))
+        return self._read(path) if path.startswith(self._root.rstrip("/") + "/") else None
+
+    def remove(self, tenant: str, cache_key: str) -> None:
+        path = self._path(tenant, cache_key)
+        if self._fs.exists(path):
+            self._fs.rm_file(path)
+
+    def _path(self, tenant: str, cache_key: str) -> str:
+        return f"{self._root.rstrip('/')}/{tenant}/{cache_key[:2]}/{cache_key}.clip"
+
+    def _read(self, path: str) -> StoredClip | None:
+        try:
+            raw: bytes = self._fs.cat_file(path)
+        except FileNotFoundError:
+            return None
+        head, _, sealed = raw.partition(b"\n")
+        try:
+            fields: dict[str, Any] = json.loads(head)
+            return StoredClip(ClipHeader(**fields), sealed)
+        except (ValueError, TypeError):
+            raise RequestRefused("vault_error", "a stored clip cannot be read") from None

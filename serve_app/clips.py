@@ -1,0 +1,62 @@
+"""Clips that were made, and the public question: whose is this?"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from provenance.reading import read_manifest
+from serve_app.context import ApiKey, Ctx, bearer
+from serve_app.errors import RequestRefused
+from serve_app.uploads import read_bounded
+
+router = APIRouter(tags=["clips"])
+
+
+@router.get("/v1/clips/{clip_id}", response_class=Response)
+async def clip(clip_id: str, ctx: Ctx, api_key: ApiKey) -> Response:
+    """The clip itself, if its consent still stands."""
+    audio, record = await ctx.door.fetch(api_key, clip_id)
+    return Response(
+        audio, media_type="audio/wav", headers={"X-AI-Generated": "true", "X-Clip-Id": record.clip_id}
+    )
+
+
+@router.get("/v1/clips/{clip_id}/manifest")
+async def manifest(clip_id: str, ctx: Ctx, api_key: ApiKey) -> dict[str, Any]:
+    """The clip's C2PA manifest as it validates now: state, codes, and our assertion."""
+    audio, _ = await ctx.door.fetch(api_key, clip_id)
+    reading = await asyncio.to_thread(read_manifest, audio, ctx.trust)
+    if reading is None:
+        raise RequestRefused("not_found", "the clip carries no manifest that can be read")
+    return asdict(reading)
+
+
+@router.get("/v1/clips/{clip_id}/record")
+async def record(clip_id: str, ctx: Ctx, api_key: ApiKey) -> dict[str, Any]:
+    """What the register holds of the clip, and whether its consent stands; also for withdrawn clips."""
+    found, standing = await ctx.gate.call("clip_for", api_key, clip_id)
+    return {**asdict(found), "standing": standing.value}
+
+
+@router.post("/v1/verify")
+async def verify(request: Request, ctx: Ctx) -> dict[str, Any]:
+    """Send a clip as the raw body. Anonymous callers learn origin and integrity; a caller with a key that may see
+    the clip's record also learns its standing, with evidence."""
+    data = await read_bounded(
+        request.stream(), ctx.limits.max_upload_bytes, request.headers.get("content-length")
+    )
+    verdict = await asyncio.to_thread(ctx.verifier.verify, data)
+    if request.headers.get("authorization") is None:
+        return verdict.public().to_json()
+    clip_id = str(verdict.evidence.get("disclosure", {}).get("clip_id", ""))
+    try:
+        await ctx.gate.call("clip_for", bearer(request), clip_id)
+    except RequestRefused as exc:
+        if exc.code in ("not_found", "permission_denied"):
+            return verdict.public().to_json()  # not this caller's clip: the public answer
+        raise
+    return (await asyncio.to_thread(ctx.auditor.verify, data)).to_json()

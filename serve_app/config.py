@@ -1,0 +1,123 @@
+"""The configuration of the online door: typed, complete, and with defaults that run on a laptop."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from consent_service.config import ConsentConfig
+from speech.config import EngineConfig
+
+_STRICT = ConfigDict(extra="forbid", frozen=True)
+
+
+class IngressConfig(BaseModel):
+    """The CPU ingress: HTTP, validation, stamping, hand-over."""
+
+    model_config = _STRICT
+
+    replicas: int = Field(default=1, ge=1, le=64)
+    num_cpus: float = Field(default=0.5, ge=0)
+    max_ongoing_requests: int = Field(
+        default=128, ge=1, description="HTTP requests one replica works on at once."
+    )
+    max_text_characters: int = Field(default=4_000, ge=1, description="Longer texts are for narration.")
+    max_upload_bytes: int = Field(
+        default=25_000_000, ge=1_000, description="Of a recording or a clip to verify."
+    )
+    request_deadline_s: float = Field(default=120.0, gt=0, description="Ours; callers cannot change it.")
+    default_language: str = Field(default="en", description="For callers that name none (OpenAI clients).")
+
+
+class GateConfig(BaseModel):
+    """The consent gate: a CPU deployment of its own; the only one that opens ledger, vault and keys."""
+
+    model_config = _STRICT
+
+    replicas: int = Field(default=1, ge=1, le=64)
+    num_cpus: float = Field(default=0.25, ge=0)
+    max_ongoing_requests: int = Field(default=256, ge=1)
+    timeout_s: float = Field(default=10.0, gt=0, description="No answer by then is a refusal (fail closed).")
+    revocation_wait_s: float = Field(
+        default=0.15, gt=0, le=0.5, description="Long poll of the revocation feed."
+    )
+
+
+class VoiceConfig(BaseModel):
+    """The model replicas: a fraction of a GPU each, autoscaled across the cluster."""
+
+    model_config = _STRICT
+
+    num_gpus: float = Field(default=0.0, ge=0, description="Logical; 0.25 packs four replicas to a GPU.")
+    num_cpus: float = Field(default=0.5, ge=0)
+    min_replicas: int = Field(default=1, ge=0)
+    max_replicas: int = Field(default=1, ge=1)
+    target_ongoing_requests: float = Field(default=2.0, gt=0)
+    max_ongoing_requests: int = Field(default=8, ge=1)
+    max_queued_requests: int = Field(
+        default=64, ge=-1, description="Beyond it callers get 503 with Retry-After."
+    )
+    upscale_delay_s: float = Field(default=5.0, ge=0)
+    downscale_delay_s: float = Field(default=120.0, ge=0)
+    look_back_period_s: float = Field(default=10.0, gt=0)
+    metrics_interval_s: float = Field(default=2.0, gt=0)
+    graceful_shutdown_timeout_s: float = Field(
+        default=120.0, gt=0, description="Above the longest utterance, or a scale-down cuts audio."
+    )
+    stale_after_s: float = Field(
+        default=0.7, gt=0, le=0.9, description="Older knowledge of revocations than this releases no audio."
+    )
+
+    @model_validator(mode="after")
+    def _bounds(self) -> Self:
+        if self.min_replicas > self.max_replicas:
+            raise ValueError("voice.min_replicas must not exceed voice.max_replicas")
+        return self
+
+
+class HttpConfig(BaseModel):
+    """Where Serve listens."""
+
+    model_config = _STRICT
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=0, le=65535, description="0: any free port.")
+    proxy_location: Literal["HeadOnly", "EveryNode"] = "HeadOnly"
+
+
+class AppConfig(BaseModel):
+    """Everything `build_app` needs. Unknown keys are an error."""
+
+    model_config = _STRICT
+
+    profile: Literal["local", "cluster"] = "local"
+    consent: ConsentConfig
+    engine: EngineConfig = Field(
+        description="Chosen by name; there is no fallback from one engine to another."
+    )
+    ingress: IngressConfig = Field(default_factory=IngressConfig)
+    gate: GateConfig = Field(default_factory=GateConfig)
+    voice: VoiceConfig = Field(default_factory=VoiceConfig)
+    http: HttpConfig = Field(default_factory=HttpConfig)
+    clip_dir: str | None = Field(
+        default=None, description="fsspec URL of the encrypted clip store; None: data_dir."
+    )
+
+    @property
+    def clips(self) -> str:
+        return self.clip_dir or str(self.consent.data_dir / "clips")
+
+    @classmethod
+    def load(cls, path: Path) -> AppConfig:
+        """Read a YAML file. Raises ValueError with the offending key."""
+        return cls.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+
+    @classmethod
+    def local(cls, data_dir: Path, **changes: object) -> AppConfig:
+        """The embedded defaults: SQLite, files, one machine, and an engine that imitates no one."""
+        return cls.model_validate(
+            {"consent": {"data_dir": data_dir}, "engine": {"name": "embedded"}, **changes}
+        )

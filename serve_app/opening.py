@@ -1,0 +1,90 @@
+"""Puts the parts of the ingress together, for a Serve replica and for a process without Ray alike."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from consent_service.errors import ConsentError
+from consent_service.sealing import load_node_secret
+from consent_service.service import ConsentService
+from provenance.errors import ProvenanceError
+from provenance.stamp import Stamper
+from provenance.trust import TrustContext
+from provenance.verify import Verifier
+from serve_app.bridge import GateBridge
+from serve_app.clip_store import ClipStore
+from serve_app.config import AppConfig
+from serve_app.context import Context
+from serve_app.door import Door
+from serve_app.errors import RequestRefused
+from serve_app.gate import ConsentGate
+from serve_app.metrics import Metrics, NoMetrics
+from serve_app.remote import Remote
+from serve_app.version import VERSION
+from serve_app.voice import VoiceWorker
+from serve_app.watch import RevocationWatch
+from speech.errors import SpeechError
+from speech.load import load_engine
+
+
+async def open_context(config: AppConfig, gate: Remote, voice: Remote, metrics: Metrics) -> Context:
+    """Ask the gate for what a stamper and a verifier need, and warm the watermark up."""
+    bridge = await GateBridge.connect(gate)
+    anchor = await gate.call("trust_anchor")
+    stamper = Stamper(bridge)
+    await asyncio.to_thread(stamper.warm_up)
+    door = Door(
+        gate,
+        voice,
+        stamper,
+        ClipStore(config.clips),
+        metrics,
+        provider=config.consent.provider,
+        version=VERSION,
+    )
+    return Context(
+        door, gate, Verifier(anchor), Verifier(anchor, bridge), TrustContext(anchor), config.ingress
+    )
+
+
+class LocalRemote:
+    """An object in this process as a `Remote`; errors of the rooms become refusals, as over a handle."""
+
+    def __init__(self, target: Any) -> None:
+        self._target = target
+
+    async def call(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return await getattr(self._target, method)(*args, **kwargs)
+        except (ConsentError, SpeechError, ProvenanceError) as exc:
+            raise RequestRefused(exc.code, exc.message) from None
+
+
+@asynccontextmanager
+async def in_process(config: AppConfig, service: ConsentService) -> AsyncIterator[Context]:
+    """The online door without Ray: the same gate, the same worker, the same stamper, in this process.
+
+    For one clip from the command line, and for tests. `service` stays the caller's to close.
+    """
+    gate = LocalRemote(ConsentGate(service))
+    metrics = NoMetrics()
+    watch = RevocationWatch(
+        gate, wait_s=config.gate.revocation_wait_s, stale_after_s=config.voice.stale_after_s, metrics=metrics
+    )
+    worker = VoiceWorker(
+        load_engine(config.engine),
+        gate,
+        replica_id=f"local-{secrets.token_hex(8)}",
+        node_secret=load_node_secret(config.consent.data_dir),
+        metrics=metrics,
+        watch=watch,
+    )
+    try:
+        await worker.start()
+        yield await open_context(config, gate, LocalRemote(worker), metrics)
+    finally:
+        await worker.close()

@@ -1,0 +1,82 @@
+"""Calls from one deployment to another. A refusal comes back as a value and leaves here as an exception.
+
+Whatever goes wrong on the way to the gate is a refusal, never an "allow" (DESIGN I2).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, Protocol
+
+from consent_service.errors import ConsentError
+from provenance.errors import ProvenanceError
+from serve_app.errors import Refused, RequestRefused
+from speech.errors import SpeechError
+
+log = logging.getLogger("vouch.serve")
+
+
+class Remote(Protocol):
+    """Another deployment, by method name. Raises RequestRefused."""
+
+    async def call(self, method: str, *args: Any, **kwargs: Any) -> Any: ...
+
+
+class Lost(RequestRefused):
+    """The other side went away while it worked. Asking again, with a new grant, is safe: no audio has left."""
+
+
+class HandleRemote:
+    """A Serve handle as a `Remote`. `lost` is the code for a callee that died or did not answer in time."""
+
+    def __init__(self, handle: Any, *, timeout_s: float, lost: str) -> None:
+        self._handle = handle
+        self._timeout_s: Final = timeout_s
+        self._lost: Final = lost
+
+    async def call(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        from ray.exceptions import RayError
+        from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError, RayServeException
+
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                result = await getattr(self._handle, method).remote(*args, **kwargs)
+        except BackPressureError:
+            raise RequestRefused("overloaded", "every replica is busy; try again shortly") from None
+        except TimeoutError:
+            raise RequestRefused(self._lost, "no answer in time; nothing was released") from None
+        except (DeploymentUnavailableError, RayServeException, RayError, ConnectionError) as exc:
+            log.warning("call %s failed: %s", method, type(exc).__name__)
+            raise Lost(self._lost, "the service is not reachable at the moment; try again") from None
+        if isinstance(result, Refused):
+            raise RequestRefused(result.code, result.message)
+        return result
+
+
+def refusals_as_values(method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    """For methods that other deployments call: errors of the rooms become `Refused`; the unexpected becomes
+    `internal_error` without its text, which might hold what must not be logged."""
+
+    @functools.wraps(method)
+    async def guarded(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return await method(*args, **kwargs)
+        except (ConsentError, SpeechError, ProvenanceError, RequestRefused) as exc:
+            return Refused(exc.code, exc.message)
+        except Exception as exc:  # noqa: BLE001 - fail closed, whatever it was
+            log.error("%s failed: %s", method.__name__, where(exc))  # noqa: TRY400 - a traceback may hold text
+            return Refused("internal_error", "an unexpected error; nothing was released")
+
+    return guarded
+
+
+def where(exc: BaseException) -> str:
+    """Type and place of an error, without its message."""
+    tb = exc.__traceback__
+    while tb is not None and tb.tb_next is not None:
+        tb = tb.tb_next
+    place = f"{tb.tb_frame.f_code.co_filename.rsplit('/', 2)[-1]}:{tb.tb_lineno}" if tb else "?"
+    return f"{type(exc).__name__} at {place}"

@@ -1,0 +1,187 @@
+"""Starting and stopping the online door: an embedded Ray of its own, or an application on a cluster.
+
+Ray reads its `RAY_SERVE_*` settings when it is imported, and HAProxy uses fixed ports and paths unless told
+otherwise. So the environment is prepared first, with free ports and a private folder, and Ray is imported after;
+then a second instance, or somebody else's Ray on the machine, is not in the way.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import psutil
+
+from serve_app.config import AppConfig
+
+log = logging.getLogger("vouch.serve")
+
+# A whole clip, and an enrolment's recordings, pass without Ray's proxy process: HAProxy speaks to the replica itself.
+_SERVE_SETTINGS = {
+    "RAY_SERVE_ENABLE_HA_PROXY": "1",
+    "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
+    "RAY_SERVE_REPLICA_UTILIZATION_WINDOW_S": "60",
+    "RAY_SERVE_REPLICA_UTILIZATION_REPORT_INTERVAL_S": "5",
+    # A replica that is shut down waits this long for requests that HAProxy may still send.
+    "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "2",
+    "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": "5",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_SERVE_LOG_TO_STDERR": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+_PORTS = (
+    "RAY_SERVE_HAPROXY_METRICS_PORT",
+    "RAY_SERVE_HAPROXY_STATS_PORT",
+    "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT",
+    "RAY_SERVE_FALLBACK_PROXY_GRPC_PORT",
+)
+
+
+class PortTakenError(RuntimeError):
+    """Somebody listens there already."""
+
+    code = "port_taken"
+
+    def __init__(self, port: int) -> None:
+        self.message = f"port {port} is in use; choose another with --port, or 0 for any free one"
+        super().__init__(self.message)
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A started application."""
+
+    url: str
+    folder: Path  # Ray's session, logs and metrics discovery
+    dashboard: str  # http://host:port, or ""
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports nobody listens on at this moment, all different."""
+    held: list[socket.socket] = []
+    try:
+        for _ in range(count):
+            sock = socket.socket()
+            sock.bind(("127.0.0.1", 0))
+            held.append(sock)
+        return [sock.getsockname()[1] for sock in held]
+    finally:
+        for sock in held:
+            sock.close()
+
+
+def serve_environment(folder: Path) -> dict[str, str]:
+    """The settings of one Serve instance; everything that HAProxy writes goes under `folder`."""
+    proxy = folder / "haproxy"
+    proxy.mkdir(parents=True, exist_ok=True)
+    *fixed, low = free_ports(len(_PORTS) + 1)
+    low = 20_000 + low % 10_000  # below the ephemeral range, where replicas' own ports may be asked for
+    return {
+        **_SERVE_SETTINGS,
+        **{name: str(port) for name, port in zip(_PORTS, fixed, strict=True)},
+        "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(proxy / "haproxy.cfg"),
+        "RAY_SERVE_HAPROXY_SOCKET_PATH": str(proxy / "admin.sock"),
+        "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(proxy),
+        "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(proxy / "server-state"),
+        "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(proxy / "metrics.sock"),
+        "RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT": str(low),
+        "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT": str(low + 400),
+        "RAY_SERVE_DIRECT_INGRESS_MIN_GRPC_PORT": str(low + 401),
+        "RAY_SERVE_DIRECT_INGRESS_MAX_GRPC_PORT": str(low + 800),
+    }
+
+
+@contextmanager
+def running(
+    config: AppConfig, *, dashboard: bool = False, drain: bool = True, ready_timeout_s: float = 180.0
+) -> Iterator[Running]:
+    """Start the application, wait until it is ready, stop everything on the way out.
+
+    Profile `local` starts a Ray of its own; `cluster` joins the one that `RAY_ADDRESS` (or this node) names.
+    `drain`: let requests in flight end first. Raises PortTakenError, or RuntimeError when it does not become ready.
+    """
+    if "ray.serve" in sys.modules:
+        log.warning("ray.serve was imported before its settings were made; HAProxy may meet another instance")
+    folder = Path(tempfile.mkdtemp(prefix="vouch-", dir="/tmp"))
+    os.environ.update({k: v for k, v in serve_environment(folder).items() if k not in os.environ})
+    import ray
+    from ray import serve
+
+    from serve_app.app import APP_NAME, build_app
+
+    logging.getLogger("ray.serve").setLevel(logging.WARNING)
+    port = config.http.port or free_ports(1)[0]
+    _require_free(config.http.host, port)
+    address = ""
+    try:
+        if config.profile == "local":
+            context = ray.init(
+                address="local",
+                num_cpus=max(8, os.cpu_count() or 1),  # logical: small deployments share few cores
+                include_dashboard=dashboard,
+                dashboard_port=free_ports(1)[0] if dashboard else None,
+                _temp_dir=str(folder / "ray"),
+                log_to_driver=False,
+                configure_logging=False,
+                object_store_memory=300_000_000,
+            )
+            address = f"http://{context.dashboard_url}" if context.dashboard_url else ""
+        else:
+            ray.init(address="auto", log_to_driver=False)
+        serve.start(
+            proxy_location=config.http.proxy_location,
+            http_options={"host": config.http.host, "port": port},
+        )
+        serve.run(build_app(config), name=APP_NAME, route_prefix="/", blocking=False)
+        url = f"http://{config.http.host}:{port}"
+        _wait_ready(url, ready_timeout_s)
+        yield Running(url, folder / "ray", address)
+    finally:
+        if drain or config.profile == "cluster":
+            with suppress(Exception):
+                serve.shutdown()
+        with suppress(Exception):
+            ray.shutdown()
+        if config.profile == "local":
+            _end_proxies(folder)
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _require_free(host: str, port: int) -> None:
+    """HAProxy binds with SO_REUSEPORT: it would silently share a port that another instance serves."""
+    with socket.socket() as sock:
+        if sock.connect_ex((host, port)) == 0:
+            raise PortTakenError(port)
+
+
+def _end_proxies(folder: Path) -> None:
+    """A proxy that was being reloaded outlives its manager: end those whose configuration lies in our folder."""
+    for process in psutil.process_iter(["cmdline"]):
+        if any(part.startswith(f"{folder}/") for part in process.info["cmdline"] or ()):
+            with suppress(psutil.Error):
+                process.kill()
+
+
+def _wait_ready(url: str, timeout_s: float) -> None:
+    until = time.monotonic() + timeout_s
+    last = "no answer"
+    while time.monotonic() < until:
+        try:
+            answer = httpx.get(f"{url}/readyz", timeout=10)
+            if answer.status_code == 200:
+                return
+            last = answer.text
+        except httpx.HTTPError as exc:
+            last = type(exc).__name__
+        time.sleep(0.1)
+    raise RuntimeError(f"the application did not become ready within {timeout_s:.0f} s: {last}")

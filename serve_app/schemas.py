@@ -1,0 +1,155 @@
+"""The bodies of the HTTP interface. Parsed here, trusted afterwards; unknown fields are an error."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, StringConstraints
+
+Id = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9_.:-]+$")]
+Text = Annotated[str, Field(description="What is to be said; canonicalised before it is authorised.")]
+Language = Annotated[str, StringConstraints(max_length=32)]
+Short = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _Spoken(_Body):
+    purpose: Short | None = Field(default=None, description="Needed unless the key may claim just one.")
+    territory: Short | None = Field(default=None, description="ISO 3166-1 alpha-2, or WORLD.")
+    channel: Short | None = None
+    seed: int | None = Field(default=None, ge=0, lt=2**31, description="Omitted: derived from the request.")
+    response_format: str = Field(default="wav", description="Only wav for now.")
+
+
+class VoiceCloneBody(_Spoken):
+    """POST /v1/voice-clone"""
+
+    text: Text
+    language: Language
+    voice_id: Id
+    consent_token: Short | None = Field(
+        default=None, description="Omitted: the key's default binding.", repr=False
+    )
+    instruct: str = ""
+
+
+class VoiceDesignBody(_Spoken):
+    """POST /v1/voice-design"""
+
+    text: Text
+    language: Language
+    instruct: str = Field(description="The voice in words: 'a calm, low voice, unhurried'.")
+
+
+class CustomVoiceBody(_Spoken):
+    """POST /v1/custom-voice"""
+
+    text: Text
+    language: Language
+    speaker: Id
+    instruct: str = ""
+
+
+class SpeechBody(BaseModel):
+    """POST /v1/audio/speech, as OpenAI's clients send it. The last five fields are ours (`extra_body`).
+
+    Fields this service does not know are refused, so that nobody believes they had an effect.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    input: Text
+    voice: Id | dict[str, Any] = Field(description="A preset speaker or a voice id; {'id': …} too.")
+    model: Short = Field(description="Accepted for compatibility; the deployment decides the model.")
+    response_format: str = "wav"
+    speed: float = 1.0
+    instructions: str = ""
+    stream_format: str = "audio"
+    language: Language | None = None
+    purpose: Short | None = None
+    consent_token: Short | None = Field(default=None, repr=False)
+    territory: Short | None = None
+    channel: Short | None = None
+    seed: int | None = Field(default=None, ge=0, lt=2**31)
+
+
+class BeginEnrolmentBody(_Body):
+    """POST /v1/voices/enrolments"""
+
+    name: Short
+    language: Language
+    grantee: Short
+    purpose: Short
+    subject_name: Short = Field(repr=False)
+
+
+class CompleteEnrolmentBody(_Body):
+    """POST /v1/voices/enrolments/{id}/complete. Recordings: WAV, FLAC, OGG or MP3 files in base64."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    reference: Base64Bytes = Field(repr=False)
+    statement: Base64Bytes = Field(repr=False)
+    transcript: Annotated[str, StringConstraints(min_length=1, max_length=2_000)] = Field(repr=False)
+    note: Annotated[str, StringConstraints(max_length=500)] = ""
+
+
+class ReviewBody(_Body):
+    """POST /v1/voices/{id}/review"""
+
+    approve: bool
+    note: Annotated[str, StringConstraints(max_length=500)] = ""
+
+
+class KeepDesignBody(_Body):
+    """POST /v1/voices/designed: keep the voice of a clip that /v1/voice-design made."""
+
+    name: Short
+    language: Language
+    clip_id: Id
+    transcript: Annotated[str, StringConstraints(min_length=1, max_length=2_000)] = Field(repr=False)
+
+
+class ReasonBody(_Body):
+    """Why something irreversible is done."""
+
+    reason: Short
+
+
+class ConsentBody(_Body):
+    """POST /v1/consents. Times are Unix seconds."""
+
+    voice_id: Id
+    grantee: Short
+    purposes: list[Short] = Field(min_length=1)
+    languages: list[Short] = Field(min_length=1)
+    valid_from: float
+    valid_until: float
+    territories: list[Short] = Field(default=["*"], min_length=1)
+    channels: list[Short] = Field(default=["*"], min_length=1)
+    outside_boundary: bool = False
+
+
+class NarrowBody(_Body):
+    """POST /v1/consents/{id}/narrow"""
+
+    purposes: list[Short] = Field(min_length=1)
+
+
+class ErrorDetail(BaseModel):
+    """What went wrong, and what to do."""
+
+    code: str
+    message: str
+    type: Literal["invalid_request", "refused", "server_error"]
+    param: str | None = None
+    request_id: str
+
+
+class ErrorBody(BaseModel):
+    """The one error shape."""
+
+    error: ErrorDetail

@@ -1,0 +1,188 @@
+"""A voice replica: redeem a grant, speak, and hand the samples back; never without a grant, never after a
+revocation.
+
+Plain class around a `SpeechEngine`. The engine works in a thread (or process) of its own; this class lives on the
+replica's event loop and only waits. It holds no ledger, no vault and no long-lived key but its own X25519 one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+
+from consent_service.errors import ConsentError, GrantRevoked
+from consent_service.grants import Basis, Grant, GrantVerifier, Utterance, VerifiedGrant
+from consent_service.models import Closing, Redeemed
+from consent_service.sealing import ReplicaKey, open_reference
+from serve_app.errors import RequestRefused
+from serve_app.metrics import Metrics
+from serve_app.remote import Remote
+from serve_app.watch import RevocationWatch
+from speech.engine import (
+    SAMPLE_RATE,
+    CloneRequest,
+    CustomVoiceRequest,
+    DesignRequest,
+    EngineInfo,
+    Reference,
+    Samples,
+    SpeechEngine,
+    SpeechRequest,
+)
+from speech.errors import SpeechError, SynthesisCancelled
+
+log = logging.getLogger("vouch.serve")
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One synthesis, as the ingress asks for it."""
+
+    token: str = field(repr=False)
+    utterance: Utterance
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """What a replica gives back: samples not yet stamped, and what the stamp must say."""
+
+    samples: Samples = field(repr=False)
+    grant: Grant
+    audit_leaf: int
+    checkpoint: str
+    engine: EngineInfo
+
+
+class VoiceWorker:
+    """One engine, one replica key, one watch on the revocation feed."""
+
+    def __init__(
+        self,
+        engine: SpeechEngine,
+        gate: Remote,
+        *,
+        replica_id: str,
+        node_secret: bytes,
+        metrics: Metrics,
+        watch: RevocationWatch,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._engine = engine
+        self._gate = gate
+        self._key: Final = ReplicaKey(replica_id)
+        self._proof = self._key.proof(node_secret)
+        self._metrics = metrics
+        self._watch = watch
+        self._clock = clock
+        self._verifier: GrantVerifier | None = None
+
+    async def start(self) -> None:
+        """Register the replica key, begin to watch revocations, then warm the engine up. Raises on failure."""
+        keys = await self._gate.call(
+            "register_replica", self._key.replica_id, self._key.public_bytes, self._proof
+        )
+        self._verifier = GrantVerifier(keys, clock=self._clock)
+        self._watch.on_revocation = lambda event: self._engine.cancel_voice(event.voice_id, "consent_revoked")
+        await self._watch.start()
+        await asyncio.get_running_loop().run_in_executor(None, self._engine.warm_up)
+
+    async def info(self) -> EngineInfo:
+        return self._engine.info
+
+    async def synthesize(self, order: Order) -> Spoken:
+        """Verify, redeem, speak. Audio is released only if the voice was not revoked meanwhile."""
+        if self._verifier is None:
+            raise RequestRefused("engine_unavailable", "the replica is not ready")
+        verified = self._verifier.verify(order.token, order.utterance)
+        redeemed: Redeemed = await self._gate.call("redeem", order.token, self._key.replica_id)
+        # From here on the audit log has an open entry: whatever happens, close it or hand it on.
+        try:
+            samples = await self._speak(verified, redeemed, order)
+            await self._still_allowed(verified.grant)
+        except (SpeechError, ConsentError, RequestRefused) as exc:
+            await self._close(verified.grant, exc.code)
+            raise
+        except asyncio.CancelledError:
+            await asyncio.shield(self._close(verified.grant, "disconnected"))
+            raise
+        except Exception:
+            await self._close(verified.grant, "internal_error")
+            raise
+        return Spoken(samples, verified.grant, redeemed.audit_leaf, redeemed.checkpoint, self._engine.info)
+
+    async def _speak(self, verified: VerifiedGrant, redeemed: Redeemed, order: Order) -> Samples:
+        request = self._request(verified, redeemed, order)
+        began = self._clock()
+        stream = self._engine.start(request)
+        loop = asyncio.get_running_loop()
+        chunks: list[Samples] = []
+        first = True
+
+        def pull() -> Samples | None:
+            return next(iterator, None)
+
+        iterator = iter(stream)
+        try:
+            while (chunk := await loop.run_in_executor(None, pull)) is not None:
+                if first:
+                    self._metrics.observe("vouch_first_audio_ms", (self._clock() - began) * 1e3)
+                    first = False
+                chunks.append(chunk)
+                self._check_known(verified.grant)
+        except BaseException:
+            stream.cancel("disconnected")
+            raise
+        if not chunks:
+            raise SpeechError("the engine gave no audio", code="synthesis_failed")
+        samples = np.concatenate(chunks)
+        self._metrics.observe("vouch_synthesis_seconds", self._clock() - began)
+        self._metrics.count(
+            "vouch_audio_seconds_total", samples.size / SAMPLE_RATE, mode=verified.grant.basis.value
+        )
+        return samples
+
+    def _request(self, verified: VerifiedGrant, redeemed: Redeemed, order: Order) -> SpeechRequest:
+        grant = verified.grant
+        if grant.basis.is_clone:
+            reference = Reference.from_wav(*open_reference(self._key, redeemed))
+            return CloneRequest(verified, order.utterance, reference, order.seed)
+        if grant.basis is Basis.PRESET:
+            speaker = grant.voice_id.removeprefix("preset:")
+            return CustomVoiceRequest(grant.grant_id, order.utterance, speaker, order.seed)
+        return DesignRequest(grant.grant_id, order.utterance, order.seed)
+
+    def _check_known(self, grant: Grant) -> None:
+        """Against what the watch knows at this moment."""
+        if self._watch.revoked(grant):
+            raise SynthesisCancelled("the consent was withdrawn while speaking", code="consent_revoked")
+        if grant.valid_until is not None and self._clock() > grant.valid_until:
+            raise SynthesisCancelled("the consent expired while speaking", code="consent_expired")
+
+    async def _still_allowed(self, grant: Grant) -> None:
+        """Before anything is released: knowledge must be fresh, and must not name this voice."""
+        if grant.consent_id is not None and not await self._watch.fresh():
+            raise RequestRefused("revocations_unknown", "revocations cannot be read; nothing was released")
+        try:
+            self._check_known(grant)
+        except SynthesisCancelled as exc:
+            raise GrantRevoked(exc.message, code=exc.code) from None
+
+    async def _close(self, grant: Grant, reason: str) -> None:
+        outcome = {"consent_revoked": "cut", "consent_expired": "cut", "disconnected": "disconnected"}.get(
+            reason, "failed"
+        )
+        try:
+            await self._gate.call("close_clip", grant.grant_id, Closing(outcome, reason=reason))  # type: ignore[arg-type]
+        except RequestRefused as exc:
+            log.warning("audit entry of a failed synthesis stays open: %s", exc.code)
+
+    async def close(self) -> None:
+        await self._watch.stop()
+        await asyncio.get_running_loop().run_in_executor(None, self._engine.close)

@@ -1,0 +1,100 @@
+"""`vouch consent`: record, list, show, narrow, revoke, receipt."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+import typer
+
+from consent_service.models import ConsentTerms
+from vouch.commands.options import Json, moment
+from vouch.home import GRANTEE, open_home
+from vouch.output import emit, reporting
+
+app = typer.Typer(help="Consents: who may use a voice, for what, until when.", no_args_is_help=True)
+
+ConsentId = Annotated[str, typer.Argument(help="A consent id.")]
+_DAY_S = 86_400.0
+
+
+@app.command()
+def record(
+    voice_id: Annotated[str, typer.Argument(help="Whose voice.")],
+    purpose: Annotated[list[str], typer.Option(help="Repeat for several; a purpose covers those below it.")],
+    language: Annotated[list[str], typer.Option("--language", "-l", help="Repeat for several; * for all.")],
+    until: Annotated[str, typer.Option(help="Last day, for example 2027-12-31; at most ten years.")],
+    valid_from: Annotated[str | None, typer.Option("--from", help="First day; default: now.")] = None,
+    grantee: Annotated[str, typer.Option(help="Who may use it.")] = GRANTEE,
+    territory: Annotated[
+        list[str] | None, typer.Option(help="ISO 3166-1 alpha-2; default: everywhere.")
+    ] = None,
+    channel: Annotated[list[str] | None, typer.Option(help="Default: every channel.")] = None,
+    bind: Annotated[bool, typer.Option(help="Make it the default of the local narrator key.")] = True,
+    as_json: Json = False,
+) -> None:
+    """Record a consent and print its receipt. The consent token is shown this once."""
+    with reporting(as_json=as_json), open_home() as home:
+        admin = home.act_as("admin")
+        terms = ConsentTerms(
+            grantee=grantee,
+            purposes=tuple(purpose),
+            languages=tuple(language),
+            valid_from=moment(valid_from) if valid_from else time.time(),
+            valid_until=moment(until) + (_DAY_S if len(until) == 10 else 0.0),
+            territories=tuple(territory or ("*",)),
+            channels=tuple(channel or ("*",)),
+        )
+        recorded = home.service.record_consent(admin, voice_id=voice_id, terms=terms)
+        consent = recorded.consent
+        if bind and grantee == GRANTEE:
+            home.service.bind_consent(admin, home.act_as("narrator").key_id, consent.consent_id)
+        human = f"{recorded.receipt}\n\nconsent  {consent.consent_id}\ntoken    {recorded.consent_token}   (shown once)"
+        emit(recorded, as_json=as_json, human=human)
+
+
+@app.command("list")
+def list_(
+    voice_id: Annotated[str | None, typer.Option(help="Of one voice.")] = None, as_json: Json = False
+) -> None:
+    """All consents of the tenant."""
+    with reporting(as_json=as_json), open_home() as home:
+        emit(home.service.consents(home.act_as("admin"), voice_id), as_json=as_json)
+
+
+@app.command()
+def show(consent_id: ConsentId, as_json: Json = False) -> None:
+    """One consent, at its current version."""
+    with reporting(as_json=as_json), open_home() as home:
+        emit(home.service.consent(home.act_as("admin"), consent_id), as_json=as_json)
+
+
+@app.command()
+def narrow(
+    consent_id: ConsentId,
+    purpose: Annotated[list[str], typer.Option(help="The purposes that remain.")],
+    as_json: Json = False,
+) -> None:
+    """Fewer purposes, never more."""
+    with reporting(as_json=as_json), open_home() as home:
+        emit(home.service.narrow_consent(home.act_as("admin"), consent_id, purposes=purpose), as_json=as_json)
+
+
+@app.command()
+def revoke(
+    consent_id: ConsentId,
+    reason: Annotated[str, typer.Option(help="Goes into the audit log.")],
+    as_json: Json = False,
+) -> None:
+    """Immediate and irreversible; whatever speaks under it falls silent within a second."""
+    with reporting(as_json=as_json), open_home() as home:
+        revocation = home.service.revoke_consent(home.act_as("admin"), consent_id, reason)
+        emit(revocation, as_json=as_json, human=f"revoked: {consent_id}")
+
+
+@app.command()
+def receipt(consent_id: ConsentId, as_json: Json = False) -> None:
+    """The signed receipt (ISO/IEC TS 27560)."""
+    with reporting(as_json=as_json), open_home() as home:
+        text = home.service.receipt(home.act_as("admin"), consent_id)
+        emit({"receipt": text}, as_json=as_json, human=text)

@@ -1,0 +1,82 @@
+"""`vouch doctor`: what works on this machine, and what to do about what does not."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import typer
+
+from speech.load import load_engine
+from vouch.commands.options import Json
+from vouch.home import app_config, data_dir, open_home
+from vouch.output import emit, out, plain, reporting
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One check. `advice` says what to do when it is not ok."""
+
+    check: str
+    ok: bool
+    found: str
+    advice: str = ""
+
+
+def doctor(as_json: Json = False) -> None:
+    """Check Python, packages, ledger, keys, engine and disk. Exit 1 if something needed is missing."""
+    with reporting(as_json=as_json):
+        findings = list(_findings())
+        if as_json:
+            emit({"ok": all(f.ok for f in findings), "checks": plain(findings)}, as_json=True)
+        else:
+            for finding in findings:
+                out.print(
+                    f"{'ok ' if finding.ok else 'NO '} {finding.check:<10} {finding.found}", markup=False
+                )
+                if not finding.ok:
+                    out.print(f"     → {finding.advice}", markup=False)
+        if not all(f.ok for f in findings):
+            raise typer.Exit(1)
+
+
+def _findings() -> Iterator[Finding]:
+    yield Finding(
+        "python", sys.version_info >= (3, 11), sys.version.split()[0], "install Python 3.11 or later"
+    )
+    for package in ("ray", "torch", "qwen-tts", "c2pa-python", "resemble-perth"):
+        yield _attempt(
+            package, partial(importlib.metadata.version, package), "reinstall with make install"
+        )
+    yield _attempt("ledger", _ledger, "look at VOUCH_DATA_DIR, and at the permissions of its keys folder")
+    yield _attempt("engine", _engine, "pip install 'vouch[embedded]', or name checkpoints in VOUCH_CONFIG")
+    free = shutil.disk_usage(data_dir().parent if data_dir().parent.exists() else "/").free / 1e9
+    yield Finding("disk", free > 2, f"{free:.1f} GB free", "free some space: Ray refuses work on a full disk")
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    yield Finding("memory", memory > 4, f"{memory:.0f} GB", "the embedded defaults need about 4 GB")
+
+
+def _attempt(check: str, look: Callable[[], str], advice: str) -> Finding:
+    try:
+        return Finding(check, True, look())
+    except Exception as exc:  # noqa: BLE001 - a doctor reports whatever is wrong
+        return Finding(check, False, str(exc) or type(exc).__name__, advice)
+
+
+def _ledger() -> str:
+    with open_home() as home:
+        return f"{home.config.consent.url.split('@')[-1]}"
+
+
+def _engine() -> str:
+    engine = load_engine(app_config().engine)
+    try:
+        engine.warm_up()
+        return f"{engine.info.name}: {engine.info.model}"
+    finally:
+        engine.close()

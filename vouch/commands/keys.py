@@ -1,0 +1,59 @@
+"""`vouch key`: API keys, shown once."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from consent_service.models import Claims, Role
+from vouch.commands.options import Json, moment
+from vouch.home import open_home
+from vouch.output import emit, reporting
+
+app = typer.Typer(help="API keys: roles, and what their holder may claim.", no_args_is_help=True)
+
+
+@app.command()
+def create(
+    grantee: Annotated[str, typer.Option(help="The organisation or team that holds the key.")],
+    role: Annotated[list[Role], typer.Option(help="Repeat for several.")],
+    purpose: Annotated[list[str] | None, typer.Option(help="Purposes it may claim.")] = None,
+    voice: Annotated[list[str] | None, typer.Option(help="Voices it may name; * for all.")] = None,
+    territory: Annotated[list[str] | None, typer.Option(help="Territories it may claim; * for all.")] = None,
+    channel: Annotated[list[str] | None, typer.Option(help="Channels it may claim; * for all.")] = None,
+    label: Annotated[str, typer.Option(help="For your own records.")] = "",
+    expires: Annotated[str | None, typer.Option(help="For example 2027-12-31.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Make a key. It is shown this once and stored hashed."""
+    with reporting(as_json=as_json), open_home() as home:
+        claims = Claims(
+            tuple(purpose or ()), tuple(voice or ()), tuple(territory or ()), tuple(channel or ())
+        )
+        key = home.service.create_api_key(
+            home.act_as("admin"), grantee=grantee, roles=role, claims=claims, label=label,
+            expires_at=moment(expires) if expires else None,
+        )  # fmt: skip
+        key_id = home.service.authenticate(key).key_id
+        emit({"key_id": key_id, "api_key": key}, as_json=as_json, human=f"{key}   (shown once; id {key_id})")
+
+
+@app.command()
+def revoke(key_id: Annotated[str, typer.Argument(help="A key id.")], as_json: Json = False) -> None:
+    """End a key at once."""
+    with reporting(as_json=as_json), open_home() as home:
+        home.service.revoke_api_key(home.act_as("admin"), key_id)
+        emit({"revoked": key_id}, as_json=as_json, human=f"revoked: {key_id}")
+
+
+@app.command()
+def bind(
+    key_id: Annotated[str, typer.Argument(help="A key id.")],
+    consent_id: Annotated[str, typer.Argument(help="The consent it uses by default for its voice.")],
+    as_json: Json = False,
+) -> None:
+    """Let a key speak under a consent without sending a consent token."""
+    with reporting(as_json=as_json), open_home() as home:
+        home.service.bind_consent(home.act_as("admin"), key_id, consent_id)
+        emit({"key_id": key_id, "consent_id": consent_id}, as_json=as_json, human=f"{key_id} → {consent_id}")

@@ -1,0 +1,20 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, TypeAlias
+
+import typer
+
+Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print machine-readable output.")]
+Language: TypeAlias = Annotated[str, typer.Option("--language", "-l", help="zh en ja ko de fr ru pt es it")]
+
+
+def moment(text: str) -> float:
+    """A date (2026-12-31) or a time (2026-12-31T18:00:00+01:00) as Unix seconds; dates are UTC."""
+    try:
+        parsed = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a date such as 2027-12-31") from None
+    return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()

@@ -1,0 +1,66 @@
+"""`vouch say`: one clip through the same gates as everything else."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from serve_app.door import Clip, Say
+from serve_app.opening import in_process
+from speech.engine import Mode
+from speech.text import prepare
+from vouch.commands.options import Json, Language
+from vouch.home import open_home
+from vouch.output import emit, err, reporting
+
+
+def say(
+    text: Annotated[str, typer.Argument(help="What to say.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The WAV file to write.")],
+    voice: Annotated[
+        str | None, typer.Option(help="A voice id or a preset speaker; default: the first preset.")
+    ] = None,
+    language: Language = "en",
+    instruct: Annotated[
+        str, typer.Option(help="Style; without --voice and with this, a designed voice.")
+    ] = "",
+    purpose: Annotated[str, typer.Option(help="What the clip is for.")] = "narration",
+    consent_token: Annotated[
+        str | None, typer.Option(envvar="VOUCH_CONSENT_TOKEN", help="Default: the key's own binding.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0)] = None,
+    as_json: Json = False,
+) -> None:
+    """Say TEXT into a file: consent, synthesis, watermark and manifest, in this process."""
+    with reporting(as_json=as_json), open_home() as home:
+        utterance = prepare(text, language, instruct, max_characters=home.config.ingress.max_text_characters)
+        if not as_json:
+            err.print(f"speaking with the {home.config.engine.name} engine …", markup=False)
+
+        async def make() -> Clip:
+            async with in_process(home.config, home.service) as context:
+                info = await context.door.engine_info()
+                mode, name = _voice(voice, instruct, info.speakers)
+                key = home.api_key("narrator")
+                return await context.door.say(Say(key, mode, name, utterance, purpose, consent_token, seed))
+
+        clip = asyncio.run(make())
+        output.write_bytes(clip.audio)
+        result = {
+            "file": str(output),
+            "clip_id": clip.clip_id,
+            "seconds": round(clip.seconds, 3),
+            "cached": clip.cached,
+        }
+        emit(result, as_json=as_json, human=f"{output}: {clip.seconds:.1f} s, clip {clip.clip_id}")
+
+
+def _voice(voice: str | None, instruct: str, speakers: tuple[str, ...]) -> tuple[Mode, str]:
+    if voice is None:
+        return ("design", "") if instruct else ("custom", speakers[0])
+    name = voice.removeprefix("preset:")
+    preset = next((speaker for speaker in speakers if speaker.lower() == name.lower()), None)
+    return ("custom", preset) if preset is not None else ("clone", voice)

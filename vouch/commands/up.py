@@ -1,0 +1,58 @@
+"""`vouch up`: start the Serve application and keep it until Ctrl-C."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from serve_app.runtime import running
+from vouch.commands.options import Json
+from vouch.home import app_config, open_home
+from vouch.output import emit, err, reporting
+
+
+class Profile(StrEnum):
+    """Where Ray runs."""
+
+    LOCAL = "local"  # embedded Ray, SQLite, files
+    CLUSTER = "cluster"  # the Ray cluster that this node belongs to
+
+
+def up(
+    profile: Annotated[
+        Profile | None, typer.Option(help="Default: what the configuration says, else local.")
+    ] = None,
+    port: Annotated[int | None, typer.Option(help="HTTP port; 0: any free one.")] = None,
+    dashboard: Annotated[bool, typer.Option(help="Also start Ray's dashboard and metrics discovery.")] = True,
+    as_json: Json = False,
+) -> None:
+    """Start ingress, gate and voice replicas; print the address when they are ready; stop on Ctrl-C."""
+    with reporting(as_json=as_json):
+        config = app_config()
+        if profile is not None:
+            config = config.model_copy(update={"profile": profile.value})
+        if port is not None:
+            config = config.model_copy(update={"http": config.http.model_copy(update={"port": port})})
+        if config.profile == "local":
+            with open_home(config):
+                pass  # makes ledger and keys the first time
+        err.print("starting Ray and the application …", markup=False)
+        stop = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+        with running(config, dashboard=dashboard) as app:
+            status = {
+                "url": app.url,
+                "engine": config.engine.name,
+                "dashboard": app.dashboard,
+                "ray": str(app.folder),
+            }
+            human = f"ready at {app.url} ({config.engine.name} engine); Ctrl-C stops it"
+            emit(status, as_json=as_json, human=human)
+            while not stop.wait(0.5):
+                pass
+            err.print("stopping …", markup=False)

@@ -1,0 +1,137 @@
+"""`vouch voice`: enrol, review, design, list, show, decommission."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from serve_app.door import Clip, Say
+from serve_app.opening import in_process
+from speech.text import prepare
+from vouch.commands.options import Json, Language
+from vouch.home import GRANTEE, open_home
+from vouch.output import Failed, emit, reporting
+
+app = typer.Typer(
+    help="Voices: enrol a person's, or design one with no person behind it.", no_args_is_help=True
+)
+
+VoiceId = Annotated[str, typer.Argument(help="A voice id.")]
+
+
+@app.command()
+def enrol(
+    name: Annotated[str | None, typer.Option(help="What to call the voice.")] = None,
+    subject: Annotated[str | None, typer.Option(help="Whose voice it is.")] = None,
+    language: Language = "en",
+    grantee: Annotated[str, typer.Option(help="Who will be allowed to use it.")] = GRANTEE,
+    purpose: Annotated[str, typer.Option(help="For what.")] = "narration",
+    enrolment: Annotated[str | None, typer.Option(help="Second step: the enrolment to complete.")] = None,
+    reference: Annotated[Path | None, typer.Option(help="Recording of the voice, 3 to 60 s.")] = None,
+    transcript: Annotated[str | None, typer.Option(help="What the reference says.")] = None,
+    statement: Annotated[Path | None, typer.Option(help="Recording of the challenge sentence.")] = None,
+    note: Annotated[str, typer.Option(help="Goes into the evidence.")] = "",
+    as_json: Json = False,
+) -> None:
+    """In two steps: the first prints a sentence for the person to read aloud; the second takes the recordings."""
+    with reporting(as_json=as_json), open_home() as home:
+        admin = home.act_as("admin")
+        if enrolment is None:
+            if not name or not subject:
+                raise typer.BadParameter("the first step needs --name and --subject")
+            challenge = home.service.begin_enrolment(
+                admin, name=name, language=language, grantee=grantee, purpose=purpose, subject_name=subject
+            )
+            human = (
+                f"Record {subject} reading this sentence aloud:\n\n    {challenge.sentence}\n\nthen run:\n\n"
+                f"    vouch voice enrol --enrolment {challenge.enrolment_id} --reference REF.wav "
+                f"--transcript '…' --statement STATEMENT.wav"
+            )
+            emit(challenge, as_json=as_json, human=human)
+            return
+        if reference is None or statement is None or not transcript:
+            raise typer.BadParameter("the second step needs --reference, --transcript and --statement")
+        voice = home.service.complete_enrolment(
+            admin, enrolment, reference=reference.read_bytes(), transcript=transcript,
+            statement=statement.read_bytes(), note=note,
+        )  # fmt: skip
+        human = f"{voice.voice_id} waits for a reviewer: vouch voice review {voice.voice_id} --approve"
+        emit(voice, as_json=as_json, human=human)
+
+
+@app.command()
+def review(
+    voice_id: VoiceId,
+    approve: Annotated[bool, typer.Option("--approve/--refuse", help="The decision.")],
+    note: Annotated[str, typer.Option(help="Goes into the evidence.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Decide on an enrolment; by another key than the one that enrolled."""
+    with reporting(as_json=as_json), open_home() as home:
+        emit(
+            home.service.review_enrolment(home.act_as("reviewer"), voice_id, approve=approve, note=note),
+            as_json=as_json,
+        )
+
+
+@app.command()
+def design(
+    name: Annotated[str, typer.Option(help="What to call the voice.")],
+    instruct: Annotated[str, typer.Option(help="The voice in words.")],
+    text: Annotated[
+        str, typer.Option(help="What it says in its reference; 3 s at least.")
+    ] = "The quick brown fox jumps over the lazy dog, and then it does the same thing once again, a little slower.",
+    language: Language = "en",
+    as_json: Json = False,
+) -> None:
+    """Make a voice with no person behind it, and keep it: consistent over any number of clips, without a consent."""
+    with reporting(as_json=as_json), open_home() as home:
+        utterance = prepare(text, language, instruct)
+
+        async def make() -> Clip:
+            async with in_process(home.config, home.service) as context:
+                return await context.door.say(
+                    Say(home.api_key("narrator"), "design", "", utterance, "narration")
+                )
+
+        clip = asyncio.run(make())
+        voice = home.service.keep_designed_voice(
+            home.act_as("admin"), name=name, language=utterance.language, reference=clip.audio,
+            transcript=utterance.text, clip_id=clip.clip_id,
+        )  # fmt: skip
+        emit(
+            voice,
+            as_json=as_json,
+            human=f"{voice.voice_id} can speak now: vouch say … --voice {voice.voice_id}",
+        )
+
+
+@app.command("list")
+def list_(as_json: Json = False) -> None:
+    """All voices of the tenant."""
+    with reporting(as_json=as_json), open_home() as home:
+        emit(home.service.voices(home.act_as("admin")), as_json=as_json)
+
+
+@app.command()
+def show(voice_id: VoiceId, as_json: Json = False) -> None:
+    """One voice."""
+    with reporting(as_json=as_json), open_home() as home:
+        emit(home.service.voice(home.act_as("admin"), voice_id), as_json=as_json)
+
+
+@app.command()
+def decommission(
+    voice_id: VoiceId,
+    reason: Annotated[str, typer.Option(help="Goes into the audit log.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Irreversible: revoke every consent, destroy the key and the recordings."""
+    with reporting(as_json=as_json), open_home() as home:
+        if not yes and not typer.confirm(f"Destroy the recordings of {voice_id} for good?", err=True):
+            raise Failed("not_confirmed", "nothing was done")
+        emit(home.service.decommission(home.act_as("admin"), voice_id, reason), as_json=as_json)

@@ -1,0 +1,121 @@
+"""Where the command line keeps its ledger and its keys, and in whose name it acts.
+
+On one machine (profile `local`) the first command makes a ledger, a tenant and one key for each part that a
+person plays: administrator, reviewer, narrator, auditor. They lie in `identity.json`, readable by their owner alone.
+One person with all of them is fit for trying things out; where voices of real people are concerned, hand the keys to
+different people and delete the file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from consent_service.config import ConsentConfig
+from consent_service.models import Claims, Principal, Role
+from consent_service.purposes import PURPOSES
+from consent_service.service import ConsentService
+from serve_app.config import AppConfig
+from vouch.output import Failed, err
+
+TENANT: Final = "local"
+GRANTEE: Final = "local"
+ROLES: Final[dict[str, tuple[Role, ...]]] = {
+    "admin": (Role.OPERATOR, Role.VOICE_ADMIN),
+    "reviewer": (Role.REVIEWER,),
+    "narrator": (Role.NARRATOR, Role.JOB),
+    "auditor": (Role.AUDITOR,),
+}
+
+
+def data_dir() -> Path:
+    """`VOUCH_DATA_DIR`, or `~/.vouch`."""
+    return Path(os.environ.get("VOUCH_DATA_DIR") or Path.home() / ".vouch").expanduser().absolute()
+
+
+def app_config() -> AppConfig:
+    """`VOUCH_CONFIG` (YAML), or the embedded defaults."""
+    path = os.environ.get("VOUCH_CONFIG")
+    if path:
+        try:
+            return AppConfig.load(Path(path))
+        except ValueError as exc:
+            raise Failed("config_invalid", f"{path}: {exc}") from None
+    return AppConfig.local(data_dir())
+
+
+class Home:
+    """An open ledger and the keys to it."""
+
+    def __init__(self, config: AppConfig, service: ConsentService, keys: dict[str, str]) -> None:
+        self.config = config
+        self.service = service
+        self._keys = keys
+
+    def api_key(self, part: str) -> str:
+        """`VOUCH_API_KEY` if set, else the local key for this part."""
+        given = os.environ.get("VOUCH_API_KEY")
+        if given:
+            return given
+        if part not in self._keys:
+            raise Failed("unauthenticated", f"set VOUCH_API_KEY to a key with the role of {part}")
+        return self._keys[part]
+
+    def act_as(self, part: str) -> Principal:
+        return self.service.authenticate(self.api_key(part))
+
+
+@contextmanager
+def open_home(config: AppConfig | None = None) -> Iterator[Home]:
+    """Open the ledger of this machine; the first time, make it."""
+    config = config or app_config()
+    service = ConsentService.open(config.consent)
+    try:
+        yield Home(config, service, _identity(config.consent, service))
+    finally:
+        service.close()
+
+
+def _identity(config: ConsentConfig, service: ConsentService) -> dict[str, str]:
+    path = config.data_dir / "identity.json"
+    if path.exists():
+        if path.stat().st_mode & 0o077:
+            raise Failed("key_file_unsafe", f"{path} is readable by others: chmod 600 it")
+        stored: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
+        return stored
+    if config.profile != "local" or os.environ.get("VOUCH_API_KEY"):
+        return {}
+    keys = make_identity(service, tenant=TENANT, grantee=GRANTEE)
+    write_private(path, json.dumps(keys, indent=2))
+    err.print(f"made a ledger and its keys in {config.data_dir}", markup=False)
+    return keys
+
+
+def make_identity(service: ConsentService, *, tenant: str, grantee: str) -> dict[str, str]:
+    """A new tenant, and one key for each part. Raises Conflict when the tenant exists."""
+    root = service.bootstrap_tenant(tenant)
+    by = service.authenticate(root)
+    everything = Claims(
+        purposes=tuple(sorted(p for p in PURPOSES if "." not in p)),
+        voices=("*",),
+        territories=("*",),
+        channels=("*",),
+    )
+    keys = {"admin": root}
+    for part, roles in ROLES.items():
+        if part != "admin":
+            keys[part] = service.create_api_key(
+                by, grantee=grantee, roles=roles, claims=everything, label=part
+            )
+    return keys
+
+
+def write_private(path: Path, text: str) -> None:
+    """Create a file that only its owner can read."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(text)
