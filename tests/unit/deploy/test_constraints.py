@@ -36,9 +36,7 @@ def test_every_pin_satisfies_what_the_project_asks_for() -> None:
         assert requirement.specifier.contains(pinned[canonicalize_name(requirement.name)]), requirement.name
 
 
-@pytest.mark.skipif(
-    sys.version_info[:2] != (3, 11), reason="needs Python 3.11, which the pins are written with"
-)
+@pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="the pins are written with Python 3.11")
 def test_every_package_that_is_pulled_in_is_pinned_and_no_other() -> None:
     needed = runpy.run_path(str(ROOT / "deploy" / "freeze.py"))["closure"]()
     pinned = pins()
