@@ -9,12 +9,14 @@ torch pip takes is the index's business. Run it with `make constraints` after ch
 from __future__ import annotations
 
 import sys
-from importlib.metadata import PackageNotFoundError, distribution
+import tomllib
+from importlib.metadata import distribution
+from pathlib import Path
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-PROJECT = "vouch"
+PYPROJECT = Path(__file__).resolve().parents[1] / "pyproject.toml"
 # Not "gpu": flash-attn is compiled against one CUDA and one torch, so no single version fits everyone.
 EXTRAS = frozenset({"embedded", "postgres", "dev"})
 
@@ -24,30 +26,43 @@ HEADER = """\
 """
 
 
-def closure(project: str = PROJECT, extras: frozenset[str] = EXTRAS) -> dict[str, str]:
-    """Canonical name → version of everything `project[extras]` needs here, itself excluded."""
+def own_requirements(extras: frozenset[str]) -> list[Requirement]:
+    """What `pyproject.toml` asks for now; the installed metadata may be from before an edit."""
+    project = tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))["project"]
+    lines = list(project["dependencies"])
+    for extra in sorted(extras):
+        lines += project["optional-dependencies"][extra]
+    return [Requirement(line) for line in lines]
+
+
+def closure(extras: frozenset[str] = EXTRAS) -> dict[str, str]:
+    """Canonical name → version of every package our requirements pull in here. Raises on one that is missing."""
     found: dict[str, str] = {}
     visited: set[tuple[str, str]] = set()
-    queue = [(project, extra) for extra in ("", *sorted(extras))]
+    queue = _wanted(own_requirements(extras), extra="")
     while queue:
         name, extra = queue.pop()
         if (name, extra) in visited:
             continue
         visited.add((name, extra))
-        try:
-            package = distribution(name)
-        except PackageNotFoundError:
-            continue  # a requirement of an optional feature that pip did not install either
-        if name != project:
-            found[name] = package.version.partition("+")[0]
-        for line in package.requires or ():
-            requirement = Requirement(line)
-            if name == "torch" and str(requirement.specifier).startswith("=="):
-                continue  # the CUDA packages of a GPU build, which torch pins itself and a CPU build lacks
-            if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
-                needed = canonicalize_name(requirement.name)
-                queue.extend((needed, wanted) for wanted in ("", *requirement.extras))
+        package = distribution(name)
+        found[name] = package.version.partition("+")[0]
+        requirements = [Requirement(line) for line in package.requires or ()]
+        if name == "torch":
+            # The CUDA packages of a GPU build: torch pins them itself, and a CPU build lacks them.
+            requirements = [one for one in requirements if not str(one.specifier).startswith("==")]
+        queue += _wanted(requirements, extra)
     return found
+
+
+def _wanted(requirements: list[Requirement], extra: str) -> list[tuple[str, str]]:
+    """(name, extra) of each requirement that applies here: the package itself and each extra asked of it."""
+    return [
+        (canonicalize_name(one.name), wanted)
+        for one in requirements
+        if one.marker is None or one.marker.evaluate({"extra": extra})
+        for wanted in ("", *one.extras)
+    ]
 
 
 def constraints(versions: dict[str, str]) -> str:
