@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 import numpy as np
+import soxr
 
 from speech.engine import SAMPLE_RATE, Reference, Samples
 from speech.errors import EngineUnavailable, SynthesisCancelled, SynthesisFailed
@@ -91,8 +92,11 @@ class QwenModel:
         """What the model needs of a reference: its codes and transcript (ICL), or its embedding alone
         (x-vector).
         """
+        samples = reference.samples
+        if reference.sample_rate != SAMPLE_RATE:  # the package would load librosa and compile it: ten seconds
+            samples = soxr.resample(samples, reference.sample_rate, SAMPLE_RATE)
         prompt: Prompt = self._tts.create_voice_clone_prompt(
-            ref_audio=(reference.samples, reference.sample_rate),
+            ref_audio=(samples, SAMPLE_RATE),
             ref_text=transcript or None,
             x_vector_only_mode=not transcript,
         )
