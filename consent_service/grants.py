@@ -137,7 +137,7 @@ class GrantVerifier:
             payload, signature = _unb64(head), _unb64(tail)
             body: dict[str, Any] = json.loads(payload)
             version, kid = body.pop("v"), str(body.pop("kid"))
-        except (ValueError, KeyError, AttributeError, TypeError) as exc:
+        except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as exc:
             raise GrantMalformed("not a grant") from exc
         key = self._keys.get(kid)
         if key is None:

@@ -82,6 +82,6 @@ def _entry(raw: bytes, index: int) -> dict[str, Any]:
         if entry["n"] != index or rfc8785.dumps(entry) != raw:
             raise ProofInvalid(f"entry {index} is out of order or not in canonical form")
         float(entry["at"]), str(entry["kind"])
-    except (ValueError, KeyError, TypeError, rfc8785.CanonicalizationError) as exc:
+    except (ValueError, KeyError, TypeError, RecursionError, rfc8785.CanonicalizationError) as exc:
         raise ProofInvalid(f"entry {index} is not an entry") from exc
     return dict(entry)

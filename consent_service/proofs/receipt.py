@@ -8,7 +8,6 @@ offline, against the public key that the organisation publishes.
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -25,30 +24,29 @@ RECEIPT_TYPE: Final = "vouch.consent-receipt.v1"
 def sign_receipt(body: Mapping[str, Any], sign: Callable[[bytes], tuple[str, bytes]]) -> str:
     """One line of canonical JSON: the body and its signature. `sign` returns (key id, 64 bytes)."""
     signed = {**body, "type": RECEIPT_TYPE}
-    key_id, signature = sign(rfc8785.dumps(signed))
-    value = base64.b64encode(signature).decode("ascii")
-    return rfc8785.dumps(
-        {"receipt": signed, "signature": {"alg": "Ed25519", "kid": key_id, "value": value}}
-    ).decode()
+    return _render(signed, *sign(rfc8785.dumps(signed)))
 
 
 def verify_receipt(text: str, public_keys: Mapping[str, bytes]) -> dict[str, Any]:
     """The receipt's body. `public_keys`: key id → 32 raw bytes. Raises ProofInvalid on any change."""
     try:
         document = json.loads(text)
-        body, proof = document["receipt"], document["signature"]
-        signature = base64.b64decode(proof["value"], validate=True)
-        raw = public_keys[proof["kid"]]
-        # Whatever is not exactly what was written (a second member of one name, a space) has been touched.
-        canonical = rfc8785.dumps(document).decode() == text and set(document) == {"receipt", "signature"}
-        message = rfc8785.dumps(body)
-    except (ValueError, KeyError, TypeError, binascii.Error, rfc8785.CanonicalizationError) as exc:
+        body, proof = dict(document["receipt"]), document["signature"]
+        kid, signature = proof["kid"], base64.b64decode(proof["value"], validate=True)
+        raw, message = public_keys[kid], rfc8785.dumps(body)
+        # Whatever is not exactly what was written (a member too many, a space) has been touched.
+        exact = _render(body, kid, signature) == text and body["type"] == RECEIPT_TYPE
+    except (ValueError, KeyError, TypeError, RecursionError, rfc8785.CanonicalizationError) as exc:
         raise ProofInvalid("not a receipt, or signed by a key that is not trusted here") from exc
+    if not exact:
+        raise ProofInvalid("the receipt is not in canonical form")
     try:
         Ed25519PublicKey.from_public_bytes(raw).verify(signature, message)
     except InvalidSignature as exc:
         raise ProofInvalid("the receipt's signature does not verify") from exc
-    exact = base64.b64encode(signature).decode("ascii") == proof["value"] and proof["alg"] == "Ed25519"
-    if not (canonical and exact and set(proof) == {"alg", "kid", "value"} and body["type"] == RECEIPT_TYPE):
-        raise ProofInvalid("the receipt is not in canonical form")
-    return dict(body)
+    return body
+
+
+def _render(signed: Mapping[str, Any], key_id: str, signature: bytes) -> str:
+    proof = {"alg": "Ed25519", "kid": key_id, "value": base64.b64encode(signature).decode("ascii")}
+    return rfc8785.dumps({"receipt": dict(signed), "signature": proof}).decode()

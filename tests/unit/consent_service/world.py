@@ -1,0 +1,162 @@
+"""A small installation to test against: one tenant, an approved voice, a consent, a replica. No mocks."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from consent_service.config import ConsentConfig
+from consent_service.models import (
+    Allow,
+    Claims,
+    ConsentTerms,
+    Principal,
+    RecordedConsent,
+    Role,
+    SpeechClaim,
+    Voice,
+)
+from consent_service.sealing import ReplicaKey, load_node_secret
+from consent_service.service import ConsentService
+
+START = 1_800_000_000.0
+DAY = 86_400.0
+
+
+@dataclass
+class Clock:
+    """The service's idea of now."""
+
+    now: float = START
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def tone(
+    seconds: float, *, hertz: float = 180.0, rate: int = 16_000, level: float = 0.3, format: str = "WAV"
+) -> bytes:
+    """An encoded recording: a tone with a little noise, so that no two are alike by accident."""
+    time = np.arange(int(seconds * rate)) / rate
+    noise = np.random.default_rng(int(hertz)).normal(0, 0.001, time.size)
+    out = io.BytesIO()
+    soundfile.write(
+        out, (level * np.sin(2 * np.pi * hertz * time) + noise).astype(np.float32), rate, format=format
+    )
+    return out.getvalue()
+
+
+def digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass
+class World:
+    """Handles to everything a test speaks of."""
+
+    service: ConsentService
+    clock: Clock
+    data_dir: Path
+    admin: Principal  # operator and voice_admin
+    reviewer: Principal
+    narrator: Principal
+    auditor: Principal
+    voice: Voice = field(init=False)
+    consent: RecordedConsent = field(init=False)
+    replica: ReplicaKey = field(init=False)
+
+    @property
+    def consent_id(self) -> str:
+        return self.consent.consent.consent_id
+
+    def key(self, *roles: Role, grantee: str = "studio", **claims: tuple[str, ...]) -> Principal:
+        token = self.service.create_api_key(self.admin, grantee=grantee, roles=roles, claims=Claims(**claims))
+        return self.service.authenticate(token)
+
+    def enrol(self, name: str = "A voice", hertz: float = 180.0) -> Voice:
+        challenge = self.service.begin_enrolment(
+            self.admin,
+            name=name,
+            language="en",
+            grantee="studio",
+            purpose="narration",
+            subject_name="A Person",
+        )
+        self.service.complete_enrolment(
+            self.admin,
+            challenge.enrolment_id,
+            reference=tone(4.0, hertz=hertz),
+            transcript="what is said in the sample",
+            statement=tone(3.5, hertz=hertz + 1),
+        )
+        return self.service.review_enrolment(self.reviewer, challenge.voice_id, approve=True)
+
+    def terms(self, **changes: object) -> ConsentTerms:
+        usual = ConsentTerms(
+            grantee="studio",
+            purposes=("narration",),
+            languages=("en", "de"),
+            valid_from=self.clock.now - DAY,
+            valid_until=self.clock.now + 30 * DAY,
+        )
+        return replace(usual, **changes)  # type: ignore[arg-type]
+
+    def record(self, voice: Voice | None = None, **changes: object) -> RecordedConsent:
+        voice_id = (voice or self.voice).voice_id
+        return self.service.record_consent(self.admin, voice_id=voice_id, terms=self.terms(**changes))
+
+    def claim(self, text: str = "hello", **changes: object) -> SpeechClaim:
+        usual = SpeechClaim("clone", self.voice.voice_id, "en", digest(text), len(text), purpose="narration")
+        return replace(usual, **changes)  # type: ignore[arg-type]
+
+    def allow(self, text: str = "hello", **changes: object) -> Allow:
+        decision = self.service.authorize(self.narrator, self.claim(text, **changes))
+        assert isinstance(decision, Allow), decision
+        return decision
+
+    def register(self, replica_id: str) -> ReplicaKey:
+        key = ReplicaKey(replica_id)
+        self.service.register_replica(
+            replica_id, key.public_bytes, key.proof(load_node_secret(self.data_dir))
+        )
+        return key
+
+    def log(self) -> list[dict[str, object]]:
+        """Every entry of the tenant's log."""
+        return [json.loads(entry) for entry in self.service.audit_entries(self.auditor)]
+
+    def kinds(self) -> list[str]:
+        return [str(entry["kind"]) for entry in self.log()]
+
+
+def open_world(data_dir: Path, tenant: str = "acme", service: ConsentService | None = None) -> World:
+    """A new installation, or one more tenant of the installation of `service`."""
+    clock = Clock() if service is None else service._core.clock  # type: ignore[assignment]
+    service = service or ConsentService.open(ConsentConfig(data_dir=data_dir), clock=clock)
+    admin = service.authenticate(service.bootstrap_tenant(tenant))
+
+    def key(role: Role, claims: Claims) -> Principal:
+        return service.authenticate(
+            service.create_api_key(admin, grantee="studio", roles=[role], claims=claims)
+        )
+
+    world = World(
+        service,
+        clock,  # type: ignore[arg-type]
+        data_dir,
+        admin,
+        key(Role.REVIEWER, Claims()),
+        key(Role.NARRATOR, Claims(purposes=("narration",), voices=("*",))),
+        key(Role.AUDITOR, Claims()),
+    )
+    world.voice = world.enrol()
+    world.consent = world.record()
+    service.bind_consent(admin, world.narrator.key_id, world.consent_id)
+    world.replica = world.register(f"{tenant}-replica")
+    return world
