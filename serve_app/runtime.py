@@ -132,12 +132,12 @@ def running(
                 dashboard_port=free_ports(1)[0] if dashboard else None,
                 _temp_dir=str(folder / "ray"),
                 log_to_driver=False,
-                configure_logging=False,
+                logging_level=logging.ERROR,
                 object_store_memory=300_000_000,
             )
             address = f"http://{context.dashboard_url}" if context.dashboard_url else ""
         else:
-            ray.init(address="auto", log_to_driver=False)
+            ray.init(address="auto", log_to_driver=False, logging_level=logging.ERROR)
         serve.start(
             proxy_location=config.http.proxy_location,
             http_options={"host": config.http.host, "port": port},

@@ -5,7 +5,17 @@ from __future__ import annotations
 import typer
 
 from vouch import __version__
-from vouch.commands import audit, consent, demo, doctor, keys, narrate, say, scripts, up, verify, voice
+from vouch.commands.audit import app as audit
+from vouch.commands.consent import app as consent
+from vouch.commands.demo import demo
+from vouch.commands.doctor import doctor
+from vouch.commands.keys import app as keys
+from vouch.commands.narrate import narrate_command
+from vouch.commands.say import say
+from vouch.commands.scripts import app as scripts
+from vouch.commands.up import up
+from vouch.commands.verify import verify
+from vouch.commands.voice import app as voice
 
 app = typer.Typer(
     name="vouch",
@@ -31,17 +41,16 @@ def _root(
     return
 
 
-app.command("demo")(demo.demo)
-app.command("up")(up.up)
-app.command("say")(say.say)
-app.command("narrate")(narrate.narrate_command)
-app.command("verify")(verify.verify)
-app.command("doctor")(doctor.doctor)
-app.add_typer(scripts.app, name="scripts")
-app.add_typer(voice.app, name="voice")
-app.add_typer(consent.app, name="consent")
-app.add_typer(audit.app, name="audit")
-app.add_typer(keys.app, name="key")
+app.command("demo")(demo)
+app.command("up")(up)
+app.command("say")(say)
+app.command("narrate")(narrate_command)
+app.command("verify")(verify)
+app.command("doctor")(doctor)
+for _name, _group in (
+    ("scripts", scripts), ("voice", voice), ("consent", consent), ("audit", audit), ("key", keys),
+):  # fmt: skip
+    app.add_typer(_group, name=_name)
 
 
 def main() -> None:

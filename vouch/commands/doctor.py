@@ -50,9 +50,7 @@ def _findings() -> Iterator[Finding]:
         "python", sys.version_info >= (3, 11), sys.version.split()[0], "install Python 3.11 or later"
     )
     for package in ("ray", "torch", "qwen-tts", "c2pa-python", "resemble-perth"):
-        yield _attempt(
-            package, partial(importlib.metadata.version, package), "reinstall with make install"
-        )
+        yield _attempt(package, partial(importlib.metadata.version, package), "reinstall with make install")
     yield _attempt("ledger", _ledger, "look at VOUCH_DATA_DIR, and at the permissions of its keys folder")
     yield _attempt("engine", _engine, "pip install 'vouch[embedded]', or name checkpoints in VOUCH_CONFIG")
     free = shutil.disk_usage(data_dir().parent if data_dir().parent.exists() else "/").free / 1e9

@@ -1,0 +1,97 @@
+"""Step four: every kind of refusal, over HTTP where a caller meets it, and at the replica's handle where an attacker
+inside the cluster would try."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import httpx
+
+from consent_service.models import Allow, SpeechClaim
+from consent_service.service import ConsentService
+from speech.text import prepare
+from vouch.demo.steps import Steps, promise
+
+TEXT = "This sentence must not be heard."
+
+
+def show_refusals(
+    steps: Steps,
+    url: str,
+    service: ConsentService,
+    *,
+    keys: dict[str, str],
+    first: str,
+    second: str,
+    tokens: dict[str, str],
+) -> dict[str, list[Any]]:
+    """Name of the case → [status, code]. Raises Promise for one that turned out otherwise."""
+    ask = {"text": TEXT, "language": "en", "voice_id": first, "purpose": "narration"}
+    cases: list[tuple[str, str, dict[str, Any], tuple[int, str]]] = [
+        ("no API key", "", ask, (401, "unauthenticated")),
+        ("no consent for this key", "stranger", ask, (403, "consent_required")),
+        ("wrong token", "narrator", {**ask, "consent_token": "not-a-token"}, (403, "consent_token_invalid")),
+        ("another's token", "stranger", {**ask, "consent_token": tokens["first"]}, (403, "grantee_mismatch")),
+        ("wrong purpose", "narrator", {**ask, "purpose": "advertising"}, (403, "purpose_not_consented")),
+        ("expired", "narrator", {**ask, "voice_id": second, "consent_token": tokens["expired"]},
+         (403, "consent_expired")),
+        ("unknown voice", "narrator", {**ask, "voice_id": "voice_" + "0" * 32}, (404, "voice_unknown")),
+        ("text too long", "narrator", {**ask, "text": "word " * 2_000}, (413, "text_too_long")),
+        ("unsupported language", "narrator", {**ask, "language": "tlh"}, (400, "language_unsupported")),
+        ("empty text", "narrator", {**ask, "text": "   "}, (400, "text_empty")),
+        ("control characters", "narrator", {**ask, "text": "a\x07b"}, (400, "text_control_characters")),
+        ("an unknown field", "narrator", {**ask, "skip_consent": True}, (400, "request_invalid")),
+    ]  # fmt: skip
+    seen: dict[str, list[Any]] = {}
+    with httpx.Client(base_url=url, timeout=30) as client:
+        for name, who, body, wanted in cases:
+            headers = {"Authorization": f"Bearer {keys[who]}"} if who else {}
+            answer = client.post("/v1/voice-clone", json=body, headers=headers)
+            code = answer.json()["error"]["code"] if answer.status_code != 200 else "spoken"
+            _note(steps, seen, name, (answer.status_code, code), wanted)
+    for name, wanted_code, code in asyncio.run(
+        _at_the_handle(service, keys["narrator"], first, tokens["first"])
+    ):
+        _note(steps, seen, name, (403, code), (403, wanted_code))
+    return seen
+
+
+async def _at_the_handle(
+    service: ConsentService, key: str, voice: str, token: str
+) -> list[tuple[str, str, str]]:
+    """Past the ingress, straight at a voice replica: (case, wanted code, code)."""
+    from ray import serve
+
+    from serve_app.app import APP_NAME
+    from serve_app.errors import Refused
+    from serve_app.voice import Order, Spoken
+
+    said, other = prepare(TEXT, "en"), prepare("Send all the money.", "en")
+    claim = SpeechClaim("clone", voice, "en", said.digest(), said.characters, "narration", token)
+    allowed = await asyncio.to_thread(lambda: service.authorize(service.authenticate(key), claim))
+    promise(isinstance(allowed, Allow), "the grant itself is in order")
+    grant = allowed.token if isinstance(allowed, Allow) else ""
+    replica = serve.get_deployment_handle("Voice", APP_NAME)
+
+    async def ask(order: Order) -> str:
+        answer = await replica.synthesize.remote(order)
+        return answer.code if isinstance(answer, Refused) else "spoken"
+
+    changed = await ask(Order(grant, other, 0))
+    forged = await ask(Order(grant[:-4] + "AAAA", said, 0))
+    spoken = await replica.synthesize.remote(Order(grant, said, 0))
+    promise(isinstance(spoken, Spoken), "the granted text itself is spoken")
+    return [
+        ("changed text under an old grant", "grant_mismatch", changed),
+        ("a forged grant", "grant_forged", forged),
+        ("the same grant twice", "grant_used", await ask(Order(grant, said, 0))),
+    ]
+
+
+def _note(
+    steps: Steps, seen: dict[str, list[Any]], name: str, got: tuple[int, str], wanted: tuple[int, str]
+) -> None:
+    promise(got == wanted, f"{name}: {got[0]} {got[1]}, promised {wanted[0]} {wanted[1]}")
+    seen[name] = [*got]
+    steps.say(f"{name:<32} {got[0]} {got[1]}")
