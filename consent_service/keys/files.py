@@ -23,7 +23,9 @@ _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 def make_private_folder(folder: Path) -> None:
     """Create a folder (and its parents) for its owner alone, or check that it is one. Raises
     KeyFileUnsafe."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # `mkdir(parents=True)` would leave the parents it makes to the umask.
+    for missing in reversed([path for path in (folder, *folder.parents) if not path.exists()]):
+        missing.mkdir(mode=0o700, exist_ok=True)
     require_private_folder(folder)
 
 

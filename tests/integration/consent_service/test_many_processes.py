@@ -1,0 +1,66 @@
+"""One ledger, several processes: gates, replicas and jobs that open the same file at once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from consent_service.config import ConsentConfig
+from consent_service.errors import GrantRevoked
+from consent_service.proofs.log import verify_export
+from consent_service.service import ConsentService
+from tests.integration.consent_service import workers
+from tests.unit.consent_service.world import World
+
+PROCESSES = 4
+
+
+def run_at_once(worker: Callable[..., None], *arguments: Any) -> list[Any]:
+    """Start the processes, let them all go at one moment, and return what each of them tells."""
+    context = workers.processes()
+    lines, running = [], []
+    for _ in range(PROCESSES):
+        ours, theirs = context.Pipe()
+        process = context.Process(target=worker, args=(*arguments, theirs))
+        process.start()
+        theirs.close()
+        lines.append(ours)
+        running.append(process)
+    assert [line.recv() for line in lines] == ["ready"] * PROCESSES
+    for line in lines:
+        line.send("go")
+    told = [line.recv() for line in lines]
+    for process in running:
+        process.join()
+        assert process.exitcode == 0
+    return told
+
+
+def test_processes_that_open_a_new_installation_at_once_make_one(tmp_path: Path) -> None:
+    told = run_at_once(workers.open_new, tmp_path / "data")
+    assert [keys == told[0] and len(keys) == 1 for keys in told] == [True] * PROCESSES
+    ConsentService.open(ConsentConfig(data_dir=tmp_path / "data")).close()
+
+
+def test_a_grant_raced_by_processes_is_won_by_one_and_the_log_is_whole(world: World, tmp_path: Path) -> None:
+    allowed = [world.allow(str(number)) for number in range(25)]
+    won = run_at_once(workers.race, world.data_dir, [each.token for each in allowed])
+    assert sorted(grant for wins in won for grant in wins) == sorted(each.grant.grant_id for each in allowed)
+    kinds = Counter(world.kinds())
+    assert kinds["speech.redeemed"] == kinds["speech.closed"] == len(allowed)
+    world.service.export_audit(world.auditor, tmp_path / "export")
+    assert verify_export(tmp_path / "export").size == len(world.log())
+
+
+def test_a_withdrawal_in_one_process_is_seen_by_the_others_at_once(world: World) -> None:
+    other = ConsentService.open(ConsentConfig(data_dir=world.data_dir), clock=world.clock)
+    allowed = world.allow()
+    revocation = other.revoke_consent(world.admin, world.consent_id, "no more")
+    assert world.service.revocations() == [revocation]
+    with pytest.raises(GrantRevoked):
+        world.service.redeem(allowed.token, world.replica.replica_id)
+    other.close()

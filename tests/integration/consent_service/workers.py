@@ -1,0 +1,75 @@
+"""What the other processes of these tests do. They start from a clean server that has imported everything once."""
+
+from __future__ import annotations
+
+import itertools
+import multiprocessing
+import os
+import signal
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerContext
+from pathlib import Path
+
+from sqlalchemy import event
+
+from consent_service.config import ConsentConfig
+from consent_service.errors import GrantUsed
+from consent_service.models import Closing
+from consent_service.proofs.seams import KeyPurpose
+from consent_service.service import ConsentService
+from tests.unit.consent_service.world import Clock
+
+
+def processes() -> ForkServerContext:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__, "alembic.command"])
+    return context
+
+
+def open_new(data_dir: Path, line: Connection) -> None:
+    """Say ready, wait for the word, open, and tell the key ids."""
+    line.send("ready")
+    line.recv()
+    service = ConsentService.open(ConsentConfig(data_dir=data_dir))
+    line.send(sorted(service.keys.public_keys(KeyPurpose.GRANT)))
+    service.close()
+
+
+def race(data_dir: Path, tokens: list[str], line: Connection) -> None:
+    """Redeem and close whatever no other process got first; tell the grants that were won."""
+    service = ConsentService.open(ConsentConfig(data_dir=data_dir, busy_timeout_s=30), clock=Clock())
+    line.send("ready")
+    line.recv()
+    won = []
+    for token in tokens:
+        try:
+            redeemed = service.redeem(token, "acme-replica")
+        except GrantUsed:
+            continue
+        service.close_clip(redeemed.grant.grant_id, Closing("completed", 1.0, "ab" * 32))
+        won.append(redeemed.grant.grant_id)
+    line.send(won)
+    service.close()
+
+
+def redeem_until_killed(data_dir: Path, tokens: list[str], line: Connection) -> None:
+    """Tell of every redemption as soon as it is answered."""
+    service = ConsentService.open(ConsentConfig(data_dir=data_dir), clock=Clock())
+    for token in tokens:
+        redeemed = service.redeem(token, "acme-replica")
+        line.send((redeemed.grant.grant_id, redeemed.audit_leaf))
+
+
+def redeem_and_die(data_dir: Path, token: str, step: int, line: Connection) -> None:
+    """Kill this process just before its `step`-th word to the database (commits count); tell if it got further."""
+    service = ConsentService.open(ConsentConfig(data_dir=data_dir), clock=Clock())
+    steps = itertools.count(1)
+
+    def count(*_: object) -> None:
+        if next(steps) == step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    for moment in ("before_cursor_execute", "commit"):
+        event.listen(service._core.ledger.engine, moment, count)
+    service.redeem(token, "acme-replica")
+    line.send("alive")

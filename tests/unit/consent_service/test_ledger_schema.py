@@ -1,0 +1,61 @@
+"""The migrations and the tables say the same, and a ledger of another age is not touched."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import text
+
+from consent_service.config import ConsentConfig
+from consent_service.errors import LedgerUnavailable
+from consent_service.ledger import schema
+from consent_service.ledger.engine import Ledger
+from consent_service.ledger.tables import metadata
+from consent_service.service import ConsentService
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    ConsentService.open(ConsentConfig(data_dir=tmp_path / "data")).close()
+    return Ledger(f"sqlite:///{tmp_path}/data/ledger.sqlite3", busy_timeout_s=1.0)
+
+
+def test_migrating_gives_exactly_the_tables(ledger: Ledger) -> None:
+    with ledger.read() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+
+
+def test_the_program_knows_the_last_migration() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(schema.__file__).parent / "migrations"))
+    assert ScriptDirectory.from_config(config).get_heads() == [schema.HEAD]
+
+
+def test_a_ledger_of_a_later_version_is_left_alone(ledger: Ledger) -> None:
+    with ledger.write() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(LedgerUnavailable, match="later version"):
+        schema.migrate(ledger)
+    with ledger.read() as connection:
+        assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == "9999"
+
+
+def test_a_commit_is_on_the_disk_when_it_returns(ledger: Ledger) -> None:
+    with ledger.write() as connection:
+        assert connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
+        assert connection.execute(text("PRAGMA synchronous")).scalar() == 2  # FULL
+        assert connection.execute(text("PRAGMA secure_delete")).scalar() == 1
+
+
+def test_a_write_that_fails_leaves_nothing(ledger: Ledger) -> None:
+    with pytest.raises(ZeroDivisionError), ledger.write() as connection:
+        connection.execute(text("INSERT INTO tenants (tenant, created_at) VALUES ('ghost', 0)"))
+        raise ZeroDivisionError
+    with ledger.read() as connection:
+        assert connection.execute(text("SELECT count(*) FROM tenants")).scalar() == 0

@@ -1,0 +1,371 @@
+"""Using a grant up: once, in time, by a known replica, under a consent that still stands; or not at all."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from consent_service import clips
+from consent_service.errors import (
+    Conflict,
+    GrantExpired,
+    GrantForged,
+    GrantMalformed,
+    GrantMismatch,
+    GrantRevoked,
+    GrantUsed,
+    InvalidInput,
+    NotFound,
+    PermissionDenied,
+    ReplicaUnknown,
+    VaultError,
+)
+from consent_service.grants import GrantVerifier, Utterance, sign_grant
+from consent_service.models import Allow, Closing, Deny, Redeemed
+from consent_service.proofs.seams import KeyPurpose
+from consent_service.sealing import ReplicaKey, load_node_secret, open_reference
+from tests.unit.consent_service.world import World
+
+
+def redeem(world: World, allowed: Allow | None = None) -> Redeemed:
+    return world.service.redeem((allowed or world.allow()).token, world.replica.replica_id)
+
+
+def finish(world: World, redeemed: Redeemed, audio: str = "ab" * 32) -> None:
+    record = world.service.find_clip("acme", redeemed.grant.clip_id)
+    assert record is not None
+    world.service.register_clip(replace(record, audio_sha256=audio, seconds=2.0))
+
+
+def test_a_grant_brings_the_reference_to_its_replica_and_to_no_other(world: World) -> None:
+    redeemed = redeem(world)
+    wav, transcript = open_reference(world.replica, redeemed)
+    assert (wav[:4], transcript) == (b"RIFF", "what is said in the sample")
+    with pytest.raises(VaultError):
+        open_reference(ReplicaKey(world.replica.replica_id), redeemed)
+    assert wav[:200] not in (redeemed.sealed_reference or b"")
+    assert "sealed_reference" not in repr(redeemed)
+
+
+def test_a_grant_is_what_was_asked_and_verifies_for_the_engine(world: World) -> None:
+    said = Utterance("hello there", "en")
+    claim = replace(world.claim(), said_digest=said.digest(), characters=said.characters)
+    allowed = world.service.authorize(world.narrator, claim)
+    assert isinstance(allowed, Allow)
+    public = world.service.keys.public_keys(KeyPurpose.GRANT)
+    assert GrantVerifier(public, clock=world.clock).verify(allowed.token, said).grant == allowed.grant
+    grant = allowed.grant
+    assert (grant.tenant, grant.grantee, grant.key_id) == ("acme", "studio", world.narrator.key_id)
+    assert (grant.voice_id, grant.consent_id, grant.consent_version) == (
+        world.voice.voice_id,
+        world.consent_id,
+        1,
+    )
+    assert grant.start_by == world.clock.now + 30
+    assert grant.valid_until == world.consent.consent.terms.valid_until
+    assert allowed.token not in repr(allowed)
+
+
+def test_a_grant_can_be_used_once(world: World) -> None:
+    allowed = world.allow()
+    redeem(world, allowed)
+    with pytest.raises(GrantUsed):
+        redeem(world, allowed)
+    with pytest.raises(GrantUsed):
+        world.service.redeem_cached(allowed.token, finished(world).grant.clip_id)
+    assert world.kinds().count("speech.redeemed") == 2
+
+
+def test_a_grant_raced_by_many_is_won_by_one(world: World) -> None:
+    allowed, barrier = world.allow(), threading.Barrier(8)
+
+    def attempt(_: int) -> bool:
+        barrier.wait()
+        try:
+            redeem(world, allowed)
+        except GrantUsed:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(attempt, range(8))) == 1
+    assert world.kinds().count("speech.redeemed") == 1
+
+
+def test_a_grant_starts_in_time_or_never(world: World) -> None:
+    allowed = world.allow()
+    world.clock.now += 30.1
+    with pytest.raises(GrantExpired):
+        redeem(world, allowed)
+
+
+def test_a_forged_or_broken_grant_is_refused(world: World) -> None:
+    grant, token = world.allow().grant, world.allow().token
+    stranger = Ed25519PrivateKey.generate()
+    kid = world.service.keys.current_key_id(KeyPurpose.GRANT)
+    for forged, error in (
+        (sign_grant(grant, key_id=kid, sign=stranger.sign), GrantForged),
+        (sign_grant(grant, key_id="unknown", sign=stranger.sign), GrantForged),
+        (token[:-2] + ("AA" if token[-2:] != "AA" else "BB"), GrantForged),
+        ("", GrantMalformed),
+        ("x.y", GrantMalformed),
+        ("\ud800", GrantMalformed),
+        ("W1tb" * 50_000 + ".x", GrantMalformed),
+    ):
+        with pytest.raises(error):
+            world.service.redeem(forged, world.replica.replica_id)
+    assert "speech.redeemed" not in world.kinds()
+
+
+def test_a_replica_without_the_node_secret_gets_nothing(world: World) -> None:
+    allowed, key = world.allow(), ReplicaKey("stranger")
+    for proof in (
+        b"",
+        b"\0" * 32,
+        key.proof(b"\0" * 32),
+        world.replica.proof(load_node_secret(world.data_dir)),
+    ):
+        with pytest.raises(ReplicaUnknown):
+            world.service.register_replica("stranger", key.public_bytes, proof)
+    with pytest.raises(ReplicaUnknown):
+        world.service.redeem(allowed.token, "stranger")
+    with pytest.raises(ReplicaUnknown):
+        world.service.redeem(allowed.token, "\ud800")
+    redeem(world, allowed)  # a stranger's attempt does not use the grant up
+
+
+def test_registering_gives_the_keys_that_verify_grants(world: World) -> None:
+    key = ReplicaKey("second")
+    public = world.service.register_replica(
+        "second", key.public_bytes, key.proof(load_node_secret(world.data_dir))
+    )
+    assert GrantVerifier(public).verify_signature(world.allow().token).tenant == "acme"
+
+
+def test_what_changed_since_the_grant_is_found(world: World) -> None:
+    def revoked() -> None:
+        world.service.revoke_consent(world.admin, world.consent_id, "no")
+
+    def other_consent_revoked() -> None:
+        other = world.record()
+        world.service.revoke_consent(world.admin, other.consent.consent_id, "no")
+
+    def narrowed() -> None:
+        world.service.narrow_consent(world.admin, world.consent_id, purposes=["narration"])
+
+    for change in (other_consent_revoked, narrowed, revoked):
+        allowed = world.allow()
+        change()
+        with pytest.raises(GrantRevoked):
+            redeem(world, allowed)
+
+
+def test_a_consent_that_ended_between_grant_and_use_ends_the_grant(world: World) -> None:
+    short = world.record(valid_until=world.clock.now + 10)
+    allowed = world.allow(consent_token=short.consent_token)
+    assert allowed.grant.start_by == allowed.grant.valid_until == world.clock.now + 10
+    world.clock.now += 10
+    with pytest.raises(GrantRevoked) as refused:
+        redeem(world, allowed)
+    assert refused.value.code == "consent_expired"
+
+
+def test_the_entry_is_on_the_disk_before_anything_is_sealed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+
+    def look(*_: Any) -> bytes:
+        seen.extend(world.kinds())
+        raise VaultError("the disk is gone")
+
+    monkeypatch.setattr(world.service._core.vault, "open", look)
+    with pytest.raises(VaultError):
+        redeem(world)
+    assert seen[-1] == "speech.redeemed"
+    closed = world.log()[-1]
+    assert (closed["kind"], closed["outcome"], closed["reason"]) == ("speech.closed", "failed", "vault_error")
+
+
+def test_a_clip_that_can_not_be_recorded_uses_nothing_up(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> None:
+        raise Conflict("no")
+
+    allowed, before = world.allow(), world.log()
+    with monkeypatch.context() as patch:
+        patch.setattr(clips, "insert_clip", broken)
+        with pytest.raises(Conflict):
+            redeem(world, allowed)
+    assert world.log() == before
+    redeem(world, allowed)
+
+
+def test_every_refusal_is_in_the_log_and_repeats_no_caller_s_words(world: World) -> None:
+    asked = [
+        world.claim(purpose="my own words", language="Klingon", territory="Narnia"),
+        world.claim(voice_id="secret name"),
+        world.claim(purpose="advertising"),
+        world.claim(characters=10**18),
+    ]
+    world.service.authorize_many(world.narrator, asked)
+    allowed = world.allow()
+    redeem(world, allowed)
+    with pytest.raises(GrantUsed):
+        redeem(world, allowed)
+    with pytest.raises(PermissionDenied):
+        world.service.authorize(world.auditor, world.claim())
+    refused = [entry for entry in world.log() if entry["kind"] == "speech.refused"]
+    assert [entry["code"] for entry in refused] == [
+        "purpose_unknown", "voice_unknown", "purpose_not_claimable", "claim_invalid", "grant_used", "permission_denied",
+    ]  # fmt: skip
+    text = str(refused)
+    for word in ("words", "Klingon", "Narnia", "secret name"):
+        assert word not in text
+
+
+def test_an_allow_alone_writes_nothing(world: World) -> None:
+    before = world.log()
+    world.allow()
+    assert world.log() == before
+
+
+def test_many_are_decided_like_one(world: World) -> None:
+    asked = [
+        world.claim("a"),
+        world.claim("b", purpose="advertising"),
+        world.claim("c", voice_id="nobody"),
+        world.claim("d", consent_token=world.consent.consent_token),
+        world.claim("e", language="fr"),
+        world.claim("f", mode="custom", voice_id="Vivian"),
+    ]
+
+    def outcome(decision: Allow | Deny) -> str:
+        return decision.code if isinstance(decision, Deny) else decision.cache_scope
+
+    many = [outcome(decision) for decision in world.service.authorize_many(world.narrator, asked * 200)]
+    assert many == [outcome(world.service.authorize(world.narrator, claim)) for claim in asked] * 200
+    assert world.service.authorize_many(world.narrator, []) == []
+
+
+def finished(world: World, text: str = "hello") -> Redeemed:
+    redeemed = redeem(world, world.allow(text))
+    finish(world, redeemed)
+    return redeemed
+
+
+def test_a_cached_clip_goes_out_under_a_grant_of_its_own(world: World) -> None:
+    made = finished(world)
+    allowed = world.allow()
+    reused = world.service.redeem_cached(allowed.token, made.grant.clip_id)
+    assert reused.sealed_reference is None
+    entry = world.log()[reused.audit_leaf]
+    assert (entry["kind"], entry["reused"]) == ("speech.reused", made.grant.clip_id)
+    with pytest.raises(GrantUsed):
+        redeem(world, allowed)
+    leaf = world.service.close_clip(allowed.grant.grant_id, Closing("completed", 2.0, "ab" * 32))
+    assert world.log()[leaf]["clip"] == made.grant.clip_id
+
+
+def test_a_cached_clip_of_anything_else_does_not(world: World) -> None:
+    made = finished(world)
+    unfinished = redeem(world)
+    second = world.record()
+    for allowed, clip_id in (
+        (world.allow("another text"), made.grant.clip_id),
+        (world.allow(purpose="narration.audiobook"), made.grant.clip_id),
+        (world.allow(consent_token=second.consent_token), made.grant.clip_id),
+        (world.allow(mode="custom", voice_id="Vivian"), made.grant.clip_id),
+        (world.allow(), unfinished.grant.clip_id),
+        (world.allow(), "nothing"),
+    ):
+        with pytest.raises(GrantMismatch):
+            world.service.redeem_cached(allowed.token, clip_id)
+
+
+def test_a_withdrawn_clip_is_no_longer_served_from_the_cache(world: World) -> None:
+    made = finished(world)
+    world.service.narrow_consent(world.admin, world.consent_id, purposes=["narration.news"])
+    again = world.record()
+    world.service.bind_consent(world.admin, world.narrator.key_id, again.consent.consent_id)
+    with pytest.raises((GrantRevoked, GrantMismatch)):
+        world.service.redeem_cached(world.allow().token, made.grant.clip_id)
+    preset = redeem(world, world.allow(mode="custom", voice_id="Vivian"))
+    finish(world, preset)
+    with world.service._core.write_as("acme") as writing:
+        clips.change(writing, preset.grant.clip_id, state="withdrawn")
+    with pytest.raises(GrantRevoked):
+        world.service.redeem_cached(world.allow(mode="custom", voice_id="Vivian").token, preset.grant.clip_id)
+
+
+def test_closing_is_told_once(world: World) -> None:
+    redeemed = redeem(world)
+    first = world.service.close_clip(redeemed.grant.grant_id, Closing("cut", 0.5, reason="consent_revoked"))
+    assert world.service.close_clip(redeemed.grant.grant_id, Closing("completed", 9.0, "ab" * 32)) == first
+    entry = world.log()[first]
+    assert (entry["outcome"], entry["seconds"], entry["reason"]) == ("cut", 0.5, "consent_revoked")
+    assert "audio" not in entry
+
+
+@pytest.mark.parametrize(
+    "closing",
+    [
+        Closing("completed", float("nan")),
+        Closing("completed", -1.0),
+        Closing("completed", 1.0, "not a digest"),
+        Closing("completed", reason="Words, of a person"),
+        Closing("exploded"),  # type: ignore[arg-type]
+    ],
+)
+def test_a_closing_that_is_no_closing_is_refused(world: World, closing: Closing) -> None:
+    redeemed = redeem(world)
+    with pytest.raises(InvalidInput):
+        world.service.close_clip(redeemed.grant.grant_id, closing)
+    with pytest.raises(NotFound):
+        world.service.close_clip("0" * 32, Closing("completed"))
+
+
+def test_nobody_registers_a_clip_that_no_grant_allowed(world: World) -> None:
+    redeemed = redeem(world)
+    record = world.service.find_clip("acme", redeemed.grant.clip_id)
+    assert record is not None
+    assert (record.state, record.audio_sha256, record.audit_leaf) == ("live", "", redeemed.audit_leaf)
+    with pytest.raises(NotFound):
+        world.service.register_clip(replace(record, clip_id="f" * 32))
+    for changed in (
+        {"voice_id": "voice_x"},
+        {"consent_id": None},
+        {"consent_version": 2},
+        {"purpose": "advertising"},
+        {"basis": "preset"},
+        {"grantee": "others"},
+        {"audit_leaf": 0},
+    ):
+        with pytest.raises(Conflict):
+            world.service.register_clip(replace(record, **changed))  # type: ignore[arg-type]
+
+
+def test_a_digest_is_registered_once_and_copies_add_up(world: World) -> None:
+    redeemed = redeem(world)
+    record = world.service.find_clip("acme", redeemed.grant.clip_id)
+    assert record is not None
+    assert world.service.knows_clip(record.clip_id, "ab" * 32) is None
+    done = replace(record, audio_sha256="ab" * 32, seconds=2.0, objects=("file:///a",))
+    world.service.register_clip(done)
+    world.service.register_clip(done)
+    world.service.register_clip(replace(done, objects=("s3://b/c",)))
+    with pytest.raises(Conflict):
+        world.service.register_clip(replace(done, audio_sha256="cd" * 32))
+    found = world.service.clip(world.auditor, record.clip_id)
+    assert (found.objects, found.seconds) == (("file:///a", "s3://b/c"), 2.0)
+    assert world.service.knows_clip(record.clip_id, "ab" * 32) is True
+    assert world.service.knows_clip(record.clip_id, "cd" * 32) is False
+    world.service.revoke_consent(world.admin, world.consent_id, "no")
+    world.service.register_clip(replace(done, objects=("file:///late",), state="live"))
+    assert world.service.clip(world.auditor, record.clip_id).state == "withdrawn"

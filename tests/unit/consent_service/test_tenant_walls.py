@@ -1,0 +1,113 @@
+"""Tenants are walls (DESIGN I9): whatever is asked across one is not there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from consent_service.errors import ConsentError, GrantMismatch, NotFound, Unauthenticated
+from consent_service.ledger.tables import metadata
+from consent_service.models import Claims, Deny, Role
+from consent_service.proofs.log import verify_export
+from tests.unit.consent_service.world import World, open_world, tone
+
+
+@pytest.fixture
+def rival(world: World) -> World:
+    return open_world(world.data_dir, "rival", world.service)
+
+
+def test_every_table_carries_the_tenant() -> None:
+    assert not [table.name for table in metadata.sorted_tables if "tenant" not in table.c]
+
+
+ACROSS: list[Callable[[World, World], Any]] = [
+    lambda me, them: me.service.voice(me.admin, them.voice.voice_id),
+    lambda me, them: me.service.decommission(me.admin, them.voice.voice_id, "mine now"),
+    lambda me, them: me.service.record_consent(me.admin, voice_id=them.voice.voice_id, terms=me.terms()),
+    lambda me, them: me.service.review_enrolment(me.reviewer, them.voice.voice_id, approve=False),
+    lambda me, them: me.service.consent(me.admin, them.consent_id),
+    lambda me, them: me.service.receipt(me.admin, them.consent_id),
+    lambda me, them: me.service.narrow_consent(me.admin, them.consent_id, purposes=["narration"]),
+    lambda me, them: me.service.revoke_consent(me.admin, them.consent_id, "mine now"),
+    lambda me, them: me.service.bind_consent(me.admin, me.narrator.key_id, them.consent_id),
+    lambda me, them: me.service.bind_consent(me.admin, them.narrator.key_id, me.consent_id),
+    lambda me, them: me.service.revoke_api_key(me.admin, them.narrator.key_id),
+    lambda me, them: me.service.clip(me.auditor, clip_of(them)),
+    lambda me, them: me.service.register_clip(replace(record_of(them), tenant=me.admin.tenant)),
+    lambda me, them: me.service.complete_enrolment(
+        me.admin, begun(them), reference=sample(), transcript="t", statement=sample()
+    ),
+]
+
+
+def record_of(world: World) -> Any:
+    redeemed = world.service.redeem(world.allow().token, world.replica.replica_id)
+    return world.service.find_clip(world.admin.tenant, redeemed.grant.clip_id)
+
+
+def clip_of(world: World) -> str:
+    return str(record_of(world).clip_id)
+
+
+def begun(world: World) -> str:
+    return world.service.begin_enrolment(
+        world.admin, name="n", language="en", grantee="g", purpose="narration", subject_name="s"
+    ).enrolment_id
+
+
+def sample() -> bytes:
+    return tone(3.2)
+
+
+@pytest.mark.parametrize("number", range(len(ACROSS)))
+def test_what_belongs_to_another_tenant_is_not_found_and_not_touched(
+    world: World, rival: World, number: int
+) -> None:
+    with pytest.raises(NotFound):
+        ACROSS[number](rival, world)
+    assert isinstance(world.allow().token, str)
+    assert world.service.voice(world.admin, world.voice.voice_id).state == "active"
+
+
+def test_lists_and_logs_show_the_own_tenant_alone(world: World, rival: World, tmp_path: Path) -> None:
+    assert {voice.tenant for voice in world.service.voices(world.admin)} == {"acme"}
+    assert {consent.tenant for consent in world.service.consents(world.admin)} == {"acme"}
+    assert world.service.consents(world.admin, rival.voice.voice_id) == []
+    assert rival.voice.voice_id not in "".join(world.service.audit_entries(world.auditor))
+    rival.allow()
+    world.service.export_audit(world.auditor, tmp_path / "export")
+    assert verify_export(tmp_path / "export").origin == "vouch.local/log/acme"
+    assert rival.voice.voice_id not in (tmp_path / "export" / "entries.jsonl").read_text()
+    assert world.service.find_clip("acme", clip_of(rival)) is None
+
+
+def test_another_tenant_s_voice_token_and_cached_clip_are_unknown(world: World, rival: World) -> None:
+    def code(**claim: Any) -> str:
+        verdict = rival.service.authorize(rival.narrator, rival.claim(**claim))
+        assert isinstance(verdict, Deny)
+        return verdict.code
+
+    assert code(voice_id=world.voice.voice_id) == "voice_unknown"
+    assert code(voice_id=world.voice.voice_id, consent_token=world.consent.consent_token) == "voice_unknown"
+    assert code(consent_token=world.consent.consent_token) == "consent_token_invalid"
+    with pytest.raises(GrantMismatch):
+        rival.service.redeem_cached(rival.allow().token, clip_of(world))
+
+
+def test_a_principal_that_names_another_tenant_is_a_stranger(world: World, rival: World) -> None:
+    disguised = replace(rival.admin, tenant="acme")
+    for attempt in (
+        lambda: world.service.voices(disguised),
+        lambda: world.service.revoke_consent(disguised, world.consent_id, "no"),
+        lambda: world.service.authorize(replace(rival.narrator, tenant="acme"), world.claim()),
+        lambda: world.service.create_api_key(disguised, grantee="g", roles=[Role.JOB], claims=Claims()),
+    ):
+        with pytest.raises(Unauthenticated):
+            attempt()
+    with pytest.raises(ConsentError):
+        world.service.voices(replace(world.admin, tenant="nowhere"))
