@@ -124,7 +124,8 @@ def dataset(script: Script, config: NarrateConfig, finished: str) -> Any:
     # its end.
     context.use_datasource_v2 = False
     context.enable_progress_bars = False
-    attempts = {"max_restarts": config.lost_blocks, "max_task_retries": config.lost_blocks}
+    # Ray's default is to try for ever: a row that kills its engine would do so until someone looks.
+    attempts = {"max_restarts": -1, "max_task_retries": config.lost_blocks}
     return (
         ray.data.read_parquet(
             list(script.files), filesystem=script.filesystem, partitioning=None, file_extensions=None
@@ -140,7 +141,7 @@ def dataset(script: Script, config: NarrateConfig, finished: str) -> Any:
             batch_format="pyarrow",
             compute=ActorPoolStrategy(size=1),
             num_cpus=CONSENT_CPUS,
-            **attempts,
+            ray_remote_args_fn=lambda: attempts,
         )
         .map_batches(
             SpeakActor,
@@ -152,7 +153,7 @@ def dataset(script: Script, config: NarrateConfig, finished: str) -> Any:
             ),
             num_cpus=config.engine_cpus,
             num_gpus=config.engine_gpus or None,
-            **attempts,
+            ray_remote_args_fn=lambda: attempts,
         )
     )
 

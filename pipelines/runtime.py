@@ -29,7 +29,7 @@ def ray_for(config: NarrateConfig) -> Iterator[None]:
     """Ray for the time of one run."""
     import ray
 
-    logging.getLogger("ray.data").setLevel(logging.WARNING)
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
     if ray.is_initialized():
         _warn_if_small(config)
         yield

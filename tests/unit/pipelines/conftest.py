@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from consent_service.sealing import ReplicaKey, load_node_secret
+from pipelines.rows import Ready, RowResult, ScriptRow
+from pipelines.stages import Consent, Stamp, Synthesize
+from pipelines.stages.clips import ClipStore
+from pipelines.storage import Folder
+from provenance.stamp import Stamper
+from speech.config import EngineConfig
+from speech.engine import SpeechEngine
+from speech.load import load_engine
+from tests.unit.pipelines.house import PURPOSE, House, row
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    built = House(tmp_path)
+    yield built
+    built.service.close()
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[SpeechEngine]:
+    loaded = load_engine(EngineConfig(name="embedded"))
+    yield loaded
+    loaded.close()
+
+
+class Stages:
+    """The three stages over one house, each replaceable."""
+
+    def __init__(self, house: House, engine: SpeechEngine) -> None:
+        self.house = house
+        self.engine = engine
+        self.clips = ClipStore(Folder(str(house.folder / "out")))
+        self.finished: dict[str, RowResult] = {}
+        self.synthesize = self.synthesizer(engine)
+        self.stamp = self.stamper(house.service)
+
+    def consent(self, *rows: ScriptRow, service: Any = None) -> list[RowResult | Ready]:
+        stage = Consent(
+            service or self.house.service,
+            self._principal,
+            self.clips,
+            self.finished,
+            model="model",
+            purpose=PURPOSE,
+            max_characters=200,
+        )
+        return stage(rows)
+
+    def synthesizer(
+        self, engine: SpeechEngine, *, service: Any = None, clock: Callable[[], float] = time.time
+    ) -> Synthesize:
+        secret = load_node_secret(self.house.consent_config.data_dir)
+        ledger = service or self.house.service
+        return Synthesize(
+            ledger,
+            self._principal,
+            engine,
+            ReplicaKey(f"replica-{secrets.token_hex(4)}"),
+            secret,
+            clock=clock,
+        )
+
+    def stamper(self, service: Any, *, clips: ClipStore | None = None, stamper: Any = None) -> Stamp:
+        return Stamp(
+            service,
+            stamper or Stamper(self.house.service.keys),
+            clips or self.clips,
+            self.engine.info,
+            provider="Lantern",
+            system_version="0",
+        )
+
+    def ready(self, row_id: str = "a", **columns: Any) -> Ready:
+        (decided,) = self.consent(script_row(row_id, **columns))
+        assert isinstance(decided, Ready), decided
+        return decided
+
+    def finish(self, ready: Ready) -> RowResult:
+        spoken = self.synthesize(ready)
+        return spoken if isinstance(spoken, RowResult) else self.stamp(spoken)
+
+    def files(self) -> list[str]:
+        return [path.name for path in (self.house.folder / "out").rglob("*") if path.is_file()]
+
+    def _principal(self) -> Any:
+        return self.house.service.authenticate(self.house.narrator_key)
+
+
+def script_row(row_id: str, text: str | None = "The lamp was lit.", **columns: Any) -> ScriptRow:
+    return ScriptRow(**row(row_id, text, **columns))
+
+
+@pytest.fixture
+def stages(house: House, engine: SpeechEngine) -> Stages:
+    return Stages(house, engine)

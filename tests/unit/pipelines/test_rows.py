@@ -1,0 +1,60 @@
+"""A row's digest changes with everything that decides what is said, and with nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consent_service.config import ConsentConfig
+from consent_service.errors import KeyFileUnsafe, Unauthenticated
+from pipelines.config import NarrateConfig
+from pipelines.keyfile import read_key_file, write_key_file
+from pipelines.rows import ScriptRow
+from speech.config import EngineConfig
+
+ROW = ScriptRow("1", "text", "en", "v", None, None, None)
+texts = st.none() | st.text(st.characters(codec="utf-8"), max_size=8)
+rows = st.builds(
+    ScriptRow, st.just("1"), texts, texts, texts, texts, texts, st.none() | st.integers(-(2**63), 2**63 - 1)
+)
+
+
+@given(rows, rows)
+def test_rows_that_differ_have_digests_that_differ(one: ScriptRow, other: ScriptRow) -> None:
+    same = one.digest("m", one.purpose) == other.digest("m", other.purpose)
+    assert same == (one == other)
+
+
+def test_the_model_and_the_purpose_of_the_run_count_and_the_id_does_not() -> None:
+    digest = ROW.digest("m", None)
+    assert replace(ROW, id="2").digest("m", None) == digest
+    assert ROW.digest("n", None) != digest
+    assert ROW.digest("m", "narration") != digest
+    assert replace(ROW, purpose="narration").digest("m", "narration") == ROW.digest("m", "narration")
+
+
+def config(engine: EngineConfig) -> NarrateConfig:
+    consent = ConsentConfig(data_dir=Path("data"))
+    return NarrateConfig(input="i", output="o", consent=consent, engine=engine, api_key_file=Path("k"))
+
+
+def test_another_model_speaks_again_and_another_device_does_not() -> None:
+    base = config(EngineConfig(name="qwen", base="a")).model_identity
+    assert config(EngineConfig(name="qwen", base="b")).model_identity != base
+    assert config(EngineConfig(name="embedded")).model_identity != base
+    assert config(EngineConfig(name="qwen", base="a", device="cuda")).model_identity == base
+
+
+def test_a_key_file_is_for_its_owner_alone(tmp_path: Path) -> None:
+    path = write_key_file(tmp_path / "keys" / "narrator.key", "vouch_x_y")
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert read_key_file(path) == "vouch_x_y"
+    path.chmod(0o640)
+    with pytest.raises(KeyFileUnsafe):
+        read_key_file(path)
+    with pytest.raises(Unauthenticated):
+        read_key_file(tmp_path / "none.key")
