@@ -4,6 +4,8 @@ A C2PA data hash leaves out the manifest chunk itself, and inside it the claim's
 padding of the signature box, some JUMBF labels and toggles (ISO 19566-5), nor the chunk's size field: those
 bytes can be changed without c2pa noticing. A file of ours has exactly one shape, so anything else is altered.
 
+What comes from a stranger is taken apart here before c2pa sees it (`manifest_store`).
+
 `fault` walks RIFF, JUMBF and the tail of the COSE signature strictly and names the first thing that is not as
 we write it. Pure functions over bytes; bounded by the file's size; never raises.
 """
@@ -15,9 +17,11 @@ import struct
 from collections.abc import Iterator
 from typing import Final, TypeAlias
 
+from provenance import cbor
+
 _Box: TypeAlias = tuple[bytes, memoryview]  # type, content
 
-_JUMB, _JUMD, _CBOR, _SALT = b"jumb", b"jumd", b"cbor", b"c2sh"
+_JUMB, _JUMD, _CBOR, _SALT, _BROTLI = b"jumb", b"jumd", b"cbor", b"c2sh", b"brob"
 _TYPE_TAIL: Final = bytes.fromhex("00110010800000aa00389b71")
 _LABELLED, _SALTED = 0x03, 0x13  # toggles: requestable + label (+ private salt box)
 _MANIFEST_PARTS: Final = (
@@ -33,7 +37,10 @@ _SIGNATURE_TAIL: Final = re.compile(
 )
 _CERTIFICATE: Final = re.compile(rb"\x59(?=..\x30\x82..\x30\x82)", re.DOTALL)
 _MANIFEST_START: Final = b"jumdc2pa" + _TYPE_TAIL
-_MANIFEST_MAX: Final = 1 << 20
+_STORE_HEAD: Final = 12  # size and type of the store's box, size of its description box
+_STORE_MAX: Final = 2 << 20
+_CERTIFICATES_WITHIN: Final = 1 << 20
+_MAX_DEPTH: Final = 16
 
 
 class _Fault(Exception):  # noqa: N818 - not an error: a finding
@@ -56,16 +63,54 @@ def has_manifest(data: bytes) -> bool:
     return _MANIFEST_START in data
 
 
+def manifest_store(data: bytes) -> bytes | None:
+    """The first manifest store in the file, wherever it lies; None where there is none that may be parsed.
+
+    Taken out here, so that what is checked and what c2pa parses are the same bytes.
+    """
+    start = data.find(_MANIFEST_START) - _STORE_HEAD
+    if start < 0:
+        return None
+    (size,) = struct.unpack_from(">I", data, start)
+    store = data[start : start + size]
+    if len(store) != size or size > _STORE_MAX:
+        return None
+    try:
+        _check_sound(memoryview(store), 0)
+    except (_Fault, struct.error, IndexError, ValueError):
+        return None
+    return store
+
+
 def certificates(data: bytes) -> Iterator[bytes]:
     """DER certificates inside the manifest store, at most eight; nothing about them is checked."""
     start = data.find(_MANIFEST_START)
     if start < 0:
         return
-    store = data[start : start + _MANIFEST_MAX]
+    store = data[start : start + _CERTIFICATES_WITHIN]
     for _, match in zip(range(8), _CERTIFICATE.finditer(store), strict=False):
         at = match.end()
         (size,) = struct.unpack_from(">H", store, at)
         yield store[at + 2 : at + 2 + size]
+
+
+def _check_sound(content: memoryview, depth: int) -> None:
+    """Boxes that tile, and CBOR whose lengths lie inside it: nothing a parser could choke on."""
+    if depth > _MAX_DEPTH:
+        raise _Fault("jumbf.depth")
+    for kind, body in _boxes(content, "jumbf.box"):
+        if kind == _BROTLI:
+            raise _Fault("jumbf.compressed")  # what it unpacks to cannot be bounded here
+        if kind == _JUMB:
+            _check_sound(body, depth + 1)
+        if kind == _CBOR:
+            item = bytes(body)
+            if not cbor.is_sound(item):
+                raise _Fault("cbor.length")
+            # A COSE signature's protected header is CBOR inside a byte string.
+            inner = cbor.first_of_array(item)
+            if inner and not cbor.is_sound(inner):
+                raise _Fault("cbor.length")
 
 
 def _manifest_chunk(data: bytes) -> memoryview:

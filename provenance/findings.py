@@ -66,7 +66,9 @@ class Findings:
     def integrity(self) -> Integrity:
         if not self.manifest_present:
             return Integrity.STRIPPED if self.carries_mark else Integrity.UNVERIFIABLE
-        if self.reading is None or not self.reading.asset_matches:
+        if self.reading is None:
+            return Integrity.ALTERED if self.names_us else Integrity.UNVERIFIABLE
+        if not self.reading.asset_matches:
             return Integrity.ALTERED
         if not (self.signed_by_us or self.signed_by_our_expired_leaf):
             # Anyone may alter a clip and sign it anew: a signature that we do not trust vouches for nothing.

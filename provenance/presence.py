@@ -47,7 +47,7 @@ class PresenceMark:
             raise StampFailed("a silent clip cannot be marked", code="clip_silent")
         # Only the residual is resampled, so that nothing above 2 kHz is touched.
         at_32k = soxr.resample(samples, sample_rate, _PERTH_RATE)
-        residual = soxr.resample(self._residual(at_32k), _PERTH_RATE, sample_rate)
+        residual = soxr.resample(_residual(at_32k), _PERTH_RATE, sample_rate)
         marked = samples + _fit(residual, samples.size)
         if not np.isfinite(marked).all():
             raise StampFailed("the presence mark could not be embedded")
@@ -80,17 +80,38 @@ class PresenceMark:
             score = float(net.decoder(magnitude[None])[0])
         return None if math.isnan(score) else min(max(score, 0.0), 1.0)
 
-    def _residual(self, at_32k: Samples) -> Samples:
-        import torch
 
-        net = _perth()
-        # The inverse transform gives whole hops only: pad past the end, then cut back.
-        padded = np.pad(at_32k, (0, _HOP + -at_32k.size % _HOP))
-        with torch.inference_mode():
-            magnitude, phase = net.ap.signal_to_magphase(torch.from_numpy(padded))
-            marked, _ = net.encoder(magnitude[None])
-            out: Samples = net.ap.magphase_to_signal(marked[0], phase).numpy()
-        return _fit(out, at_32k.size) - at_32k
+def _residual(at_32k: Samples) -> Samples:
+    """What Perth adds, window by window with cross-fades, so that memory does not grow with the clip."""
+    window, fade = int(_WINDOW_SECONDS * _PERTH_RATE), _PERTH_RATE // 2
+    rising = np.linspace(0.0, 1.0, fade, dtype=np.float32)
+    out = np.zeros_like(at_32k)
+    start = 0
+    while True:
+        part = at_32k[start : start + window]
+        added = _perth_adds(part)
+        is_last = start + window >= at_32k.size
+        if start:
+            added[:fade] *= rising
+        if not is_last:
+            added[-fade:] *= rising[::-1]
+        out[start : start + part.size] += added
+        if is_last:
+            return out
+        start += window - fade
+
+
+def _perth_adds(part: Samples) -> Samples:
+    import torch
+
+    net = _perth()
+    # The inverse transform gives whole hops only: pad past the end, then cut back.
+    padded = np.pad(part, (0, _HOP + -part.size % _HOP))
+    with torch.inference_mode():
+        magnitude, phase = net.ap.signal_to_magphase(torch.from_numpy(padded))
+        marked, _ = net.encoder(magnitude[None])
+        out: Samples = net.ap.magphase_to_signal(marked[0], phase).numpy()
+    return _fit(out, part.size) - part
 
 
 def _fit(samples: Samples, length: int) -> Samples:

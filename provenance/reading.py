@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import c2pa
 
+from provenance import container
 from provenance.audio import WAV
 from provenance.disclosure import Disclosure
 from provenance.manifest import DISCLOSURE_LABEL, SYNTHETIC_SOURCES, disclosure_from
@@ -61,25 +62,24 @@ class ManifestReading:
 
 
 def read_manifest(data: bytes, trust: TrustContext) -> ManifestReading | None:
-    """The active manifest of a WAV, FLAC or MP3 file; None where there is none, or none that can be read."""
-    media_type = _media_type(data)
-    if media_type is None:
+    """The active manifest of a file; None where there is none, or none that can be read."""
+    store = container.manifest_store(data)
+    if store is None:
         return None
     try:
-        with c2pa.Reader(media_type, io.BytesIO(data), context=trust.context()) as reader:
+        with c2pa.Reader(_media_type(data), io.BytesIO(data), store, context=trust.context()) as reader:
             return _reading(json.loads(reader.json()))
     except (c2pa.C2paError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
-def _media_type(data: bytes) -> str | None:
-    if data[:4] == b"RIFF":
-        return WAV
+def _media_type(data: bytes) -> str:
+    """What c2pa shall take the file for; anything that is neither FLAC nor MP3 as a WAV with a broken header."""
     if data[:4] == b"fLaC":
         return "audio/flac"
     if data[:3] == b"ID3" or (data[:1] == b"\xff" and data[1:2] >= b"\xe0"):
         return "audio/mpeg"
-    return None
+    return WAV
 
 
 def _reading(store: Mapping[str, Any]) -> ManifestReading:

@@ -61,7 +61,7 @@ class Verifier:
             manifest_present=reading is not None or container.has_manifest(data),
             names_us=names_us,
             fault=container.fault(data),
-            presence=self._presence_score(data, speaks_for_itself=reading is not None or names_us),
+            presence=self._presence_score(data, speaks_for_itself=names_us),
         )
 
     def _presence_score(self, data: bytes, *, speaks_for_itself: bool) -> float | None:

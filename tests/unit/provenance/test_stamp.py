@@ -98,6 +98,19 @@ def test_what_cannot_be_marked_does_not_leave(stamper: Stamper, samples: Samples
     assert refused.value.code == code
 
 
+def test_a_clip_longer_than_a_window_is_marked_throughout_and_without_a_click(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = np.tile(speech_like(1.0), 7)[: int(6.3 * RATE)]
+    in_one = PresenceMark().embed(before, RATE) - before
+    monkeypatch.setattr(presence, "_WINDOW_SECONDS", 2.0)
+    in_windows = PresenceMark().embed(before, RATE) - before
+    assert np.abs(np.diff(in_windows)).max() < 1.5 * np.abs(np.diff(in_one)).max()
+    marked = (before + in_windows).astype(np.float32)
+    for start in range(0, marked.size - RATE, RATE // 2):
+        assert PresenceMark().detect(marked[start : start + RATE], RATE) >= PRESENT
+
+
 def test_speech_after_silence_is_marked(stamper: Stamper) -> None:
     quiet = np.zeros(RATE, np.float32)
     stamped = stamper.stamp(np.concatenate([quiet, speech_like(0.5), quiet]), RATE, a_disclosure())
@@ -119,7 +132,7 @@ def test_a_watermark_that_fails_in_any_way_stops_the_clip(
     def broken(*_: object) -> Samples:
         raise RuntimeError("out of memory")
 
-    monkeypatch.setattr(presence.PresenceMark, "_residual", broken)
+    monkeypatch.setattr(presence, "_residual", broken)
     with pytest.raises(StampFailed):
         stamper.stamp(speech_like(0.5), RATE, a_disclosure())
 

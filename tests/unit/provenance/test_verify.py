@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import socket
 import struct
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import soundfile
 from consent_service.proofs.seams import Standing
 from provenance.audio import Limits, Samples, decode, encode_wav
 from provenance.errors import AudioTooLarge, AudioUnreadable, ProvenanceError
-from provenance.manifest import GENERATED
+from provenance.manifest import GENERATED, definition
 from provenance.presence import PresenceMark
 from provenance.stamp import StampedClip, Stamper
 from provenance.verify import Integrity, Origin, Verifier
@@ -31,8 +32,11 @@ def stripped(data: bytes) -> bytes:
     return data[:4] + struct.pack("<I", end - 8) + data[8:end]
 
 
-def foreign(samples: Samples, source: str) -> bytes:
+def foreign(samples: Samples, source: str, container: str = "WAV") -> bytes:
     """A clip signed by somebody else, with one digital source type."""
+    media_type = {"WAV": "audio/wav", "MP3": "audio/mpeg", "FLAC": "audio/flac"}[container]
+    sound = io.BytesIO()
+    soundfile.write(sound, samples, RATE, format=container)
     other, out = Authority.create("Somebody else"), io.BytesIO()
     said = {
         "claim_generator_info": [{"name": "Somebody", "version": "1"}],
@@ -47,7 +51,7 @@ def foreign(samples: Samples, source: str) -> bytes:
         other.signer.sign_manifest, c2pa.C2paSigningAlg.ES256, other.signer.chain.decode()
     )
     with signer, c2pa.Builder(said) as builder:
-        builder.sign(signer, "audio/wav", io.BytesIO(encode_wav(samples, RATE)), out)
+        builder.sign(signer, media_type, sound, out)
     return out.getvalue()
 
 
@@ -125,8 +129,15 @@ def test_a_manifest_moved_to_another_clip_is_caught(
 
 def test_a_broken_header_does_not_hide_that_a_clip_was_ours(clip: StampedClip, verifier: Verifier) -> None:
     verdict = verifier.verify(b"\x00\x00\x00\x00" + clip.data[4:])
-    assert (verdict.origin, verdict.integrity) == (Origin.OUR_MARK, Integrity.ALTERED)
-    assert verdict.standing is Standing.UNKNOWN
+    assert (verdict.origin, verdict.integrity) == (Origin.OURS, Integrity.ALTERED)
+
+
+def test_any_reader_of_content_credentials_finds_the_manifest(
+    clip: StampedClip, authority: Authority
+) -> None:
+    settings = {"trust": {"trust_anchors": authority.root_pem.decode()}}
+    with c2pa.Reader("audio/wav", io.BytesIO(clip.data), context=c2pa.Context.from_dict(settings)) as reader:
+        assert reader.get_validation_state() == "Trusted"
 
 
 # what is not ------------------------------------------------------------------------------------------------
@@ -159,8 +170,11 @@ def test_a_copied_certificate_does_not_make_a_clip_ours(authority: Authority, ve
     assert "disclosure" not in verdict.evidence
 
 
-def test_a_foreign_manifest_that_says_generated_is_synthetic_not_ours(verifier: Verifier) -> None:
-    verdict = verifier.verify(foreign(speech_like(0.3), GENERATED))
+@pytest.mark.parametrize("container", ["WAV", "MP3", "FLAC"])
+def test_a_foreign_manifest_that_says_generated_is_synthetic_not_ours(
+    verifier: Verifier, container: str
+) -> None:
+    verdict = verifier.verify(foreign(speech_like(0.3), GENERATED, container))
     assert (verdict.origin, verdict.integrity) == (Origin.SYNTHETIC, Integrity.UNVERIFIABLE)
 
 
@@ -306,12 +320,54 @@ def test_decoding_stops_at_the_limit_whatever_the_file_holds(authority: Authorit
             Verifier(authority.root_pem, limits=limits).verify(out.getvalue())
 
 
+@pytest.mark.parametrize(
+    "length",
+    [b"\x5a\x7f\xff\xff\xff", b"\x5b\x00\x00\x00\x08\x00\x00\x00\x00", b"\x7a\x40\x00\x00\x00"],
+    ids=["2 GiB of bytes", "32 GiB of bytes", "1 GiB of text"],
+)
+def test_a_manifest_that_declares_gigabytes_never_reaches_the_parser(
+    clip: StampedClip, verifier: Verifier, monkeypatch: pytest.MonkeyPatch, length: bytes
+) -> None:
+    at = clip.data.index(b"hlanguage") + 9
+    bomb = clip.data[:at] + length + clip.data[at + len(length) :]
+
+    def parsed(*_: object, **__: object) -> None:
+        pytest.fail("the parser was given it")
+
+    monkeypatch.setattr(c2pa, "Reader", parsed)
+    verdict = verifier.verify(bomb)
+    assert (verdict.origin, verdict.integrity) == (Origin.OUR_MARK, Integrity.ALTERED)
+
+
+def test_a_picture_with_a_manifest_is_not_audio(clip: StampedClip, verifier: Verifier) -> None:
+    manifest = foreign(speech_like(0.2), GENERATED)
+    with pytest.raises(AudioUnreadable):
+        verifier.verify(b"\xff\xd8\xff\xe0" + manifest[manifest.index(b"C2PA") :])
+
+
 def test_samples_that_are_not_numbers_do_not_break_the_answer(verifier: Verifier) -> None:
     out = io.BytesIO()
     wild = speech_like(0.5)
     wild[::7], wild[::11], wild[::13] = np.nan, np.inf, 3e38
     soundfile.write(out, wild, RATE, format="WAV", subtype="FLOAT")
     assert verifier.verify(out.getvalue()).origin in set(Origin)
+
+
+def test_a_clip_that_names_an_address_is_not_followed_there(authority: Authority, verifier: Verifier) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)
+        out, said = io.BytesIO(), definition(a_disclosure())
+        signer = c2pa.Signer.from_callback(
+            authority.signer.sign_manifest, c2pa.C2paSigningAlg.ES256, authority.signer.chain.decode()
+        )
+        with signer, c2pa.Builder(said) as builder:
+            builder.set_no_embed()
+            builder.set_remote_url(f"http://127.0.0.1:{server.getsockname()[1]}/manifest")
+            builder.sign(signer, "audio/wav", io.BytesIO(encode_wav(speech_like(0.3), RATE)), out)
+        assert b"http://127.0.0.1" in out.getvalue()
+        assert verifier.verify(out.getvalue()).origin is Origin.NO_MARK
+        with pytest.raises(BlockingIOError):
+            server.accept()
 
 
 def test_an_anchor_that_is_no_certificate_is_refused_at_start() -> None:
