@@ -99,7 +99,7 @@ STATUS: Final[dict[str, int]] = {
 RETRY_AFTER_S: Final = {"overloaded": 2, "ledger_unavailable": 2, "revocations_unknown": 1}
 
 
-class RequestRefused(Exception):  # noqa: N818 - a refusal is the normal answer of a gate, not a defect
+class RequestRefused(Exception):
     """A request that ends here, with its stable code."""
 
     def __init__(self, code: str, message: str, *, param: str | None = None) -> None:

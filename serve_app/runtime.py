@@ -36,6 +36,7 @@ _SERVE_SETTINGS = {
     "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "2",
     "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": "5",
     "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_worker_maximum_startup_concurrency": "8",  # more actors than cores: small ones, waiting most of the time
     "RAY_SERVE_LOG_TO_STDERR": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
@@ -119,7 +120,6 @@ def running(
 
     from serve_app.app import APP_NAME, build_app
 
-    logging.getLogger("ray.serve").setLevel(logging.WARNING)
     port = config.http.port or free_ports(1)[0]
     _require_free(config.http.host, port)
     address = ""
@@ -137,12 +137,19 @@ def running(
             )
             address = f"http://{context.dashboard_url}" if context.dashboard_url else ""
         else:
-            ray.init(address="auto", log_to_driver=False, logging_level=logging.ERROR)
+            ray.init(
+                address=os.environ.get("RAY_ADDRESS", "auto"),
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
+        logging.getLogger("ray.serve").setLevel(logging.WARNING)
         serve.start(
             proxy_location=config.http.proxy_location,
             http_options={"host": config.http.host, "port": port},
         )
         serve.run(build_app(config), name=APP_NAME, route_prefix="/", blocking=False)
+        # From here on this process only waits; its router's remarks on that are of no use to anyone.
+        logging.getLogger("ray.serve").setLevel(logging.CRITICAL)
         url = f"http://{config.http.host}:{port}"
         _wait_ready(url, ready_timeout_s)
         yield Running(url, folder / "ray", address)

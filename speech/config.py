@@ -57,6 +57,12 @@ class EngineConfig(BaseModel):
         default=64, ge=0, description="Voice prompts kept in memory, least used out."
     )
 
+    pace: float | None = Field(
+        default=None,
+        gt=0,
+        description="embedded only: no faster than this many times real time, to rehearse autoscaling without a GPU.",
+    )
+
     @field_validator("base", "custom_voice", "voice_design", mode="before")
     @classmethod
     def _plain_source(cls, value: Any) -> Any:
@@ -71,4 +77,6 @@ class EngineConfig(BaseModel):
             raise ValueError(
                 f"engine embedded takes no checkpoint, but {', '.join(given)} is set; use name: qwen"
             )
+        if self.name == "qwen" and self.pace is not None:
+            raise ValueError("pace slows the embedded engine down for rehearsals; Qwen3-TTS keeps its own")
         return self

@@ -22,7 +22,7 @@ out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
-class Failed(Exception):  # noqa: N818 - an outcome of a command
+class Failed(Exception):
     """Ends a command with exit code 1 and a stable code."""
 
     def __init__(self, code: str, message: str) -> None:

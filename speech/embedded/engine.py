@@ -5,6 +5,7 @@ so.
 from __future__ import annotations
 
 import hashlib
+import time
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
@@ -94,6 +95,8 @@ class EmbeddedEngine:
         def take(block: bytes) -> None:
             samples = np.frombuffer(block, dtype="<i2").astype(np.float32) / 32768.0
             stream.emit(resampler.resample_chunk(samples))
+            if self._config.pace is not None:
+                time.sleep(samples.size / self._process.sample_rate / self._config.pace)
 
         self._process.say(Speech(text, LANGUAGES[said.language].espeak_voice, voice), take)
         stream.emit(resampler.resample_chunk(np.zeros(0, dtype=np.float32), last=True))

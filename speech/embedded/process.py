@@ -61,10 +61,9 @@ class EspeakProcess:
         return self._process.pid if self._process is not None else None
 
     def start(self) -> None:
-        """Make sure that a worker runs. Raises EngineUnavailable."""
-        if self._process is not None and self._process.poll() is None:
+        """Make sure that a worker was started; that it died is noticed by `say`. Raises EngineUnavailable."""
+        if self._process is not None:
             return
-        self.stop()
         command = [sys.executable, "-I", "-S", str(_WORKER)]
         paths = [str(self._library.shared_object), str(self._library.data)]
         try:

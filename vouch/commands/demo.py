@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import shutil
@@ -59,6 +60,8 @@ def demo(
 
 def _quieten() -> None:
     """Ray's own remarks do not belong in the story; they stay in its session's logs."""
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    importlib.import_module("ray.data")  # sets its own levels and filters when imported: ours must come after
     warnings.filterwarnings("ignore", category=DeprecationWarning)
     for name in ("ray", "ray.data", "ray.serve"):
         logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -13,7 +13,7 @@ from typing import Any
 from vouch.output import err
 
 
-class Promise(Exception):  # noqa: N818 - what the demonstration promised and did not see
+class Promise(Exception):
     """A step did not turn out as promised."""
 
     code = "not_as_promised"

@@ -6,10 +6,10 @@ enrolment. A step that does not turn out as promised ends the demonstration.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import shutil
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +18,7 @@ import httpx
 from consent_service.models import Claims, ConsentTerms, Role, Voice
 from consent_service.proofs.log import verify_export
 from consent_service.service import ConsentService
-from pipelines.config import NarrateConfig, NarrateSummary
+from pipelines.config import NarrateConfig, NarrateSummary, Progress
 from pipelines.keyfile import write_key_file
 from pipelines.narrate import narrate
 from provenance.verify import Verifier
@@ -65,8 +65,8 @@ class Story:
         try:
             self.enrol()
             self.consent()
-            with self._serving() as app:
-                self.speak(app)
+            with ExitStack() as running_app:
+                app = self.speak(running_app)
                 self.refusals(app)
                 self.narration()
                 self.verify(app)
@@ -148,12 +148,13 @@ class Story:
         return recorded
 
     # 3 ----------------------------------------------------------------------------------------------------------
-    def _serving(self) -> Any:
-        self.steps.say("starting Ray Serve: ingress, consent gate, voice replica …")
-        return running(self.config, drain=False)
-
-    def speak(self, app: Running) -> None:
-        with self.steps.step("speak", f"Speak over HTTP at {app.url}: designed, preset and cloned") as seen:
+    def speak(self, running_app: ExitStack) -> Running:
+        with self.steps.step(
+            "speak", "Start Ray Serve, and speak over HTTP: designed, preset and cloned"
+        ) as seen:
+            self.steps.say("starting ingress, consent gate and voice replica …")
+            app: Running = running_app.enter_context(running(self.config, drain=False))
+            self.steps.say(f"ready at {app.url}")
             clips = self.folder / "clips"
             clips.mkdir()
             design = self._post(
@@ -170,9 +171,10 @@ class Story:
             clone = self._clone(app)
             (clips / "cloned.wav").write_bytes(clone.content)
             promise(self._clone(app).headers["x-cache"] == "hit", "the same request gives the same clip")
-            openai = asyncio.run(self._openai(app))
+            openai = self._openai(app)
             (clips / "openai.wav").write_bytes(openai)
             seen.update(clips=4, clone_clip_id=clone.headers["x-clip-id"], openai_bytes=len(openai))
+        return app
 
     def _clone(self, app: Running) -> httpx.Response:
         return self._post(
@@ -180,12 +182,12 @@ class Story:
             consent_token=self.tokens["first"],
         )  # fmt: skip
 
-    async def _openai(self, app: Running) -> bytes:
+    def _openai(self, app: Running) -> bytes:
         """The official client, unchanged; the consent is the key's default binding."""
-        from openai import AsyncOpenAI
+        from openai import OpenAI
 
-        async with AsyncOpenAI(api_key=self.keys["narrator"], base_url=f"{app.url}/v1") as client:
-            answer = await client.audio.speech.create(
+        with OpenAI(api_key=self.keys["narrator"], base_url=f"{app.url}/v1") as client:
+            answer = client.audio.speech.create(
                 model="qwen3-tts", voice=self.first.voice_id, input="The same gates stand behind this door.",
                 response_format="wav", extra_body={"purpose": "narration"},
             )  # fmt: skip
@@ -258,7 +260,13 @@ class Story:
             api_key_file=write_key_file(data_dir / "narrator.key", self.keys["narrator"]),
             engines=1,
         )
-        return narrate(config)
+        self._tell_at = 1
+        return narrate(config, self._report)
+
+    def _report(self, progress: Progress) -> None:
+        if progress.stage == "narrate" and progress.rows_done >= self._tell_at:
+            self.steps.say(f"{progress.rows_done} of {progress.rows_in} rows")
+            self._tell_at = progress.rows_done + script.ROWS // 5
 
     # 6 ----------------------------------------------------------------------------------------------------------
     def verify(self, app: Running) -> None:
