@@ -25,7 +25,7 @@
 `code` is stable and goes out over HTTP and into status columns; the message says what the caller can do. No
 message ever holds a text to be spoken, a recording, a key or a token.
 """
-# ruff: noqa: N818 - the names say what happened; the tree above says that they are errors
+
 
 from __future__ import annotations
 

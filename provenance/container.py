@@ -43,7 +43,7 @@ _CERTIFICATES_WITHIN: Final = 1 << 20
 _MAX_DEPTH: Final = 16
 
 
-class _Fault(Exception):  # noqa: N818 - not an error: a finding
+class _Fault(Exception):
     pass
 
 

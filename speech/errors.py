@@ -12,7 +12,7 @@ SpeechError                         speech_error
 └── SynthesisCancelled              synthesis_cancelled  (or the reason's code, such as consent_revoked)
 """
 
-# ruff: noqa: N818 - the names say what happened; the tree above says that they are errors
+
 
 from __future__ import annotations
 

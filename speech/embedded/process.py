@@ -44,7 +44,7 @@ class Speech:
     voice: EspeakVoice
 
 
-class WorkerGone(Exception):  # noqa: N818 - a state, handled inside this room
+class WorkerGone(Exception):
     """The worker died or hangs."""
 
 

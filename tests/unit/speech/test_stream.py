@@ -79,6 +79,7 @@ def test_a_cancel_drops_what_was_not_taken(stream: QueuedStream) -> None:
     stream.emit(chunk(0.1))
     stream.finish()
     stream.cancel("consent_revoked")
+    assert not stream._chunks, "what may not be heard is not kept either"
     with pytest.raises(SynthesisCancelled) as raised:
         list(stream)
     assert raised.value.code == "consent_revoked"
