@@ -48,9 +48,7 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class CloneRequest:
-    """Speak in a stored voice. Can only be built from a grant that was verified for this very utterance
-    (I1).
-    """
+    """Speak in a stored voice. Built only from a grant that was verified for this very utterance (I1)."""
 
     grant: VerifiedGrant
     utterance: Utterance

@@ -12,8 +12,6 @@ SpeechError                         speech_error
 └── SynthesisCancelled              synthesis_cancelled  (or the reason's code, such as consent_revoked)
 """
 
-
-
 from __future__ import annotations
 
 

@@ -1,8 +1,7 @@
 """The ten languages, and the names that callers, the model and eSpeak NG know them by.
 
 Inside the house a language is an ISO 639-1 code. Callers may also write its English name ("English") or a
-regional tag (BCP 47: "en-US", "zh-Hans-CN"); the region is accepted and dropped, as no engine here speaks
-dialects by tag.
+regional tag (BCP 47: "en-US", "zh-Hans-CN"); the region is dropped, as no engine here speaks dialects by tag.
 """
 
 from __future__ import annotations

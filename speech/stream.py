@@ -1,8 +1,7 @@
 """One running synthesis as its consumer holds it: a queue of chunks with an end, a failure or a cancellation.
 
-The only place where samples leave an engine, so the promises of `SpeechStream` are kept here for every
-engine: chunks are float32, one-dimensional, never empty, finite, within −1…1; nothing is given out after
-`cancel`.
+The only place where samples leave an engine, so the promises of `SpeechStream` are kept here for all engines:
+chunks are float32, one-dimensional, never empty, finite, within −1…1; nothing comes after `cancel`.
 """
 
 from __future__ import annotations
@@ -45,9 +44,7 @@ class QueuedStream:
             return self._cancelled is None and self._failure is None and not self._taken
 
     def emit(self, chunk: Samples) -> None:
-        """Hand over float32[n]. Raises SynthesisCancelled when nobody wants it, SynthesisFailed for NaN or
-        inf.
-        """
+        """Hand over float32[n]. Raises SynthesisCancelled when nobody wants it, SynthesisFailed for NaN, inf."""
         if not np.isfinite(chunk).all():
             raise SynthesisFailed("the engine made samples that are not numbers; ask again with another seed")
         with self._changed:

@@ -1,6 +1,5 @@
-"""The embedded engine: eSpeak NG on a CPU, all ten languages, no download. It imitates no one and says so.
+"""The embedded engine: eSpeak NG on a CPU, ten languages, no download. It imitates no one and says so.
 
 eSpeak NG is GPL-3 and runs as a separate program (`worker`), reached through pipes; production images leave
-the
-`embedded` extra out.
+the `embedded` extra out.
 """

@@ -1,6 +1,4 @@
-"""`SpeechEngine` over eSpeak NG. It is not a clone: `EngineInfo.is_clone` is False, and every manifest says
-so.
-"""
+"""`SpeechEngine` over eSpeak NG. Not a clone: `EngineInfo.is_clone` is False, and every manifest says so."""
 
 from __future__ import annotations
 
@@ -37,9 +35,7 @@ _DATA_FILES: Final = ("phondata", "phonindex", "phontab", "intonations")
 
 
 class EmbeddedEngine:
-    """Speaks one request at a time in a worker process of its own (about 1,000 times faster than real
-    time).
-    """
+    """Speaks one request at a time in a worker process of its own, far faster than real time."""
 
     def __init__(self, config: EngineConfig) -> None:
         """Raises EngineUnavailable when the extra `embedded` is not installed."""
@@ -127,9 +123,7 @@ def find_library() -> Library:
 
 
 def _digest(library: Library) -> str:
-    """Over everything that decides what is heard: library, its data, the Japanese dictionary's and our
-    version.
-    """
+    """Over all that decides what is heard: library, data, and the versions of the dictionary and our voices."""
     digest = hashlib.sha256()
     for path in (library.shared_object, *(library.data / name for name in _DATA_FILES)):
         digest.update(hashlib.sha256(path.read_bytes()).digest())

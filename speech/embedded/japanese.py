@@ -12,9 +12,7 @@ _SPOKEN_PARTICLES: Final = {"ハ": "ワ", "ヘ": "エ"}
 
 
 class KanaReader:
-    """Readings from SudachiPy's small dictionary. Use from one thread. Raises EngineUnavailable if it is
-    missing.
-    """
+    """Readings from SudachiPy's small dictionary. Use from one thread. Raises EngineUnavailable if missing."""
 
     def __init__(self) -> None:
         try:

@@ -1,4 +1,4 @@
-"""The parent's side of the worker program: start it, have it speak, start it again when it dies, stop it.
+"""The parent's side of the worker program: start it, have it speak, replace it when it dies, stop it.
 
 Owned by one thread, the engine's. The thread matters: Linux kills the worker when the thread that started it
 ends, which is what leaves no orphan behind.

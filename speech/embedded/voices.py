@@ -1,5 +1,4 @@
-"""How the embedded engine sounds for a voice: eSpeak NG parameters from a reference, a speaker name or a
-description.
+"""How the embedded engine sounds: eSpeak NG parameters from a reference, a speaker name or a description.
 
 This is not cloning and never becomes it: of a reference only its median pitch and a digest are used, so that
 two voices can be told apart in a demonstration. Everything is a pure function of the request.
@@ -79,9 +78,7 @@ def timbre_of_reference(reference: Reference) -> Timbre:
 
 
 def timbre_of_description(instruct: str) -> Timbre:
-    """A voice for these words: another description is another voice, and the words for pitch and pace are
-    heeded.
-    """
+    """A voice for these words: other words are another voice, and those for pitch and pace are heeded."""
     variation = hashlib.sha256(instruct.encode("utf-8")).digest()
     plain = Timbre(
         hertz=100.0 + 120.0 * variation[0] / 255,

@@ -1,15 +1,13 @@
-"""The program that holds eSpeak NG. Run as a script; imports the standard library alone, so it starts in 20
-ms.
+"""The program that holds eSpeak NG. Run as a script; only the standard library, so it starts in 20 ms.
 
 eSpeak NG is global state: not thread-safe, and what it speaks depends on what it spoke before (flutter,
-noise). So this process initialises it once, never speaks itself, and forks for every utterance: each is
-spoken by a pristine copy (the same request gives the same samples, DESIGN I8), and a crash takes one
-utterance with it, not the engine.
+noise). So this process initialises it once, never speaks itself, and forks for every utterance: each is spoken
+by a pristine copy (the same request gives the same samples, DESIGN I8), and a crash takes one utterance along.
 
 Standard input: one JSON object a line; any line that comes while an utterance is spoken ends it. End of file,
 and the parent's death, end the process. Standard output: frames of one byte kind, uint32 length, payload:
-`R` ready (JSON), `A` audio (int16 little-endian, mono, at `sample_rate`), `E` end, `X` failure (ASCII
-reason). Texts are never logged and never stand in an argument list.
+`R` ready (JSON), `A` audio (int16 little-endian, mono, at `sample_rate`), `E` end, `X` failure (ASCII reason).
+Texts are never logged and never stand in an argument list.
 """
 
 from __future__ import annotations

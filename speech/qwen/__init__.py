@@ -1,3 +1,1 @@
-"""The product's engine: Qwen3-TTS through the `qwen-tts` package (Apache-2.0), one request at a time in this
-form.
-"""
+"""The product's engine: Qwen3-TTS through the `qwen-tts` package (Apache-2.0), for now one request at a time."""

@@ -34,8 +34,7 @@ _BLOCK: Final = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class LocalCheckpoint:
-    """kind: what it was trained for. model: how it calls itself. digest: SHA-256 hex over weights and
-    configuration.
+    """kind: what it was trained for. model: how it calls itself. digest: SHA-256 hex over weights and config.
 
     languages: ISO 639-1. speakers: as the model spells them. control_tokens: strings that its tokenizer takes
     for commands, never to be let in from a caller's text.

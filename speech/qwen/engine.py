@@ -1,8 +1,7 @@
 """`SpeechEngine` over Qwen3-TTS checkpoints: up to three, one for each mode.
 
 First form: one request at a time in a thread of its own, the finished utterance cut into chunks. A cancelled
-request is left at its next talker step. What decides the samples is the request alone: seed, text and voice
-(DESIGN I8).
+request is left at its next talker step. The request alone decides the samples: seed, text, voice (DESIGN I8).
 """
 
 from __future__ import annotations

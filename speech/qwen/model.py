@@ -39,9 +39,7 @@ class Placement:
 
 
 def choose_placement(device: str, dtype: str, memory_fraction: float | None) -> Placement:
-    """Resolve "auto" and cap the GPU's memory. Raises EngineUnavailable where cuda was asked for and is not
-    there.
-    """
+    """Resolve "auto" and cap the GPU's memory. Raises EngineUnavailable where cuda is wanted and missing."""
     import torch
 
     has_cuda = torch.cuda.is_available()
@@ -89,9 +87,7 @@ class QwenModel:
         self._steps = 0
 
     def clone_prompt(self, reference: Reference, transcript: str) -> Prompt:
-        """What the model needs of a reference: its codes and transcript (ICL), or its embedding alone
-        (x-vector).
-        """
+        """What the model needs of a reference: codes and transcript (ICL), or an embedding alone (x-vector)."""
         samples = reference.samples
         if reference.sample_rate != SAMPLE_RATE:  # the package would load librosa and compile it: ten seconds
             samples = soxr.resample(samples, reference.sample_rate, SAMPLE_RATE)
@@ -165,9 +161,7 @@ def erase_prompt(prompt: Prompt) -> None:
 
 
 def _import_qwen_tts() -> tuple[Any, Any]:
-    """(torch, qwen_tts), the second one quietly: it prints on import, and standard output belongs to our
-    callers.
-    """
+    """(torch, qwen_tts); quietly, as `qwen_tts` prints on import and standard output is our callers'."""
     try:
         import torch
 

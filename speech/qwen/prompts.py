@@ -1,9 +1,7 @@
-"""Voice prompts in memory: what a reference recording becomes inside the model. Biometric, so treated like
-it.
+"""Voice prompts in memory: what a reference recording becomes inside the model. Biometric, and kept as such.
 
 Bounded, least used out first; keyed by voice and epoch, so that a revocation leaves nothing that could still
-match, and by the reference itself, so that no voice can ever be served another's prompt. Overwritten with
-zeros when dropped.
+match, and by the reference itself, so that no voice can be served another's prompt. Zeroed when dropped.
 """
 
 from __future__ import annotations
@@ -48,8 +46,7 @@ class PromptCache(Generic[_T]):
     def put(self, key: PromptKey, prompt: _T, *, unless: Callable[[], bool]) -> None:
         """Keep a prompt, and none of an older epoch of its voice.
 
-        `unless` is asked under the lock: a voice that was cancelled while its prompt was being made keeps
-        none.
+        `unless` is asked under the lock: a voice cancelled while its prompt was being made keeps none.
         """
         with self._lock:
             if self._size == 0 or unless():

@@ -1,9 +1,8 @@
 """torchaudio beside a CPU-only torch.
 
-The published torchaudio wheel links CUDA: next to a CPU build of torch its compiled extension raises OSError
-and the whole package fails to import, and `qwen_tts` with it. "No extension" is a state that torchaudio
-itself supports, so this module puts it there, only where the real one raised OSError. It never hides another
-failure.
+The published torchaudio wheel links CUDA: next to a CPU build of torch its compiled extension raises OSError,
+and with it the whole package and `qwen_tts` fail to import. "No extension" is a state that torchaudio itself
+supports, so this module puts it there, only where the real one raised OSError. It hides no other failure.
 """
 
 from __future__ import annotations
@@ -18,9 +17,7 @@ _EXTENSION: Final = "torchaudio._extension"
 
 
 def import_torchaudio() -> ModuleType:
-    """torchaudio, as pure Python where its extension cannot load. Raises ImportError where it is not
-    installed.
-    """
+    """torchaudio, as pure Python where its extension cannot load. Raises ImportError if not installed."""
     try:
         return importlib.import_module("torchaudio")
     except OSError:

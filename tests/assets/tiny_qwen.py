@@ -203,9 +203,7 @@ def _write_tokenizer(folder: Path) -> dict[str, int]:
 
 
 def _randomise(model: Any) -> None:
-    """Random weights of a spread that lets every input change the output; norms and scales stay as they
-    are.
-    """
+    """Random weights of a spread that lets every input change the output; norms stay as they are."""
     import torch
 
     for name, parameter in model.named_parameters():

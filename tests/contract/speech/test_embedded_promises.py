@@ -1,6 +1,4 @@
-"""What the embedded engine promises beyond the contract: voices one can tell apart, and no process left
-behind.
-"""
+"""What the embedded engine promises beyond the contract: distinct voices, and no process left behind."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""I1, the engine's part: a clone request exists only for a grant that was verified for this very
-utterance.
-"""
+"""I1, the engine's part: a clone request exists only for a grant verified for this very utterance."""
 
 from __future__ import annotations
 

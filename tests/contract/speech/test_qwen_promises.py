@@ -1,6 +1,4 @@
-"""What the Qwen3-TTS engine promises beyond the contract, run through the real package on tiny
-checkpoints.
-"""
+"""What the Qwen3-TTS engine promises beyond the contract, through the real package on tiny checkpoints."""
 
 from __future__ import annotations
 

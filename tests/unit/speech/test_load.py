@@ -1,6 +1,4 @@
-"""Configuration and loading: an engine is chosen, never fallen back to, and nothing heavy comes with the
-seam.
-"""
+"""Configuration and loading: an engine is chosen, never fallen back to; the seam imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -42,6 +40,12 @@ def test_qwen_without_a_checkpoint_is_no_configuration() -> None:
 def test_embedded_with_a_checkpoint_is_a_mistake() -> None:
     with pytest.raises(ValidationError, match="base"):
         EngineConfig.model_validate({"name": "embedded", "base": "/models/base"})
+
+
+def test_only_the_embedded_engine_is_slowed_down() -> None:
+    assert EngineConfig(name="embedded", pace=4.0).pace == 4.0
+    with pytest.raises(ValidationError, match="pace"):
+        EngineConfig.model_validate({"name": "qwen", "base": "/models/base", "pace": 4.0})
 
 
 def test_a_misspelt_setting_is_refused() -> None:
