@@ -26,7 +26,6 @@
 message ever holds a text to be spoken, a recording, a key or a token.
 """
 
-
 from __future__ import annotations
 
 

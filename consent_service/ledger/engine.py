@@ -7,7 +7,6 @@ Statement parameters are kept out of error texts: they hold digests of secrets a
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -75,7 +74,7 @@ def fail_closed() -> Iterator[None]:
     """Any error of database or disk: nothing may be synthesised."""
     try:
         yield
-    except (SQLAlchemyError, sqlite3.Error, OSError) as exc:  # a pragma's error comes as the driver's own
+    except (SQLAlchemyError, OSError) as exc:
         raise LedgerUnavailable("the ledger cannot be reached; try again, or ask its operator") from exc
 
 

@@ -48,7 +48,15 @@ def test_any_change_of_any_byte_is_found(export: Path, tmp_path: Path) -> None:
             (export / name).write_bytes(changed)
             with pytest.raises(ProofInvalid):
                 verify_export(export)
-        for forged in (whole[:-1], whole + b"\n", whole + b" ", b"\n" + whole, b"", whole + whole):
+        for forged in (
+            whole[:-1],
+            whole[:-1] + b"x",
+            whole + b"\n",
+            whole + b" ",
+            b"\n" + whole,
+            b"",
+            whole + whole,
+        ):
             (export / name).write_bytes(forged)
             with pytest.raises(ProofInvalid):
                 verify_export(export)

@@ -163,6 +163,11 @@ def test_a_purpose_covers_itself_and_what_lies_below_it_and_nothing_else(held: s
     assert isinstance(decide(claim(purpose=asked), known), Permitted) is below
 
 
+def test_a_purpose_does_not_cover_one_that_only_begins_alike() -> None:
+    assert not purposes.covers("training", "trainings")
+    assert not purposes.covers("narration.news", "narration.newsreel")
+
+
 @given(
     st.floats(0, 1000),
     st.floats(0, 1000),

@@ -68,8 +68,10 @@ def sample() -> bytes:
 def test_what_belongs_to_another_tenant_is_not_found_and_not_touched(
     world: World, rival: World, number: int
 ) -> None:
+    sealed = set(world.data_dir.glob("vault/**/*"))
     with pytest.raises(NotFound):
         ACROSS[number](rival, world)
+    assert set(world.data_dir.glob("vault/**/*")) == sealed
     assert isinstance(world.allow().token, str)
     assert world.service.voice(world.admin, world.voice.voice_id).state == "active"
 
