@@ -9,9 +9,11 @@ text, short-lived grants and results, never audio (DESIGN I6).
 from __future__ import annotations
 
 import json
+import logging
 import re
 import resource
 import secrets
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from typing import Any, Final
@@ -118,44 +120,48 @@ def dataset(script: Script, config: NarrateConfig, finished: str) -> Any:
     """The pipeline, not yet running: a dataset in RESULT's columns, in no particular order."""
     import ray.data
     from ray.data import ActorPoolStrategy, DataContext
+    from ray.util.annotations import RayDeprecationWarning
 
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
     context = DataContext.get_current()
-    # The V2 reader makes one block of a whole file whatever is asked, so that nothing would be saved before
-    # its end.
+    # The V2 reader makes one block of a whole file whatever is asked, and nothing would be saved before its end.
     context.use_datasource_v2 = False
     context.enable_progress_bars = False
-    # Ray's default is to try for ever: a row that kills its engine would do so until someone looks.
-    attempts = {"max_restarts": -1, "max_task_retries": config.lost_blocks}
-    return (
-        ray.data.read_parquet(
-            list(script.files), filesystem=script.filesystem, partitioning=None, file_extensions=None
+    common: dict[str, Any] = {
+        "batch_size": None,
+        "batch_format": "pyarrow",
+        # Ray's default is to try for ever: a row that kills its engine would do so until someone looks.
+        "max_restarts": -1,
+        "max_task_retries": config.lost_blocks,
+    }
+    with warnings.catch_warnings():
+        # Deprecated for 2.64, but 2.60 has no other way to bound the attempts.
+        warnings.simplefilter("ignore", RayDeprecationWarning)
+        return (
+            ray.data.read_parquet(
+                list(script.files), filesystem=script.filesystem, partitioning=None, file_extensions=None
+            )
+            # Task stages with default resources, so that Ray fuses the cut into small blocks with the cast.
+            .map_batches(conform, batch_size=config.rows_per_block, batch_format="pyarrow")
+            .repartition(target_num_rows_per_block=config.rows_per_block)
+            .map_batches(
+                ConsentActor,
+                fn_constructor_args=(config, finished),
+                compute=ActorPoolStrategy(size=1),
+                num_cpus=CONSENT_CPUS,
+                **common,
+            )
+            .map_batches(
+                SpeakActor,
+                fn_constructor_args=(config,),
+                compute=ActorPoolStrategy(
+                    min_size=config.engines, max_size=config.most_engines, max_tasks_in_flight_per_actor=2
+                ),
+                num_cpus=config.engine_cpus,
+                num_gpus=config.engine_gpus or None,
+                **common,
+            )
         )
-        # Task stages with default resources, so that Ray fuses the cut into small blocks with the cast before
-        # it.
-        .map_batches(conform, batch_size=config.rows_per_block, batch_format="pyarrow")
-        .repartition(target_num_rows_per_block=config.rows_per_block)
-        .map_batches(
-            ConsentActor,
-            fn_constructor_args=(config, finished),
-            batch_size=None,
-            batch_format="pyarrow",
-            compute=ActorPoolStrategy(size=1),
-            num_cpus=CONSENT_CPUS,
-            ray_remote_args_fn=lambda: attempts,
-        )
-        .map_batches(
-            SpeakActor,
-            fn_constructor_args=(config,),
-            batch_size=None,
-            batch_format="pyarrow",
-            compute=ActorPoolStrategy(
-                min_size=config.engines, max_size=config.most_engines, max_tasks_in_flight_per_actor=2
-            ),
-            num_cpus=config.engine_cpus,
-            num_gpus=config.engine_gpus or None,
-            ray_remote_args_fn=lambda: attempts,
-        )
-    )
 
 
 def failure_of(exc: BaseException) -> ActorsFailed:

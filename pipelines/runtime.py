@@ -21,6 +21,7 @@ log = logging.getLogger("vouch.narrate")
 
 CONSENT_CPUS: Final = 0.25
 _READ_CPUS: Final = 1.0
+_BACKEND_LOG_LEVEL: Final = "RAY_BACKEND_LOG_LEVEL"
 _OBJECT_STORE_BYTES: Final = 256 * 1024**2  # rows of text and results; audio never goes there
 
 
@@ -29,7 +30,6 @@ def ray_for(config: NarrateConfig) -> Iterator[None]:
     """Ray for the time of one run."""
     import ray
 
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
     if ray.is_initialized():
         _warn_if_small(config)
         yield
@@ -53,6 +53,9 @@ def _private(config: NarrateConfig) -> Iterator[None]:
 
     # Short: unix socket paths below it may not pass 107 bytes.
     folder = Path(tempfile.mkdtemp(prefix="vouch-ray-", dir="/tmp"))
+    # Ray's C++ side writes to stderr whatever the Python loggers say, and Ray Data's actors give it cause.
+    quiet = _BACKEND_LOG_LEVEL not in os.environ
+    os.environ.setdefault(_BACKEND_LOG_LEVEL, "fatal")
     try:
         ray.init(
             address="local",
@@ -67,6 +70,8 @@ def _private(config: NarrateConfig) -> Iterator[None]:
     finally:
         ray.shutdown()
         shutil.rmtree(folder, ignore_errors=True)
+        if quiet:
+            os.environ.pop(_BACKEND_LOG_LEVEL, None)
 
 
 def _cpus_at_most(config: NarrateConfig) -> int:
@@ -78,8 +83,6 @@ def _warn_if_small(config: NarrateConfig) -> None:
     import ray
 
     needed = CONSENT_CPUS + _READ_CPUS + config.engine_cpus * config.engines
-    there = ray.cluster_resources().get("CPU", 0.0)
-    if there < needed:
-        log.warning(
-            "the cluster has %g CPUs and this run needs %g: it waits until there are more", there, needed
-        )
+    free = ray.available_resources().get("CPU", 0.0)
+    if free < needed:
+        log.warning("%g CPUs of the cluster are free and this run needs %g: it waits for more", free, needed)
