@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import asdict, is_dataclass
-from typing import Any
+from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import ValidationError
 
 from consent_service.models import ConsentTerms
@@ -24,6 +24,10 @@ from serve_app.schemas import (
 from serve_app.uploads import SealedUpload, read_bounded, seal_upload
 
 router = APIRouter()
+
+_LARGEST: Final = 2**53 - 1  # of JSON's exact integers (RFC 8259 §6); a database's are larger
+Index = Annotated[int, Query(ge=0, le=_LARGEST)]
+PathIndex = Annotated[int, Path(ge=0, le=_LARGEST)]
 
 
 async def _ask(ctx: Context, api_key: str, operation: str, **arguments: Any) -> Any:
@@ -189,7 +193,9 @@ async def checkpoint(ctx: Ctx, api_key: ApiKey) -> Response:
 
 
 @router.get("/v1/audit/entries", tags=["audit"])
-async def entries(ctx: Ctx, api_key: ApiKey, start: int = 0, limit: int = 100) -> dict[str, Any]:
+async def entries(
+    ctx: Ctx, api_key: ApiKey, start: Index = 0, limit: Annotated[int, Query(ge=1)] = 100
+) -> dict[str, Any]:
     """Leaves in order: canonical JSON, no personal data."""
     return {
         "start": start,
@@ -198,14 +204,14 @@ async def entries(ctx: Ctx, api_key: ApiKey, start: int = 0, limit: int = 100) -
 
 
 @router.get("/v1/audit/inclusion/{leaf}", tags=["audit"])
-async def inclusion(leaf: int, size: int, ctx: Ctx, api_key: ApiKey) -> dict[str, Any]:
+async def inclusion(leaf: PathIndex, size: Index, ctx: Ctx, api_key: ApiKey) -> dict[str, Any]:
     """RFC 6962 §2.1.1: that leaf is in the tree of that size. Hashes in hex."""
     path = await _ask(ctx, api_key, "inclusion_proof", leaf=leaf, size=size)
     return {"leaf": leaf, "size": size, "path": [node.hex() for node in path]}
 
 
 @router.get("/v1/audit/consistency", tags=["audit"])
-async def consistency(first: int, second: int, ctx: Ctx, api_key: ApiKey) -> dict[str, Any]:
+async def consistency(first: Index, second: Index, ctx: Ctx, api_key: ApiKey) -> dict[str, Any]:
     """RFC 6962 §2.1.2: that the smaller tree is a prefix of the larger. Hashes in hex."""
     path = await _ask(ctx, api_key, "consistency_proof", first=first, second=second)
     return {"first": first, "second": second, "path": [node.hex() for node in path]}

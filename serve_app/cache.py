@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable
-from typing import Generic, TypeVar
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 import rfc8785
 
@@ -40,28 +41,40 @@ def seed_of(key: str) -> int:
     return int(key[:8], 16) & 0x7FFF_FFFF
 
 
+@dataclass(slots=True)
+class _Flight(Generic[T]):
+    task: asyncio.Task[T]
+    waiting: int = 0
+
+
 class SingleFlight(Generic[T]):
     """Concurrent calls under one key share one run; a failure is shared too, and forgotten.
 
-    The run belongs to all who wait: it is cancelled only when the last of them has gone.
+    The run belongs to all who wait: it is cancelled only when the last of them has gone, and from then on nobody
+    joins it.
     """
 
     def __init__(self) -> None:
-        self._running: dict[str, tuple[asyncio.Task[T], int]] = {}
+        self._running: dict[str, _Flight[T]] = {}
 
-    async def run(self, key: str, work: Callable[[], Awaitable[T]]) -> tuple[T, bool]:
-        """(result, whether this caller led the flight)."""
-        task, waiting = self._running.get(key, (None, 0))
-        leads = task is None
-        if task is None:
-            task = asyncio.ensure_future(work())
-            task.add_done_callback(lambda _: self._running.pop(key, None))
-        self._running[key] = (task, waiting + 1)
+    def has(self, key: str) -> bool:
+        """Whether a call under this key would join a run rather than lead one."""
+        return key in self._running
+
+    async def run(self, key: str, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        flight = self._running.get(key)
+        if flight is None:
+            flight = self._running[key] = _Flight(asyncio.create_task(work()))
+            flight.task.add_done_callback(lambda _, mine=flight: self._forget(key, mine))
+        flight.waiting += 1
         try:
-            return await asyncio.shield(task), leads
+            return await asyncio.shield(flight.task)
         finally:
-            if key in self._running:
-                task, waiting = self._running[key]
-                self._running[key] = (task, waiting - 1)
-                if waiting == 1 and not task.done():
-                    task.cancel()
+            flight.waiting -= 1
+            if not flight.waiting and not flight.task.done():
+                self._forget(key, flight)
+                flight.task.cancel()
+
+    def _forget(self, key: str, flight: _Flight[T]) -> None:
+        if self._running.get(key) is flight:
+            del self._running[key]

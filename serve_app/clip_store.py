@@ -1,8 +1,9 @@
 """Stamped clips at rest: encrypted, one file each, found by cache key or by clip id.
 
 Only stamped clips come here (DESIGN I4). A file is a JSON header line (ids, digests, the wrapped data key) and then
-AES-256-GCM ciphertext; the header is the associated data, so neither half can be swapped. Storage is any fsspec
-URL. Without the gate, which alone can unwrap the key, a file says nothing.
+AES-256-GCM ciphertext; the header is the associated data, so neither half can be swapped, and it names the tenant and
+the cache key, so a file in another's place is refused. Storage is any fsspec URL. Without the gate, which alone can
+unwrap the key, a file says nothing.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ class ClipHeader:
 
     clip_id: str
     tenant: str
+    cache_key: str
     media_type: str
     seconds: float
     audio_sha256: str
@@ -53,11 +55,20 @@ class StoredClip:
         """The stamped file. Raises RequestRefused vault_error when anything was changed."""
         try:
             audio = AESGCM(data_key).decrypt(self.sealed[:_NONCE], self.sealed[_NONCE:], self.header.encode())
-        except InvalidTag:
+        except (InvalidTag, ValueError):  # ValueError: too short to hold a nonce and a tag
             raise RequestRefused("vault_error", "a stored clip does not open; it was altered") from None
         if hashlib.sha256(audio).hexdigest() != self.header.audio_sha256:
             raise RequestRefused("vault_error", "a stored clip is not the one its header names")
         return audio
+
+
+@dataclass(frozen=True, slots=True)
+class StagedClip:
+    """A stored clip that nobody finds yet. `uri` is where it will be found."""
+
+    partial: str
+    path: str
+    uri: str
 
 
 class ClipStore:
@@ -66,30 +77,36 @@ class ClipStore:
     def __init__(self, root: str) -> None:
         self._fs, self._root = fsspec.core.url_to_fs(root)
 
-    def put(self, cache_key: str, header: ClipHeader, audio: bytes, data_key: bytes) -> str:
-        """Encrypt and store; returns the object's URI. Appears whole or not at all."""
+    def stage(self, header: ClipHeader, audio: bytes, data_key: bytes) -> StagedClip:
+        """Encrypt and store where no reader looks, until `publish`."""
         head = header.encode()
         nonce = secrets.token_bytes(_NONCE)
         body = head + b"\n" + nonce + AESGCM(data_key).encrypt(nonce, audio, head)
-        path = self._path(header.tenant, cache_key)
+        path = self._path(header.tenant, header.cache_key)
         self._fs.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
         partial = f"{path}.{secrets.token_hex(4)}.part"
         self._fs.pipe_file(partial, body)
-        self._fs.mv(partial, path)
-        return str(self._fs.unstrip_protocol(path))
+        return StagedClip(partial, path, str(self._fs.unstrip_protocol(path)))
+
+    def publish(self, staged: StagedClip) -> None:
+        """Appears whole or not at all."""
+        self._fs.mv(staged.partial, staged.path)
+
+    def discard(self, staged: StagedClip) -> None:
+        self._fs.rm_file(staged.partial)
 
     def find(self, tenant: str, cache_key: str) -> StoredClip | None:
-        return self._read(self._path(tenant, cache_key))
+        """Raises RequestRefused vault_error for a file that cannot be read, or that belongs elsewhere."""
+        found = self._read(self._path(tenant, cache_key))
+        if found is not None and (found.header.tenant, found.header.cache_key) != (tenant, cache_key):
+            raise RequestRefused("vault_error", "a stored clip is not the one that belongs in its place")
+        return found
 
     def at(self, uri: str) -> StoredClip | None:
-        """By the URI that `put` gave; None for anything outside this store."""
+        """By the URI that `stage` gave; None for anything outside this store."""
         path = str(self._fs._strip_protocol(uri))
-        return self._read(path) if path.startswith(self._root.rstrip("/") + "/") else None
-
-    def remove(self, tenant: str, cache_key: str) -> None:
-        path = self._path(tenant, cache_key)
-        if self._fs.exists(path):
-            self._fs.rm_file(path)
+        inside = path.startswith(self._root.rstrip("/") + "/") and ".." not in path.split("/")
+        return self._read(path) if inside else None
 
     def _path(self, tenant: str, cache_key: str) -> str:
         return f"{self._root.rstrip('/')}/{tenant}/{cache_key[:2]}/{cache_key}.clip"

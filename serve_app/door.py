@@ -1,32 +1,37 @@
 """The way of one clip through the online door: may I? → say it → mark it → hand it over.
 
 No framework here: `ingress` translates HTTP to `Say` and back. Audio exists outside a voice replica only between
-`_speak` and the stamper, and leaves only from `_hand_over`.
+`_speak` and the stamper, and leaves only from `_hand_over` and `_from_cache`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import base64
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal
 
 from consent_service.grants import Utterance
-from consent_service.models import Allow, Closing, Redeemed, SpeechClaim
+from consent_service.models import Allow, Closing, Deny, Redeemed, SpeechClaim
 from consent_service.proofs.seams import ClipRecord
 from provenance.disclosure import Disclosure
 from provenance.stamp import StampedClip, Stamper
 from serve_app.cache import SingleFlight, cache_key, seed_of
-from serve_app.clip_store import ClipHeader, ClipStore, StoredClip
+from serve_app.clip_store import ClipHeader, ClipStore, StagedClip, StoredClip
 from serve_app.errors import RequestRefused
 from serve_app.metrics import Metrics
-from serve_app.remote import Lost, Remote
+from serve_app.remote import Lost, Remote, gate_failed
 from serve_app.voice import Order, Spoken
 from speech.engine import SAMPLE_RATE, EngineInfo, Mode
 
+log = logging.getLogger("vouch.serve")
+
 WAV: Final = "audio/wav"
+# Refusals that concern the grant of the one who led a flight, and not those who joined it.
+_OF_ONE_GRANT: Final = frozenset({"key_revoked", "grant_expired", "grant_used"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,15 +109,21 @@ class Door:
     async def say(self, request: Say) -> Clip:
         """Raises RequestRefused; otherwise the clip is stamped, registered and audited."""
         allowed = await self._may_i(request)
-        key = cache_key(
-            allowed.cache_scope, request.utterance, await self.engine_info(),
-            seed=request.seed, profile="default", media_type=WAV,
-        )  # fmt: skip
-        tenant = allowed.grant.tenant
-        if (stored := await asyncio.to_thread(self._store.find, tenant, key)) is not None:
-            return await self._from_cache(stored, allowed)
-        clip, leads = await self._flights.run(key, lambda: self._make(request, allowed, key))
-        if leads:
+        key = await self._key_of(request, allowed)
+        joins = self._flights.has(key)
+        if not joins:
+            stored = await asyncio.to_thread(self._store.find, allowed.grant.tenant, key)
+            if stored is not None:
+                # Quick, and half of it would leave an audit entry open: it runs to its end, whoever hangs up.
+                return await asyncio.shield(self._from_cache(stored, allowed))
+            joins = self._flights.has(key)
+        try:
+            clip = await self._flights.run(key, lambda: self._make(request, allowed, key))
+        except RequestRefused as exc:
+            if joins and exc.code in _OF_ONE_GRANT:
+                return await self.say(request)
+            raise
+        if not joins:
             return clip
         # Others waited for the same clip: each uses a grant of its own and has an audit entry of its own.
         return await self.say(request)
@@ -124,7 +135,7 @@ class Door:
             raise RequestRefused("consent_revoked", "the consent behind this clip no longer stands")
         for uri in record.objects:
             stored = await asyncio.to_thread(self._store.at, uri)
-            if stored is not None:
+            if stored is not None and stored.header.clip_id == clip_id:
                 data_key = await self._gate.call("clip_key", record.tenant, clip_id, stored.header.wrapped)
                 return stored.open(data_key), record
         raise RequestRefused("not_found", "the clip is registered, but this service holds no copy of it")
@@ -132,17 +143,28 @@ class Door:
     async def _may_i(self, request: Say) -> Allow:
         decision = await self._gate.call("authorize", request.api_key, request.claim())
         if not isinstance(decision, Allow):
-            code = getattr(decision, "code", "internal_error")
-            self._metrics.count("vouch_decisions_total", code=code)
-            raise RequestRefused(code, getattr(decision, "reason", "refused"))
+            refused = (
+                RequestRefused(decision.code, decision.reason)
+                if isinstance(decision, Deny)
+                else gate_failed()
+            )
+            self._metrics.count("vouch_decisions_total", code=refused.code)
+            raise refused
         self._metrics.count("vouch_decisions_total", code="ok")
         return decision
 
+    async def _key_of(self, request: Say, allowed: Allow) -> str:
+        return cache_key(
+            allowed.cache_scope, request.utterance, await self.engine_info(),
+            seed=request.seed, profile="default", media_type=WAV,
+        )  # fmt: skip
+
     async def _from_cache(self, stored: StoredClip, allowed: Allow) -> Clip:
         header = stored.header
-        redeemed: Redeemed = await self._gate.call("redeem_cached", allowed.token, header.clip_id)
         data_key = await self._gate.call("clip_key", header.tenant, header.clip_id, header.wrapped)
         audio = stored.open(data_key)
+        # Last, so that nothing slow lies between the recheck of the consent and the first byte.
+        redeemed: Redeemed = await self._gate.call("redeem_cached", allowed.token, header.clip_id)
         closing = Closing("completed", header.seconds, header.audio_sha256)
         await self._gate.call("close_clip", redeemed.grant.grant_id, closing)
         self._metrics.count("vouch_cache_hits_total")
@@ -153,38 +175,61 @@ class Door:
     async def _make(self, request: Say, allowed: Allow, key: str) -> Clip:
         seed = request.seed if request.seed is not None else seed_of(key)
         try:
-            spoken = await self._speak(Order(allowed.token, request.utterance, seed))
-        except Lost:
+            spoken = await self._speak(allowed, Order(allowed.token, request.utterance, seed))
+        except Lost as exc:
             # A replica died. Nothing has left it, so a second grant is as safe as the first.
+            await self._close(allowed.grant.grant_id, "failed", exc.code)
             allowed = await self._may_i(request)
-            spoken = await self._speak(Order(allowed.token, request.utterance, seed))
-        return await self._hand_over(spoken, key, request.utterance.language)
+            key = await self._key_of(request, allowed)  # the consent may have been narrowed meanwhile
+            spoken = await self._speak(allowed, Order(allowed.token, request.utterance, seed))
+        try:
+            stamped = await asyncio.to_thread(self._stamp, spoken, request.utterance.language)
+        except asyncio.CancelledError:
+            await asyncio.shield(self._close(spoken.grant.grant_id, "disconnected", "disconnected"))
+            raise
+        except Exception as exc:
+            await self._close(spoken.grant.grant_id, "failed", getattr(exc, "code", "stamp_failed"))
+            raise
+        # As above: from here on to its end, or a clip would be stored that nobody registered.
+        return await asyncio.shield(self._hand_over(spoken, stamped, key))
 
-    async def _speak(self, order: Order) -> Spoken:
+    async def _speak(self, allowed: Allow, order: Order) -> Spoken:
         spoken: Spoken = await self._voice.call("synthesize", order)
+        if spoken.grant != allowed.grant:
+            raise RequestRefused(
+                "synthesis_failed", "a replica answered for another request; nothing was released"
+            )
         return spoken
 
-    async def _hand_over(self, spoken: Spoken, key: str, language: str) -> Clip:
+    async def _hand_over(self, spoken: Spoken, stamped: StampedClip, key: str) -> Clip:
+        """Store unseen, register and close, and only then let the store be read: a clip in the cache is registered."""
         grant = spoken.grant
+        staged: StagedClip | None = None
         try:
-            stamped = await asyncio.to_thread(self._stamp, spoken, language)
             data_key, wrapped = await self._gate.call("new_clip_key", grant.tenant, grant.clip_id)
-            header = _header(spoken, stamped, wrapped)
-            uri = await asyncio.to_thread(self._store.put, key, header, stamped.data, data_key)
-        except Exception:
-            closing = Closing("failed", reason="stamp_failed")
-            await self._gate.call("close_clip", grant.grant_id, closing)
+            header = _header(spoken, stamped, key, wrapped)
+            staged = await asyncio.to_thread(self._store.stage, header, stamped.data, data_key)
+            closing = Closing("completed", stamped.seconds, stamped.sha256)
+            await self._gate.call(
+                "hand_over", grant.grant_id, self._record(spoken, stamped, staged.uri), closing
+            )
+        except Exception as exc:
+            if staged is not None:
+                await asyncio.to_thread(self._store.discard, staged)
+            await self._close(grant.grant_id, "failed", getattr(exc, "code", "internal_error"))
             raise
-        record = self._record(spoken, stamped, uri)
-        closing = Closing("completed", stamped.seconds, stamped.sha256)
-        try:
-            await self._gate.call("hand_over", grant.grant_id, record, closing)
-        except RequestRefused:
-            await asyncio.to_thread(self._store.remove, grant.tenant, key)
-            raise
+        await asyncio.to_thread(self._store.publish, staged)
         return Clip(
             grant.clip_id, stamped.data, stamped.media_type, stamped.seconds, False, _disclosed(grant.clip_id)
         )
+
+    async def _close(self, grant_id: str, outcome: Literal["failed", "disconnected"], reason: str) -> None:
+        """Tell the log that nothing came of a grant. What went wrong first is what the caller hears of."""
+        try:
+            await self._gate.call("close_clip", grant_id, Closing(outcome, reason=reason))
+        except RequestRefused as exc:
+            if exc.code != "grant_unknown":  # it was never redeemed, so nothing is open
+                log.warning("audit entry of a failed synthesis stays open: %s", exc.code)
 
     def _stamp(self, spoken: Spoken, language: str) -> StampedClip:
         grant, engine = spoken.grant, spoken.engine
@@ -230,10 +275,11 @@ class Door:
         )
 
 
-def _header(spoken: Spoken, stamped: StampedClip, wrapped: bytes) -> ClipHeader:
+def _header(spoken: Spoken, stamped: StampedClip, key: str, wrapped: bytes) -> ClipHeader:
     return ClipHeader(
         clip_id=spoken.grant.clip_id,
         tenant=spoken.grant.tenant,
+        cache_key=key,
         media_type=stamped.media_type,
         seconds=stamped.seconds,
         audio_sha256=stamped.sha256,

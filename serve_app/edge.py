@@ -1,59 +1,105 @@
-"""What stands between the network and the application: request ids, a deadline of our own, and no foreign hand on
-Ray's controls."""
+"""What stands between the network and the application: request ids, bounds on time and size, no traceback, and no
+foreign hand on Ray's controls."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import secrets
 from typing import Final
 
+from starlette.datastructures import MutableHeaders
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serve_app.errors import RequestRefused
+from serve_app.remote import where
+
+log = logging.getLogger("vouch.serve")
 
 # With these a caller could lift the deadline of a request, or keep it running after hanging up.
 CONTROL_HEADERS: Final = frozenset({b"x-request-timeout-seconds", b"x-request-disconnect-disabled"})
-_REQUEST_ID: Final = re.compile(rb"^[A-Za-z0-9_.-]{1,64}$")
+_REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9_.-]{1,64}")
+
+
+class _TooLargeError(Exception):
+    """The body passed its bound. Frameworks turn what a body raises into an answer of their own, so the edge
+    remembers it and answers itself."""
 
 
 class Edge:
-    """ASGI middleware: strips Ray's control headers, gives every request an id, bounds its time."""
+    """ASGI middleware, one `_Passage` for each HTTP request."""
 
-    def __init__(self, app: ASGIApp, *, deadline_s: float) -> None:
+    def __init__(self, app: ASGIApp, *, deadline_s: float, max_body_bytes: int) -> None:
         self._app = app
         self._deadline_s = deadline_s
+        self._max_body_bytes = max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        given = dict(scope["headers"]).get(b"x-request-id", b"")
-        request_id = given if _REQUEST_ID.match(given) else secrets.token_hex(8).encode()
+        passage = _Passage(scope, receive, send, self._max_body_bytes)
+        await passage.through(self._app, self._deadline_s)
+
+
+class _Passage:
+    """One request on its way in, and its answer on the way out."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, max_body_bytes: int) -> None:
+        given = dict(scope["headers"])
+        asked = given.get(b"x-request-id", b"")
+        self._request_id = asked if _REQUEST_ID.fullmatch(asked) else secrets.token_hex(8).encode()
+        self._declared = given.get(b"content-length", b"")
         headers = [(k, v) for k, v in scope["headers"] if k not in CONTROL_HEADERS and k != b"x-request-id"]
-        scope = {**scope, "headers": [*headers, (b"x-request-id", request_id)]}
-        started = False
+        self._scope = {**scope, "headers": [*headers, (b"x-request-id", self._request_id)]}
+        self._receive = receive
+        self._send = send
+        self._max_body_bytes = max_body_bytes
+        self._received = 0
+        self._too_large = self._declared.isdigit() and int(self._declared) > max_body_bytes
+        self._started = False
 
-        async def sending(message: Message) -> None:
-            nonlocal started
-            started = started or message["type"] == "http.response.start"
-            await send(message)
-
+    async def through(self, app: ASGIApp, deadline_s: float) -> None:
         try:
-            async with asyncio.timeout(self._deadline_s):
-                await self._app(scope, receive, sending)
+            if not self._too_large:
+                async with asyncio.timeout(deadline_s):
+                    await app(self._scope, self._receiving, self._sending)
         except TimeoutError:
-            if started:
-                raise
-            await self._too_late(scope, receive, sending, request_id.decode())
+            await self._end("deadline_exceeded", "the request took too long; nothing was released")
+        except Exception as exc:  # noqa: BLE001 - whatever it was, its traceback may hold a text
+            if not self._too_large:
+                log.error("unexpected: %s", where(exc))  # noqa: TRY400
+                await self._end("internal_error", "an unexpected error; nothing was released")
+        if self._too_large:
+            await self._end("upload_too_large", f"send at most {self._max_body_bytes:,} bytes")
 
-    @staticmethod
-    async def _too_late(scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
-        from starlette.responses import JSONResponse
+    async def _receiving(self) -> Message:
+        message = await self._receive()
+        self._received += len(message.get("body", b""))
+        if self._received > self._max_body_bytes:
+            self._too_large = True
+            raise _TooLargeError
+        return message
 
-        from serve_app.errors import RequestRefused
+    async def _sending(self, message: Message) -> None:
+        if self._too_large and not self._started:
+            return  # the framework's answer to a body that broke off; ours follows
+        if message["type"] == "http.response.start":
+            self._started = True
+            MutableHeaders(scope=message)["X-Request-Id"] = self._request_id.decode()
+        await self._send(message)
 
-        refused = RequestRefused("deadline_exceeded", "the request took too long; nothing was released")
-        response = JSONResponse(refused.body(request_id), status_code=refused.status)
-        await response(scope, receive, send)
+    async def _end(self, code: str, message: str) -> None:
+        if self._started:
+            # Too late for an answer: break the connection, so that a part is not taken for the whole.
+            raise ConnectionAbortedError("the response was cut") from None
+        self._too_large = False
+        refused = RequestRefused(code, message)
+        body = refused.body(self._request_id.decode())
+        response = JSONResponse(body, status_code=refused.status, headers=refused.headers())
+        await response(self._scope, self._receive, self._sending)
 
 
 def ignore_control_headers() -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Awaitable, Callable
 from typing import Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
@@ -17,11 +15,8 @@ from serve_app.config import IngressConfig
 from serve_app.context import Context
 from serve_app.edge import Edge
 from serve_app.errors import RequestRefused
-from serve_app.remote import where
 from serve_app.schemas import ErrorBody
 from speech.errors import SpeechError
-
-log = logging.getLogger("vouch.serve")
 
 
 def build_http(context: Context, config: IngressConfig, *, version: str) -> FastAPI:
@@ -38,7 +33,8 @@ def build_http(context: Context, config: IngressConfig, *, version: str) -> Fast
     app.include_router(speech_routes.router)
     app.include_router(clips.router)
     app.include_router(administration.router)
-    app.add_middleware(Edge, deadline_s=config.request_deadline_s)
+    # What no handler expects ends there too: Starlette's own last handler would hand the traceback to the server's log.
+    app.add_middleware(Edge, deadline_s=config.request_deadline_s, max_body_bytes=config.max_upload_bytes)
 
     @app.get("/healthz", tags=["operations"])
     async def healthz() -> dict[str, str]:
@@ -57,17 +53,6 @@ def build_http(context: Context, config: IngressConfig, *, version: str) -> Fast
     app.add_exception_handler(ProvenanceError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(Exception, _unexpected)
-
-    @app.middleware("http")
-    async def catch_all(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-        # Starlette's own outermost handler re-raises after answering, and the server would log the traceback,
-        # whose locals may hold text.
-        try:
-            return await call_next(request)
-        except Exception as exc:  # noqa: BLE001
-            return await _unexpected(request, exc)
-
     return app
 
 
@@ -100,11 +85,5 @@ async def _http(request: Request, exc: Exception) -> JSONResponse:
     code = {404: "not_found", 405: "method_not_allowed"}.get(exc.status_code, "request_invalid")
     response = await _refused(request, RequestRefused(code, str(exc.detail)))
     response.status_code = exc.status_code
+    response.headers.update(exc.headers or {})
     return response
-
-
-async def _unexpected(request: Request, exc: Exception) -> JSONResponse:
-    log.error("unexpected: %s", where(exc))
-    return await _refused(
-        request, RequestRefused("internal_error", "an unexpected error; nothing was released")
-    )

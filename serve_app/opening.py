@@ -23,7 +23,7 @@ from serve_app.door import Door
 from serve_app.errors import RequestRefused
 from serve_app.gate import ConsentGate
 from serve_app.metrics import Metrics, NoMetrics
-from serve_app.remote import Remote
+from serve_app.remote import FailClosed, Remote
 from serve_app.version import VERSION
 from serve_app.voice import VoiceWorker
 from serve_app.watch import RevocationWatch
@@ -33,6 +33,7 @@ from speech.load import load_engine
 
 async def open_context(config: AppConfig, gate: Remote, voice: Remote, metrics: Metrics) -> Context:
     """Ask the gate for what a stamper and a verifier need, and warm the watermark up."""
+    gate = FailClosed(gate)
     bridge = await GateBridge.connect(gate)
     anchor = await gate.call("trust_anchor")
     stamper = Stamper(bridge)

@@ -56,6 +56,28 @@ class HandleRemote:
         return result
 
 
+class FailClosed:
+    """The gate as those see it who depend on its word: whatever it does that is not an answer is a refusal."""
+
+    def __init__(self, gate: Remote) -> None:
+        self._gate: Final = gate
+
+    async def call(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return await self._gate.call(method, *args, **kwargs)
+        except RequestRefused as exc:
+            if exc.code != "internal_error":
+                raise
+            raise gate_failed() from None
+        except Exception as exc:  # noqa: BLE001 - fail closed, whatever it was
+            log.error("gate.%s failed: %s", method, where(exc))  # noqa: TRY400 - a traceback may hold text
+            raise gate_failed() from None
+
+
+def gate_failed() -> RequestRefused:
+    return RequestRefused("gate_failed", "the consent gate failed; nothing was released, try again shortly")
+
+
 def refusals_as_values(method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
     """For methods that other deployments call: errors of the rooms become `Refused`; the unexpected becomes
     `internal_error` without its text, which might hold what must not be logged."""

@@ -106,62 +106,79 @@ def serve_environment(folder: Path) -> dict[str, str]:
 def running(
     config: AppConfig, *, dashboard: bool = False, drain: bool = True, ready_timeout_s: float = 180.0
 ) -> Iterator[Running]:
-    """Start the application, wait until it is ready, stop everything on the way out.
+    """Start the application, wait until it is ready, stop what was started on the way out.
 
-    Profile `local` starts a Ray of its own; `cluster` joins the one that `RAY_ADDRESS` (or this node) names.
-    `drain`: let requests in flight end first. Raises PortTakenError, or RuntimeError when it does not become ready.
+    Profile `local` starts a Ray of its own; `cluster` joins the one that `RAY_ADDRESS` (or this node) names, and
+    leaves it, and other applications on it, as they were. `drain`: let requests in flight end first.
+    Raises PortTakenError, or RuntimeError when the application does not become ready.
     """
-    if "ray.serve" in sys.modules:
-        log.warning("ray.serve was imported before its settings were made; HAProxy may meet another instance")
-    folder = Path(tempfile.mkdtemp(prefix="vouch-", dir="/tmp"))
-    os.environ.update({k: v for k, v in serve_environment(folder).items() if k not in os.environ})
-    import ray
-    from ray import serve
-
-    from serve_app.app import APP_NAME, build_app
-
     port = config.http.port or free_ports(1)[0]
     _require_free(config.http.host, port)
-    address = ""
-    try:
-        if config.profile == "local":
-            context = ray.init(
-                address="local",
-                num_cpus=max(8, os.cpu_count() or 1),  # logical: small deployments share few cores
-                include_dashboard=dashboard,
-                dashboard_port=free_ports(1)[0] if dashboard else None,
-                _temp_dir=str(folder / "ray"),
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                object_store_memory=300_000_000,
-            )
-            address = f"http://{context.dashboard_url}" if context.dashboard_url else ""
-        else:
-            ray.init(
-                address=os.environ.get("RAY_ADDRESS", "auto"),
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-            )
+    with _own_ray(dashboard=dashboard) if config.profile == "local" else _cluster_ray() as (folder, address):
+        from ray import serve
+
+        from serve_app.app import APP_NAME, build_app
+
         logging.getLogger("ray.serve").setLevel(logging.WARNING)
-        serve.start(
-            proxy_location=config.http.proxy_location,
-            http_options={"host": config.http.host, "port": port},
-        )
-        serve.run(build_app(config), name=APP_NAME, route_prefix="/", blocking=False)
-        # From here on this process only waits; its router's remarks on that are of no use to anyone.
-        logging.getLogger("ray.serve").setLevel(logging.CRITICAL)
-        url = f"http://{config.http.host}:{port}"
-        _wait_ready(url, ready_timeout_s)
-        yield Running(url, folder / "ray", address)
-    finally:
-        if drain or config.profile == "cluster":
+        try:
+            serve.start(
+                proxy_location=config.http.proxy_location,
+                http_options={"host": config.http.host, "port": port},
+            )
+            serve.run(build_app(config), name=APP_NAME, route_prefix="/", blocking=False)
+            # From here on this process only waits; its router's remarks on that are of no use to anyone.
+            logging.getLogger("ray.serve").setLevel(logging.CRITICAL)
+            url = f"http://{config.http.host}:{port}"
+            _wait_ready(url, ready_timeout_s)
+            yield Running(url, folder, address)
+        finally:
             with suppress(Exception):
-                serve.shutdown()
+                if config.profile == "cluster":
+                    serve.delete(APP_NAME)
+                elif drain:
+                    serve.shutdown()
+
+
+@contextmanager
+def _own_ray(*, dashboard: bool) -> Iterator[tuple[Path, str]]:
+    """An embedded Ray with ports and folders of its own: (its folder, the dashboard's address)."""
+    if "ray.serve" in sys.modules:
+        log.warning("ray.serve was imported before its settings were made; HAProxy may meet another instance")
+    folder = Path(tempfile.mkdtemp(prefix="vouch-", dir="/tmp"))  # noqa: S108 - Unix socket paths must be short
+    os.environ.update({k: v for k, v in serve_environment(folder).items() if k not in os.environ})
+    import ray
+
+    try:
+        context = ray.init(
+            address="local",
+            num_cpus=max(8, os.cpu_count() or 1),  # logical: small deployments share few cores
+            include_dashboard=dashboard,
+            dashboard_port=free_ports(1)[0] if dashboard else None,
+            _temp_dir=str(folder / "ray"),
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            object_store_memory=300_000_000,
+        )
+        yield folder / "ray", f"http://{context.dashboard_url}" if context.dashboard_url else ""
+    finally:
         with suppress(Exception):
             ray.shutdown()
-        if config.profile == "local":
-            _end_proxies(folder)
-            shutil.rmtree(folder, ignore_errors=True)
+        _end_proxies(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _cluster_ray() -> Iterator[tuple[Path, str]]:
+    """The cluster of this node. Its nodes were started with `serve_environment`'s settings (cluster.yaml)."""
+    import ray
+
+    address = os.environ.get("RAY_ADDRESS", "auto")
+    context = ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    try:
+        yield Path(ray.get_runtime_context().get_temp_dir()), f"http://{context.dashboard_url}"
+    finally:
+        with suppress(Exception):
+            ray.shutdown()
 
 
 def _require_free(host: str, port: int) -> None:

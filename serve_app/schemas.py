@@ -13,7 +13,8 @@ Short = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 
 class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Strict: "false" is not False, where what follows cannot be undone.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class _Spoken(_Body):
@@ -59,7 +60,7 @@ class SpeechBody(BaseModel):
     Fields this service does not know are refused, so that nobody believes they had an effect.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     input: Text
     voice: Id | dict[str, Any] = Field(description="A preset speaker or a voice id; {'id': …} too.")

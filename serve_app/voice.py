@@ -8,6 +8,7 @@ replica's event loop and only waits. It holds no ledger, no vault and no long-li
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -16,13 +17,13 @@ from typing import Final
 
 import numpy as np
 
-from consent_service.errors import ConsentError, GrantRevoked
+from consent_service.errors import ConsentError, GrantMismatch, GrantRevoked
 from consent_service.grants import Basis, Grant, GrantVerifier, Utterance, VerifiedGrant
 from consent_service.models import Closing, Redeemed
 from consent_service.sealing import ReplicaKey, open_reference
 from serve_app.errors import RequestRefused
 from serve_app.metrics import Metrics
-from serve_app.remote import Remote
+from serve_app.remote import FailClosed, Remote
 from serve_app.watch import RevocationWatch
 from speech.engine import (
     SAMPLE_RATE,
@@ -75,7 +76,7 @@ class VoiceWorker:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._engine = engine
-        self._gate = gate
+        self._gate: Final = FailClosed(gate)
         self._key: Final = ReplicaKey(replica_id)
         self._proof = self._key.proof(node_secret)
         self._metrics = metrics
@@ -101,7 +102,7 @@ class VoiceWorker:
         if self._verifier is None:
             raise RequestRefused("engine_unavailable", "the replica is not ready")
         verified = self._verifier.verify(order.token, order.utterance)
-        redeemed: Redeemed = await self._gate.call("redeem", order.token, self._key.replica_id)
+        redeemed = await self._redeem(verified.grant, order.token)
         # From here on the audit log has an open entry: whatever happens, close it or hand it on.
         try:
             samples = await self._speak(verified, redeemed, order)
@@ -116,6 +117,27 @@ class VoiceWorker:
             await self._close(verified.grant, "internal_error")
             raise
         return Spoken(samples, verified.grant, redeemed.audit_leaf, redeemed.checkpoint, self._engine.info)
+
+    async def _redeem(self, grant: Grant, token: str) -> Redeemed:
+        """A redemption that was asked for is awaited even when the caller has gone: it may open an audit entry."""
+        asked = asyncio.ensure_future(self._gate.call("redeem", token, self._key.replica_id))
+        try:
+            redeemed: Redeemed = await asyncio.shield(asked)
+        except RequestRefused as exc:
+            if exc.status >= 500:  # no answer: the ledger may have committed all the same
+                await self._close(grant, exc.code)
+            raise
+        except asyncio.CancelledError:
+            await asyncio.shield(self._abandon(asked, grant))
+            raise
+        if redeemed.grant != grant:
+            raise GrantMismatch("the gate answered for another grant")
+        return redeemed
+
+    async def _abandon(self, asked: asyncio.Future[Redeemed], grant: Grant) -> None:
+        with contextlib.suppress(RequestRefused):
+            await asked
+            await self._close(grant, "disconnected")
 
     async def _speak(self, verified: VerifiedGrant, redeemed: Redeemed, order: Order) -> Samples:
         request = self._request(verified, redeemed, order)
@@ -181,6 +203,8 @@ class VoiceWorker:
         try:
             await self._gate.call("close_clip", grant.grant_id, Closing(outcome, reason=reason))  # type: ignore[arg-type]
         except RequestRefused as exc:
+            if exc.code == "grant_unknown":
+                return  # it was never redeemed, so nothing is open
             log.warning("audit entry of a failed synthesis stays open: %s", exc.code)
 
     async def close(self) -> None:

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from consent_service.grants import Grant
 from consent_service.models import Revocation
-from serve_app.errors import RequestRefused
 from serve_app.metrics import Metrics
-from serve_app.remote import Remote
+from serve_app.remote import Remote, where
 
 if TYPE_CHECKING:
     from serve_app.gate import Feed
@@ -79,8 +78,8 @@ class RevocationWatch:
         while True:
             try:
                 await self._pull(wait_s=self._wait_s)
-            except RequestRefused as exc:
-                log.warning("the revocation feed cannot be read: %s", exc.code)
+            except Exception as exc:  # noqa: BLE001 - a watch that ended would leave the replica blind until restarted
+                log.warning("the revocation feed cannot be read: %s", getattr(exc, "code", where(exc)))
                 await asyncio.sleep(self._wait_s)
 
     async def _pull(self, *, wait_s: float) -> int:
@@ -91,8 +90,14 @@ class RevocationWatch:
             voice = (event.tenant, event.voice_id)
             self._epochs[voice] = max(event.voice_epoch, self._epochs.get(voice, 0))
             self._metrics.observe("vouch_revocation_lag_ms", max(0.0, (time.time() - event.at) * 1e3))
-            self.on_revocation(event)
+            self._tell(event)
         self._cursor = feed.cursor
         self._asked_at = asked_at
         self._news.set()
         return len(feed.events)
+
+    def _tell(self, event: Revocation) -> None:
+        try:
+            self.on_revocation(event)
+        except Exception as exc:  # noqa: BLE001 - the epoch is noted already, and every chunk is held against it
+            log.error("a revocation could not be passed to the engine: %s", where(exc))  # noqa: TRY400
