@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 import rfc8785
@@ -65,7 +66,7 @@ class SingleFlight(Generic[T]):
         flight = self._running.get(key)
         if flight is None:
             flight = self._running[key] = _Flight(asyncio.create_task(work()))
-            flight.task.add_done_callback(lambda _, mine=flight: self._forget(key, mine))
+            flight.task.add_done_callback(partial(self._landed, key, flight))
         flight.waiting += 1
         try:
             return await asyncio.shield(flight.task)
@@ -74,6 +75,9 @@ class SingleFlight(Generic[T]):
             if not flight.waiting and not flight.task.done():
                 self._forget(key, flight)
                 flight.task.cancel()
+
+    def _landed(self, key: str, flight: _Flight[T], _: asyncio.Task[T]) -> None:
+        self._forget(key, flight)
 
     def _forget(self, key: str, flight: _Flight[T]) -> None:
         if self._running.get(key) is flight:

@@ -118,7 +118,7 @@ class Door:
                 return await asyncio.shield(self._from_cache(stored, allowed))
             joins = self._flights.has(key)
         try:
-            clip = await self._flights.run(key, lambda: self._make(request, allowed, key))
+            clip = await self._flights.run(key, lambda: self._find_or_make(request, allowed, key))
         except RequestRefused as exc:
             if joins and exc.code in _OF_ONE_GRANT:
                 return await self.say(request)
@@ -171,6 +171,13 @@ class Door:
         return Clip(
             header.clip_id, audio, header.media_type, header.seconds, True, _disclosed(header.clip_id)
         )
+
+    async def _find_or_make(self, request: Say, allowed: Allow, key: str) -> Clip:
+        # Another flight may have landed between the first look and this one's start.
+        stored = await asyncio.to_thread(self._store.find, allowed.grant.tenant, key)
+        if stored is not None:
+            return await asyncio.shield(self._from_cache(stored, allowed))
+        return await self._make(request, allowed, key)
 
     async def _make(self, request: Say, allowed: Allow, key: str) -> Clip:
         seed = request.seed if request.seed is not None else seed_of(key)
