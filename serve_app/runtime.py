@@ -144,7 +144,7 @@ def _own_ray(*, dashboard: bool) -> Iterator[tuple[Path, str]]:
     """An embedded Ray with ports and folders of its own: (its folder, the dashboard's address)."""
     if "ray.serve" in sys.modules:
         log.warning("ray.serve was imported before its settings were made; HAProxy may meet another instance")
-    folder = Path(tempfile.mkdtemp(prefix="vouch-", dir="/tmp"))  # noqa: S108 - Unix socket paths must be short
+    folder = Path(tempfile.mkdtemp(prefix="vouch-", dir="/tmp"))  # Unix socket paths must be short
     os.environ.update({k: v for k, v in serve_environment(folder).items() if k not in os.environ})
     import ray
 
