@@ -49,7 +49,7 @@ tenants = Table("tenants", metadata, _tenant(key=True), Column("created_at", Flo
 api_keys = Table(
     "api_keys",
     metadata,
-    Column("key_id", Id(40), primary_key=True),
+    Column("key_id", Id(64), primary_key=True),
     _tenant(),
     Column("secret_sha256", LargeBinary(32), nullable=False),
     Column("grantee", Text, nullable=False),
@@ -65,17 +65,17 @@ api_keys = Table(
 bindings = Table(
     "bindings",
     metadata,
-    Column("key_id", Id(40), primary_key=True),
-    Column("voice_id", Id(40), primary_key=True),
+    Column("key_id", Id(64), primary_key=True),
+    Column("voice_id", Id(64), primary_key=True),
     _tenant(),
-    Column("consent_id", Id(40), nullable=False),
+    Column("consent_id", Id(64), nullable=False),
 )
 
 # The only place that holds the name of a person. Erasable: nothing else depends on it.
 subjects = Table(
     "subjects",
     metadata,
-    Column("subject_id", Id(40), primary_key=True),
+    Column("subject_id", Id(64), primary_key=True),
     _tenant(),
     Column("name", Text, nullable=False),
 )
@@ -84,7 +84,7 @@ subjects = Table(
 salts = Table(
     "salts",
     metadata,
-    Column("object_id", Id(40), primary_key=True),
+    Column("object_id", Id(64), primary_key=True),
     Column("field", String(40), primary_key=True),
     _tenant(),
     Column("salt", LargeBinary(32), nullable=False),
@@ -93,7 +93,7 @@ salts = Table(
 voices = Table(
     "voices",
     metadata,
-    Column("voice_id", Id(40), primary_key=True),
+    Column("voice_id", Id(64), primary_key=True),
     _tenant(),
     Column("name", Text, nullable=False),
     Column("kind", String(16), nullable=False),
@@ -102,7 +102,7 @@ voices = Table(
     Column("language", String(8), nullable=False),
     Column("created_at", Float, nullable=False),
     Column("prompt_digest", String(64), nullable=False),
-    Column("subject_id", Id(40)),
+    Column("subject_id", Id(64)),
     Column("destroyed_at", Float),
     Index("voices_by_tenant", "tenant", "created_at"),
 )
@@ -110,10 +110,10 @@ voices = Table(
 enrolments = Table(
     "enrolments",
     metadata,
-    Column("enrolment_id", Id(40), primary_key=True),
+    Column("enrolment_id", Id(64), primary_key=True),
     _tenant(),
-    Column("voice_id", Id(40), nullable=False, unique=True),
-    Column("enrolled_by", Id(40), nullable=False),
+    Column("voice_id", Id(64), nullable=False, unique=True),
+    Column("enrolled_by", Id(64), nullable=False),
     Column("sentence", Text, nullable=False),
     Column("state", String(16), nullable=False),
     Column("expires_at", Float, nullable=False),
@@ -124,10 +124,10 @@ enrolments = Table(
 consents = Table(
     "consents",
     metadata,
-    Column("consent_id", Id(40), primary_key=True),
+    Column("consent_id", Id(64), primary_key=True),
     _tenant(),
-    Column("voice_id", Id(40), nullable=False),
-    Column("subject_id", Id(40), nullable=False),
+    Column("voice_id", Id(64), nullable=False),
+    Column("subject_id", Id(64), nullable=False),
     Column("version", Integer, nullable=False),
     Column("state", String(16), nullable=False),
     Column("terms", JSON, nullable=False),
@@ -143,7 +143,7 @@ consents = Table(
 consent_versions = Table(
     "consent_versions",
     metadata,
-    Column("consent_id", Id(40), primary_key=True),
+    Column("consent_id", Id(64), primary_key=True),
     Column("version", Integer, primary_key=True),
     _tenant(),
     Column("terms", JSON, nullable=False),
@@ -165,10 +165,10 @@ replicas = Table(
 redemptions = Table(
     "redemptions",
     metadata,
-    Column("grant_id", Id(40), primary_key=True),
+    Column("grant_id", Id(64), primary_key=True),
     _tenant(),
-    Column("clip_id", Id(40), nullable=False),
-    Column("reused_clip_id", Id(40)),
+    Column("clip_id", Id(64), nullable=False),
+    Column("reused_clip_id", Id(64)),
     Column("leaf", BigInteger, nullable=False),
     Column("closing_leaf", BigInteger),
     Column("redeemed_at", Float, nullable=False),
@@ -177,11 +177,11 @@ redemptions = Table(
 clips = Table(
     "clips",
     metadata,
-    Column("clip_id", Id(40), primary_key=True),
+    Column("clip_id", Id(64), primary_key=True),
     _tenant(),
     Column("voice_id", Id(80), nullable=False),
     Column("basis", String(16), nullable=False),
-    Column("consent_id", Id(40)),
+    Column("consent_id", Id(64)),
     Column("consent_version", Integer),
     Column("purpose", String(64), nullable=False),
     Column("grantee", Text, nullable=False),
@@ -202,9 +202,9 @@ revocations = Table(
     metadata,
     Column("seq", BigInteger, primary_key=True, autoincrement=False),
     _tenant(),
-    Column("voice_id", Id(40), nullable=False),
+    Column("voice_id", Id(64), nullable=False),
     Column("voice_epoch", Integer, nullable=False),
-    Column("consent_id", Id(40)),
+    Column("consent_id", Id(64)),
     Column("reason", Text, nullable=False),
     Column("at", Float, nullable=False),
 )

@@ -17,6 +17,7 @@ from consent_service.ledger import schema
 from consent_service.ledger.engine import Ledger
 from consent_service.ledger.tables import metadata
 from consent_service.service import ConsentService
+from tests.unit.consent_service.world import World
 
 
 @pytest.fixture
@@ -59,3 +60,18 @@ def test_a_write_that_fails_leaves_nothing(ledger: Ledger) -> None:
         raise ZeroDivisionError
     with ledger.read() as connection:
         assert connection.execute(text("SELECT count(*) FROM tenants")).scalar() == 0
+
+
+def test_what_is_stored_fits_its_column_where_the_database_looks(world: World) -> None:
+    """SQLite ignores a column's length; PostgreSQL does not."""
+    world.service.redeem(world.allow().token, world.replica.replica_id)
+    filled = 0
+    with world.service._core.ledger.read() as connection:
+        for table in metadata.sorted_tables:
+            for row in connection.execute(table.select()).mappings():
+                for column in table.c:
+                    longest = getattr(column.type, "length", None)
+                    if longest is not None and row[column.name] is not None:
+                        assert len(row[column.name]) <= longest, column
+                        filled += 1
+    assert filled > 50

@@ -14,7 +14,7 @@ depends_on = None
 def upgrade() -> None:
     op.create_table(
         "api_keys",
-        sa.Column("key_id", sa.String(length=40), nullable=False),
+        sa.Column("key_id", sa.String(length=64), nullable=False),
         sa.Column("tenant", sa.String(length=63), nullable=False),
         sa.Column("secret_sha256", sa.LargeBinary(length=32), nullable=False),
         sa.Column("grantee", sa.Text(), nullable=False),
@@ -28,19 +28,19 @@ def upgrade() -> None:
     )
     op.create_table(
         "bindings",
-        sa.Column("key_id", sa.String(length=40), nullable=False),
-        sa.Column("voice_id", sa.String(length=40), nullable=False),
+        sa.Column("key_id", sa.String(length=64), nullable=False),
+        sa.Column("voice_id", sa.String(length=64), nullable=False),
         sa.Column("tenant", sa.String(length=63), nullable=False),
-        sa.Column("consent_id", sa.String(length=40), nullable=False),
+        sa.Column("consent_id", sa.String(length=64), nullable=False),
         sa.PrimaryKeyConstraint("key_id", "voice_id"),
     )
     op.create_table(
         "clips",
-        sa.Column("clip_id", sa.String(length=40), nullable=False),
+        sa.Column("clip_id", sa.String(length=64), nullable=False),
         sa.Column("tenant", sa.String(length=63), nullable=False),
         sa.Column("voice_id", sa.String(length=80), nullable=False),
         sa.Column("basis", sa.String(length=16), nullable=False),
-        sa.Column("consent_id", sa.String(length=40), nullable=True),
+        sa.Column("consent_id", sa.String(length=64), nullable=True),
         sa.Column("consent_version", sa.Integer(), nullable=True),
         sa.Column("purpose", sa.String(length=64), nullable=False),
         sa.Column("grantee", sa.Text(), nullable=False),
@@ -57,7 +57,7 @@ def upgrade() -> None:
     op.create_index("clips_by_voice", "clips", ["tenant", "voice_id"], unique=False)
     op.create_table(
         "consent_versions",
-        sa.Column("consent_id", sa.String(length=40), nullable=False),
+        sa.Column("consent_id", sa.String(length=64), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("tenant", sa.String(length=63), nullable=False),
         sa.Column("terms", sa.JSON(), nullable=False),
@@ -67,10 +67,10 @@ def upgrade() -> None:
     )
     op.create_table(
         "consents",
-        sa.Column("consent_id", sa.String(length=40), nullable=False),
+        sa.Column("consent_id", sa.String(length=64), nullable=False),
         sa.Column("tenant", sa.String(length=63), nullable=False),
-        sa.Column("voice_id", sa.String(length=40), nullable=False),
-        sa.Column("subject_id", sa.String(length=40), nullable=False),
+        sa.Column("voice_id", sa.String(length=64), nullable=False),
+        sa.Column("subject_id", sa.String(length=64), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("terms", sa.JSON(), nullable=False),
@@ -92,10 +92,10 @@ def upgrade() -> None:
     )
     op.create_table(
         "enrolments",
-        sa.Column("enrolment_id", sa.String(length=40), nullable=False),
+        sa.Column("enrolment_id", sa.String(length=64), nullable=False),
         sa.Column("tenant", sa.String(length=63), nullable=False),
-        sa.Column("voice_id", sa.String(length=40), nullable=False),
-        sa.Column("enrolled_by", sa.String(length=40), nullable=False),
+        sa.Column("voice_id", sa.String(length=64), nullable=False),
+        sa.Column("enrolled_by", sa.String(length=64), nullable=False),
         sa.Column("sentence", sa.Text(), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("expires_at", sa.Float(), nullable=False),
@@ -129,10 +129,10 @@ def upgrade() -> None:
     )
     op.create_table(
         "redemptions",
-        sa.Column("grant_id", sa.String(length=40), nullable=False),
+        sa.Column("grant_id", sa.String(length=64), nullable=False),
         sa.Column("tenant", sa.String(length=63), nullable=False),
-        sa.Column("clip_id", sa.String(length=40), nullable=False),
-        sa.Column("reused_clip_id", sa.String(length=40), nullable=True),
+        sa.Column("clip_id", sa.String(length=64), nullable=False),
+        sa.Column("reused_clip_id", sa.String(length=64), nullable=True),
         sa.Column("leaf", sa.BigInteger(), nullable=False),
         sa.Column("closing_leaf", sa.BigInteger(), nullable=True),
         sa.Column("redeemed_at", sa.Float(), nullable=False),
@@ -150,16 +150,16 @@ def upgrade() -> None:
         "revocations",
         sa.Column("seq", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("tenant", sa.String(length=63), nullable=False),
-        sa.Column("voice_id", sa.String(length=40), nullable=False),
+        sa.Column("voice_id", sa.String(length=64), nullable=False),
         sa.Column("voice_epoch", sa.Integer(), nullable=False),
-        sa.Column("consent_id", sa.String(length=40), nullable=True),
+        sa.Column("consent_id", sa.String(length=64), nullable=True),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("at", sa.Float(), nullable=False),
         sa.PrimaryKeyConstraint("seq"),
     )
     op.create_table(
         "salts",
-        sa.Column("object_id", sa.String(length=40), nullable=False),
+        sa.Column("object_id", sa.String(length=64), nullable=False),
         sa.Column("field", sa.String(length=40), nullable=False),
         sa.Column("tenant", sa.String(length=63), nullable=False),
         sa.Column("salt", sa.LargeBinary(length=32), nullable=False),
@@ -167,7 +167,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "subjects",
-        sa.Column("subject_id", sa.String(length=40), nullable=False),
+        sa.Column("subject_id", sa.String(length=64), nullable=False),
         sa.Column("tenant", sa.String(length=63), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("subject_id"),
@@ -180,7 +180,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "voices",
-        sa.Column("voice_id", sa.String(length=40), nullable=False),
+        sa.Column("voice_id", sa.String(length=64), nullable=False),
         sa.Column("tenant", sa.String(length=63), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("kind", sa.String(length=16), nullable=False),
@@ -189,7 +189,7 @@ def upgrade() -> None:
         sa.Column("language", sa.String(length=8), nullable=False),
         sa.Column("created_at", sa.Float(), nullable=False),
         sa.Column("prompt_digest", sa.String(length=64), nullable=False),
-        sa.Column("subject_id", sa.String(length=40), nullable=True),
+        sa.Column("subject_id", sa.String(length=64), nullable=True),
         sa.Column("destroyed_at", sa.Float(), nullable=True),
         sa.PrimaryKeyConstraint("voice_id"),
     )
