@@ -38,8 +38,9 @@ def submit(config: NarrateConfig, address: str, *, python: str | None = None) ->
 
     Input, output, data directory and key file must be reachable from the cluster under the same names, and
     the project installed there. python: the interpreter there; None: this one on this machine, else `python`.
-    Raises JobFailed with code cluster_unreachable.
+    Raises JobFailed with code cluster_unreachable or cluster_unauthenticated.
     """
+    from ray.exceptions import AuthenticationError
     from ray.job_submission import JobSubmissionClient
 
     output = Folder(config.output)
@@ -52,6 +53,12 @@ def submit(config: NarrateConfig, address: str, *, python: str | None = None) ->
     try:
         client = JobSubmissionClient(address)
         client.submit_job(entrypoint=command, submission_id=submission_id)
+    except AuthenticationError as exc:
+        output.delete(name)
+        raise JobFailed(
+            f"the Ray cluster at {address} wants a token: set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH",
+            code="cluster_unauthenticated",
+        ) from exc
     except (ConnectionError, RuntimeError) as exc:
         output.delete(name)
         raise JobFailed(

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import httpx
 import psutil
@@ -46,6 +47,11 @@ _PORTS = (
     "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT",
     "RAY_SERVE_FALLBACK_PROXY_GRPC_PORT",
 )
+
+
+_SHORT: Final = Path("/tmp")  # noqa: S108 - the paths of Unix sockets must be short
+_PREFIX: Final = "vouch-"
+_OWNER: Final = "owner.pid"
 
 
 class PortTakenError(RuntimeError):
@@ -112,6 +118,7 @@ def running(
     leaves it, and other applications on it, as they were. `drain`: let requests in flight end first.
     Raises PortTakenError, or RuntimeError when the application does not become ready.
     """
+    _sweep_up_after_the_dead()
     port = config.http.port or free_ports(1)[0]
     _require_free(config.http.host, port)
     with _own_ray(dashboard=dashboard) if config.profile == "local" else _cluster_ray() as (folder, address):
@@ -144,7 +151,8 @@ def _own_ray(*, dashboard: bool) -> Iterator[tuple[Path, str]]:
     """An embedded Ray with ports and folders of its own: (its folder, the dashboard's address)."""
     if "ray.serve" in sys.modules:
         log.warning("ray.serve was imported before its settings were made; HAProxy may meet another instance")
-    folder = Path(tempfile.mkdtemp(prefix="vouch-", dir="/tmp"))  # Unix socket paths must be short
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=_SHORT))
+    (folder / _OWNER).write_text(str(os.getpid()), encoding="ascii")
     os.environ.update({k: v for k, v in serve_environment(folder).items() if k not in os.environ})
     import ray
 
@@ -186,6 +194,18 @@ def _require_free(host: str, port: int) -> None:
     with socket.socket() as sock:
         if sock.connect_ex((host, port)) == 0:
             raise PortTakenError(port)
+
+
+def _sweep_up_after_the_dead() -> None:
+    """An instance that was killed leaves its proxy listening and its folder behind: end and remove them."""
+    for folder in _SHORT.glob(f"{_PREFIX}*"):
+        with suppress(OSError, ValueError):
+            owner = folder / _OWNER
+            if owner.stat().st_uid == os.getuid() and not psutil.pid_exists(
+                int(owner.read_text(encoding="ascii"))
+            ):
+                _end_proxies(folder)
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _end_proxies(folder: Path) -> None:

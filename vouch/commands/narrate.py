@@ -16,6 +16,7 @@ from pipelines.config import Progress as Done
 from pipelines.job import submit
 from pipelines.keyfile import write_key_file
 from pipelines.narrate import narrate
+from vouch import ray_token
 from vouch.commands.options import Json
 from vouch.home import Home, open_home
 from vouch.output import emit, err, reporting
@@ -52,6 +53,7 @@ def narrate_command(
             if address is None:
                 summary = narrate(config, report)
             else:
+                ray_token.present(home.config.consent.data_dir)
                 job = submit(config, address)
                 err.print(f"submitted {job.submission_id} to {address}; Ctrl-C stops it", markup=False)
                 summary = job.follow(report)

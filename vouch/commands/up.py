@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from serve_app.runtime import running
+from vouch import ray_token
 from vouch.commands.options import Json
 from vouch.home import app_config, open_home
 from vouch.output import emit, err, reporting
@@ -40,11 +41,16 @@ def up(
         if config.profile == "local":
             with open_home(config):
                 pass  # makes ledger and keys the first time
+            ray_token.protect(config.consent.data_dir)
         err.print("starting Ray and the application …", markup=False)
         stop = threading.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stop.set())
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         with running(config, dashboard=dashboard) as app:
+            for number in (
+                signal.SIGTERM,
+                signal.SIGINT,
+            ):  # Ray put its own handlers in place while it started
+                signal.signal(number, lambda *_: stop.set())
             status = {
                 "url": app.url,
                 "engine": config.engine.name,

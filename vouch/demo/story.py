@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -154,6 +155,7 @@ class Story:
         ) as seen:
             self.steps.say("starting ingress, consent gate and voice replica …")
             app: Running = running_app.enter_context(running(self.config, drain=False))
+            signal.signal(signal.SIGTERM, signal.default_int_handler)  # Ray put its own handler in place
             self.steps.say(f"ready at {app.url}")
             clips = self.folder / "clips"
             clips.mkdir()
