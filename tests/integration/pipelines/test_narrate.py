@@ -18,6 +18,7 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
+from consent_service.errors import Unauthenticated
 from pipelines.config import NarrateConfig, Progress
 from pipelines.errors import ActorsFailed, JobFailed, ScriptInvalid
 from pipelines.job import submit
@@ -170,6 +171,13 @@ def test_a_faulty_script_leaves_no_trace(house: House, rows: list[dict[str, Any]
     assert not (house.folder / "out").exists()
 
 
+def test_a_bad_key_leaves_no_trace(house: House) -> None:
+    house.service.revoke_api_key(house.admin, house.narrator.key_id)
+    with pytest.raises(Unauthenticated):
+        narrate(house.config([row("a")]))
+    assert not (house.folder / "out").exists()
+
+
 def test_an_engine_that_is_not_there_ends_the_run_and_says_what_is_missing(
     house: House, cluster: str
 ) -> None:
@@ -186,16 +194,11 @@ def test_an_actor_that_is_killed_costs_no_row_and_doubles_none(house: House, clu
 
     def kill_once(progress: Progress) -> None:
         if progress.rows_done and not killed:
-            speaking = [
-                one for one in psutil.Process().children(recursive=True) if "SpeakActor" in one.name()
-            ]
-            speaking = speaking or [
-                one
-                for one in psutil.process_iter(["cmdline"])
-                if "SpeakActor" in " ".join(one.info["cmdline"] or [])
-            ]
-            killed.append(speaking[0].pid)
-            speaking[0].kill()
+            ours = psutil.Process().children(recursive=True)
+            actor = next(one for one in ours if "SpeakActor" in " ".join(one.cmdline()))
+            assert actor.rlimit(psutil.RLIMIT_CORE) == (0, 0), "a core dump would hold a recording"
+            killed.append(actor.pid)
+            actor.kill()
 
     rows = [row(f"r{i}", f"Row number {i}.", voice=house.anna) for i in range(40)]
     summary = narrate(house.config(rows, rows_per_block=2), kill_once)

@@ -176,6 +176,13 @@ def test_an_outage_of_the_ledger_offers_no_clip_and_costs_none(stages: Stages, d
     assert again(stages) == done
 
 
+def test_a_clip_the_ledger_does_not_know_is_not_kept(stages: Stages, done: RowResult) -> None:
+    stranger = "f" * 32
+    stages.clips.write(stranger, b"a clip of another ledger")
+    stages.finished["a"] = replace(done, clip_id=stranger)
+    assert isinstance(again(stages), Ready)
+
+
 def test_a_clip_outside_the_folder_is_never_taken_for_ours(stages: Stages, done: RowResult) -> None:
     stages.finished["a"] = replace(done, clip_id="../../etc/passwd")
     decided = again(stages)
