@@ -120,7 +120,7 @@ STATUS: Final[dict[str, int]] = {
     "folder_unusable": 500,
 }
 
-RETRY_AFTER_S: Final = {"overloaded": 2, "ledger_unavailable": 2, "revocations_unknown": 1}
+RETRY_AFTER_S: Final = {"overloaded": 2, "ledger_unavailable": 2, "revocations_unknown": 1, "gate_failed": 2}
 
 
 class RequestRefused(Exception):

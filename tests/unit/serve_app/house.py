@@ -1,0 +1,372 @@
+"""The online door in one process, on an event loop of its own, with faults that a test can put between its parts.
+
+No mocks: the ledger, the engine, the stamper and the HTTP application are the real ones. What a test replaces is
+the way from one to the other (`Between`), or the pace of an engine (`HeldEngine`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import threading
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import numpy as np
+import soundfile
+from fastapi import FastAPI
+
+from consent_service.models import Claims, ConsentTerms, RecordedConsent, Role, Voice
+from consent_service.sealing import load_node_secret
+from consent_service.service import ConsentService
+from serve_app.clip_store import ClipStore
+from serve_app.config import AppConfig
+from serve_app.context import Context
+from serve_app.door import Door, Say
+from serve_app.ingress import build_http
+from serve_app.metrics import PrometheusMetrics
+from serve_app.opening import LocalRemote, in_process
+from serve_app.remote import FailClosed, Remote
+from serve_app.voice import VoiceWorker
+from serve_app.watch import RevocationWatch
+from speech.engine import EngineInfo, Mode, Samples, SpeechEngine, SpeechRequest
+from speech.load import load_engine
+from speech.stream import QueuedStream
+from speech.text import prepare
+
+T = TypeVar("T")
+
+_NAMES = count(1)
+PURPOSES = ("narration", "accessibility", "advertising")
+
+
+def recording(seconds: float = 4.0, *, level: float = 0.3, hertz: float = 180.0, rate: int = 16_000) -> bytes:
+    """A WAV file: a tone with a little noise, so that no two are alike by accident."""
+    moments = np.arange(int(seconds * rate)) / rate
+    noise = np.random.default_rng(int(hertz)).normal(0, level / 300, moments.size)
+    out = io.BytesIO()
+    wave = np.clip(level * np.sin(2 * np.pi * hertz * moments) + noise, -1, 1)
+    soundfile.write(out, wave.astype(np.float32), rate, format="WAV", subtype="PCM_16")
+    return out.getvalue()
+
+
+class LoopThread:
+    """An event loop that runs while tests wait for it."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self.loop.run_forever, name="door", daemon=True)
+        self._thread.start()
+
+    def run(self, work: Coroutine[Any, Any, T], timeout_s: float = 60.0) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(timeout_s)
+
+    def stop(self) -> None:
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join(10)
+
+
+Meddle = Callable[..., Awaitable[Any]]
+
+
+class Between:
+    """A `Remote` that stands before another. `on[method]` is called in its place, with the real call first."""
+
+    def __init__(self, inner: Remote, **on: Meddle) -> None:
+        self.inner = inner
+        self.on = on
+        self.calls: list[str] = []
+
+    async def call(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        self.calls.append(method)
+
+        async def real() -> Any:
+            return await self.inner.call(method, *args, **kwargs)
+
+        return await (self.on[method](real) if method in self.on else real())
+
+
+def raising(error: BaseException) -> Meddle:
+    async def meddle(real: Callable[[], Awaitable[Any]]) -> Any:
+        raise error
+
+    return meddle
+
+
+def after(error: BaseException) -> Meddle:
+    """The call is made, and its answer is lost."""
+
+    async def meddle(real: Callable[[], Awaitable[Any]]) -> Any:
+        await real()
+        raise error
+
+    return meddle
+
+
+def answering(value: Any) -> Meddle:
+    async def meddle(real: Callable[[], Awaitable[Any]]) -> Any:
+        return value
+
+    return meddle
+
+
+class Held:
+    """A call that waits for the test: `arrived` when it came, and goes on after `release`. Made on the loop."""
+
+    def __init__(self, *, before: bool = True) -> None:
+        self.arrived = asyncio.Event()
+        self._go = asyncio.Event()
+        self._before = before
+
+    def release(self) -> None:
+        self._go.set()
+
+    async def __call__(self, real: Callable[[], Awaitable[Any]]) -> Any:
+        if self._before:
+            self.arrived.set()
+            await self._go.wait()
+            return await real()
+        answer = await real()
+        self.arrived.set()
+        await self._go.wait()
+        return answer
+
+
+class HeldEngine:
+    """A `SpeechEngine` that speaks when the test says so: each `start` gives a stream for the test to feed."""
+
+    def __init__(self, info: EngineInfo) -> None:
+        self.info = info
+        self.streams: list[QueuedStream] = []
+        self.requests: list[SpeechRequest] = []
+        self.started = threading.Semaphore(0)
+
+    def warm_up(self) -> None:
+        return
+
+    def start(self, request: SpeechRequest) -> QueuedStream:
+        stream = QueuedStream(request.request_id, request.voice_id)
+        self.streams.append(stream)
+        self.requests.append(request)
+        self.started.release()
+        return stream
+
+    def cancel_voice(self, voice_id: str, code: str) -> int:
+        mine = [stream for stream in self.streams if stream.voice_id == voice_id and stream.live]
+        for stream in mine:
+            stream.cancel(code)
+        return len(mine)
+
+    def close(self) -> None:
+        return
+
+    async def next_start(self) -> QueuedStream:
+        """The stream of the next synthesis that begins."""
+        assert await asyncio.to_thread(self.started.acquire, True, 20), "no synthesis began"
+        return self.streams[-1]
+
+
+class Lent:
+    """An engine that outlives the workers it is lent to."""
+
+    def __init__(self, engine: SpeechEngine) -> None:
+        self.info = engine.info
+        self.warm_up, self.start, self.cancel_voice = engine.warm_up, engine.start, engine.cancel_voice
+
+    def close(self) -> None:
+        return
+
+
+@dataclass
+class Parts:
+    """A door that a test put together itself."""
+
+    door: Door
+    worker: VoiceWorker
+    gate: Between
+    voice: Between
+    http: FastAPI
+
+
+@dataclass
+class Studio:
+    """One tenant with a key for each part that a person plays, and a voice under consent."""
+
+    house: House
+    tenant: str
+    keys: dict[str, str]
+    voice: Voice = field(init=False)
+    consent: RecordedConsent = field(init=False)
+
+    def by(self, part: str) -> Any:
+        return self.house.service.authenticate(self.keys[part])
+
+    def enrol(self, name: str = "A voice", hertz: float = 180.0) -> Voice:
+        service = self.house.service
+        challenge = service.begin_enrolment(
+            self.by("admin"), name=name, language="en", grantee="studio", purpose="narration",
+            subject_name="A Person",
+        )  # fmt: skip
+        service.complete_enrolment(
+            self.by("admin"), challenge.enrolment_id, reference=recording(hertz=hertz),
+            transcript="what is said in the sample", statement=recording(3.5, hertz=hertz + 1),
+        )  # fmt: skip
+        return service.review_enrolment(self.by("reviewer"), challenge.voice_id, approve=True)
+
+    def record(self, *, bind: bool = True, **changes: Any) -> RecordedConsent:
+        terms: dict[str, Any] = {
+            "grantee": "studio", "purposes": ("narration", "accessibility"), "languages": ("en", "de"),
+            "valid_from": time.time() - 1, "valid_until": time.time() + 3600,
+        }  # fmt: skip
+        recorded = self.house.service.record_consent(
+            self.by("admin"), voice_id=self.voice.voice_id, terms=ConsentTerms(**{**terms, **changes})
+        )
+        if bind:
+            key_id = self.by("narrator").key_id
+            self.house.service.bind_consent(self.by("admin"), key_id, recorded.consent.consent_id)
+        return recorded
+
+    def revoke(self) -> None:
+        self.house.service.revoke_consent(self.by("admin"), self.consent.consent.consent_id, "withdrawn")
+
+    def key(self, *roles: Role, grantee: str = "studio", **claims: tuple[str, ...]) -> str:
+        wide = {"purposes": PURPOSES, "voices": ("*",), "territories": ("*",), "channels": ("*",)}
+        return self.house.service.create_api_key(
+            self.by("admin"), grantee=grantee, roles=roles, claims=Claims(**{**wide, **claims})
+        )
+
+    def say(
+        self, text: str = "Good morning.", *, part: str = "narrator", mode: Mode = "clone", **more: Any
+    ) -> Say:
+        voice = {"clone": self.voice.voice_id, "custom": "Vivian", "design": ""}[mode]
+        instruct = "a calm voice" if mode == "design" else ""
+        given: dict[str, Any] = {"purpose": "narration", "voice": voice, "api_key": self.keys[part], **more}
+        return Say(mode=mode, utterance=prepare(text, "en", instruct), **given)
+
+    def log(self) -> list[dict[str, Any]]:
+        """Every entry of the tenant's audit log, oldest first."""
+        return [json.loads(entry) for entry in self.house.service.audit_entries(self.by("auditor"))]
+
+    def endings(self) -> list[tuple[str, str | None]]:
+        """(outcome, reason) of each closing record; every opening must have one."""
+        log = self.log()
+        opened = {entry["grant"] for entry in log if entry["kind"] in ("speech.redeemed", "speech.reused")}
+        closed = {entry["grant"] for entry in log if entry["kind"] == "speech.closed"}
+        assert opened == closed, "each opened entry is closed, and nothing else is"
+        return [(e["outcome"], e.get("reason")) for e in log if e["kind"] == "speech.closed"]
+
+    def stored(self) -> list[Path]:
+        """Every file of this tenant in the clip store."""
+        return [path for path in self.house.clips.glob(f"{self.tenant}/**/*") if path.is_file()]
+
+
+class House:
+    """One door for a whole test run; every test brings a tenant of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.thread = LoopThread()
+        self.run = self.thread.run
+        self.config = AppConfig.local(folder / "data", ingress={"max_upload_bytes": 2_000_000})
+        self.clips = Path(self.config.clips)
+        self.service = ConsentService.open(self.config.consent)
+        self._stack = AsyncExitStack()
+        self.context: Context = self.run(
+            self._stack.enter_async_context(in_process(self.config, self.service))
+        )
+        self.http = build_http(self.context, self.config.ingress, version="test")
+        self.door = self.context.door
+        self.gate: Remote = self.context.gate
+        self._engine = load_engine(self.config.engine)
+        self.engine = Lent(self._engine)
+        self.speech = self._some_speech()
+
+    def close(self) -> None:
+        self._engine.close()
+        self.run(self._stack.aclose())
+        self.thread.stop()
+        self.service.close()
+
+    def studio(self) -> Studio:
+        tenant = f"tenant-{next(_NAMES)}"
+        studio = Studio(self, tenant, {"admin": self.service.bootstrap_tenant(tenant)})
+        for part, role in (
+            ("reviewer", Role.REVIEWER), ("narrator", Role.NARRATOR), ("auditor", Role.AUDITOR),
+        ):  # fmt: skip
+            studio.keys[part] = studio.key(role)
+        studio.voice = studio.enrol()
+        studio.consent = studio.record()
+        return studio
+
+    def request(self, method: str, path: str, *, key: str | None = None, **more: Any) -> httpx.Response:
+        return self.run(self.asend(method, path, key=key, **more))
+
+    def post(self, path: str, body: Any, *, key: str | None = None) -> httpx.Response:
+        return self.request("POST", path, key=key, json=body)
+
+    async def asend(
+        self, method: str, path: str, *, key: str | None = None, app: FastAPI | None = None, **more: Any
+    ) -> httpx.Response:
+        headers = {**more.pop("headers", {}), **({"Authorization": f"Bearer {key}"} if key else {})}
+        transport = httpx.ASGITransport(app or self.http, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://door") as client:
+            return await client.request(method, path, headers=headers, **more)
+
+    async def parts(
+        self,
+        engine: Any,
+        *,
+        gate: dict[str, Meddle] | None = None,
+        seen_by_voice: dict[str, Meddle] | None = None,
+        voice: dict[str, Meddle] | None = None,
+        stamper: Any = None,
+        stale_after_s: float = 0.7,
+    ) -> Parts:
+        """A door of a test's own around `engine`; close it with `worker.close()`."""
+        between = Between(self.gate, **(gate or {}))
+        for_voice = Between(self.gate, **(seen_by_voice or {}))
+        watch = RevocationWatch(
+            FailClosed(for_voice), wait_s=0.05, stale_after_s=stale_after_s, metrics=PrometheusMetrics()
+        )
+        worker = VoiceWorker(
+            engine, for_voice, replica_id=f"replica-{next(_NAMES)}",
+            node_secret=load_node_secret(self.config.consent.data_dir), metrics=PrometheusMetrics(), watch=watch,
+        )  # fmt: skip
+        await worker.start()
+        voices = Between(LocalRemote(worker), **(voice or {}))
+        door = Door(
+            FailClosed(between), voices, stamper or self.door._stamper, ClipStore(self.config.clips),
+            PrometheusMetrics(), provider="test", version="test",
+        )  # fmt: skip
+        context = Context(
+            door, FailClosed(between), self.context.verifier, self.context.auditor, self.context.trust,
+            self.config.ingress,
+        )  # fmt: skip
+        return Parts(door, worker, between, voices, build_http(context, self.config.ingress, version="test"))
+
+    def held_engine(self) -> HeldEngine:
+        return HeldEngine(self.run(self.door.engine_info()))
+
+    def _some_speech(self) -> Samples:
+        """What an engine really says, for engines that a test feeds."""
+        studio = self.studio()
+        answer = self.post(
+            "/v1/custom-voice", {"text": "Some speech.", "language": "en", "speaker": "Vivian", "purpose": "narration"},
+            key=studio.keys["narrator"],
+        )  # fmt: skip
+        samples, _ = soundfile.read(io.BytesIO(answer.content), dtype="float32")
+        return np.ascontiguousarray(samples)
+
+
+def code_of(answer: httpx.Response) -> str:
+    """The stable code, from the one error shape."""
+    error = answer.json()["error"]
+    assert set(error) == {"code", "message", "type", "param", "request_id"}, error
+    assert error["request_id"] == answer.headers["x-request-id"]
+    return str(error["code"])
