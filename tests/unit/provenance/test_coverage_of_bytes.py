@@ -103,6 +103,14 @@ def test_nothing_can_be_added_or_cut(
     assert verifier.verify(change(short.data)).integrity is Integrity.ALTERED
 
 
+def test_the_shape_alone_names_what_is_wrong(short: StampedClip) -> None:
+    longer, size = short.data + b"\x00", len(short.data) - 8
+    assert container.fault(longer) == "riff.size"
+    assert container.fault(longer[:4] + struct.pack("<I", size + 1) + longer[8:]) == "container.truncated"
+    assert container.fault(_grown(short.data, b"LIST\x00\x00\x00\x00")) == "riff.chunks"
+    assert container.fault(short.data.replace(b"c2pa.signature\x00", b"c2pa.signaturf\x00")) is not None
+
+
 def test_the_shape_of_garbage_is_a_finding_and_not_an_exception(short: StampedClip) -> None:
     start = short.data.index(b"C2PA")
     for cut in range(0, len(short.data) - start, 37):

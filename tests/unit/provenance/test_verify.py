@@ -6,6 +6,7 @@ import io
 import json
 import socket
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import c2pa
@@ -14,11 +15,13 @@ import pytest
 import soundfile
 
 from consent_service.proofs.seams import Standing
+from provenance import container
 from provenance.audio import Limits, Samples, decode, encode_wav
 from provenance.errors import AudioTooLarge, AudioUnreadable, ProvenanceError
 from provenance.manifest import GENERATED, definition
 from provenance.presence import PresenceMark
 from provenance.stamp import StampedClip, Stamper
+from provenance.trust import TrustContext
 from provenance.verify import Integrity, Origin, Verifier
 from tests.unit.provenance.authority import Authority
 from tests.unit.provenance.conftest import RATE, Register, a_disclosure, speech_like
@@ -32,11 +35,11 @@ def stripped(data: bytes) -> bytes:
     return data[:4] + struct.pack("<I", end - 8) + data[8:end]
 
 
-def foreign(samples: Samples, source: str, container: str = "WAV") -> bytes:
+def foreign(samples: Samples, source: str, form: str = "WAV") -> bytes:
     """A clip signed by somebody else, with one digital source type."""
-    media_type = {"WAV": "audio/wav", "MP3": "audio/mpeg", "FLAC": "audio/flac"}[container]
+    media_type = {"WAV": "audio/wav", "MP3": "audio/mpeg", "FLAC": "audio/flac"}[form]
     sound = io.BytesIO()
-    soundfile.write(sound, samples, RATE, format=container)
+    soundfile.write(sound, samples, RATE, format=form)
     other, out = Authority.create("Somebody else"), io.BytesIO()
     said = {
         "claim_generator_info": [{"name": "Somebody", "version": "1"}],
@@ -140,6 +143,16 @@ def test_any_reader_of_content_credentials_finds_the_manifest(
         assert reader.get_validation_state() == "Trusted"
 
 
+def test_what_was_changed_in_the_manifest_is_not_believed(clip: StampedClip, authority: Authority) -> None:
+    register = Register(Standing.LIVE)
+    changed = clip.data.replace(b"consent_4567", b"consent_9999")
+    verdict = Verifier(authority.root_pem, register).verify(changed)
+    assert (verdict.origin, verdict.integrity) == (Origin.OURS, Integrity.ALTERED)
+    assert verdict.standing is Standing.UNKNOWN
+    assert "disclosure" not in verdict.evidence
+    assert not register.asked
+
+
 # what is not ------------------------------------------------------------------------------------------------
 
 
@@ -170,11 +183,9 @@ def test_a_copied_certificate_does_not_make_a_clip_ours(authority: Authority, ve
     assert "disclosure" not in verdict.evidence
 
 
-@pytest.mark.parametrize("container", ["WAV", "MP3", "FLAC"])
-def test_a_foreign_manifest_that_says_generated_is_synthetic_not_ours(
-    verifier: Verifier, container: str
-) -> None:
-    verdict = verifier.verify(foreign(speech_like(0.3), GENERATED, container))
+@pytest.mark.parametrize("form", ["WAV", "MP3", "FLAC"])
+def test_a_foreign_manifest_that_says_generated_is_synthetic_not_ours(verifier: Verifier, form: str) -> None:
+    verdict = verifier.verify(foreign(speech_like(0.3), GENERATED, form))
     assert (verdict.origin, verdict.integrity) == (Origin.SYNTHETIC, Integrity.UNVERIFIABLE)
 
 
@@ -199,12 +210,12 @@ def test_the_presence_mark_survives_metadata_stripping_and_is_never_ours(
     assert "nothing in it shows that it is ours" in verdict.sentence
 
 
-@pytest.mark.parametrize(("container", "subtype"), [("FLAC", "PCM_16"), ("MP3", None), ("OGG", "VORBIS")])
+@pytest.mark.parametrize(("form", "subtype"), [("FLAC", "PCM_16"), ("MP3", None), ("OGG", "VORBIS")])
 def test_the_presence_mark_survives_transcoding(
-    clip: StampedClip, verifier: Verifier, container: str, subtype: str | None
+    clip: StampedClip, verifier: Verifier, form: str, subtype: str | None
 ) -> None:
     sound, out = decode(clip.data, Limits()), io.BytesIO()
-    soundfile.write(out, sound.samples, RATE, format=container, subtype=subtype)
+    soundfile.write(out, sound.samples, RATE, format=form, subtype=subtype)
     verdict = verifier.verify(out.getvalue())
     assert (verdict.origin, verdict.integrity) == (Origin.SYNTHETIC, Integrity.STRIPPED)
 
@@ -306,7 +317,11 @@ def test_what_is_not_audio_is_refused(verifier: Verifier, data: bytes) -> None:
         verifier.verify(data)
 
 
-def test_an_upload_past_the_size_limit_is_not_parsed(clip: StampedClip, authority: Authority) -> None:
+def test_an_upload_past_the_size_limit_is_not_parsed(
+    clip: StampedClip, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for parser in ("provenance.container.manifest_store", "provenance.verify.decode"):
+        monkeypatch.setattr(parser, lambda *_: pytest.fail("it was parsed"))
     with pytest.raises(AudioTooLarge):
         Verifier(authority.root_pem, limits=Limits(max_bytes=1000)).verify(clip.data)
 
@@ -339,6 +354,40 @@ def test_a_manifest_that_declares_gigabytes_never_reaches_the_parser(
     assert (verdict.origin, verdict.integrity) == (Origin.OUR_MARK, Integrity.ALTERED)
 
 
+def _with_compressed_box(data: bytes) -> bytes:
+    return data.replace(b"cbor\xa2gactions", b"brob\xa2gactions")
+
+
+def _with_long_certificate(data: bytes) -> bytes:
+    at = data.index(b"\x18\x21", data.index(b"c2pa.signature\x00")) + 3
+    return data[:at] + b"\x5b\x00\x00\x7f\xff\xff\xff\xff\xff" + data[at + 9 :]
+
+
+def _with_a_huge_store(data: bytes) -> bytes:
+    start = data.index(b"C2PA") + 8
+    filler = struct.pack(">I4s", 3 << 20, b"free") + bytes((3 << 20) - 8)
+    (size,) = struct.unpack_from(">I", data, start)
+    return data[:start] + struct.pack(">I", size + len(filler)) + data[start + 4 :] + filler
+
+
+@pytest.mark.parametrize("change", [_with_compressed_box, _with_long_certificate, _with_a_huge_store])
+def test_a_store_that_cannot_be_bounded_is_not_handed_on(
+    clip: StampedClip, change: Callable[[bytes], bytes]
+) -> None:
+    assert container.manifest_store(clip.data) is not None
+    changed = change(clip.data)
+    assert changed != clip.data
+    assert container.manifest_store(changed) is None
+
+
+def test_a_recording_of_many_channels_or_an_odd_rate_is_refused(verifier: Verifier) -> None:
+    for rate, channels in ((RATE, 12), (100, 1), (400_000, 1)):
+        out = io.BytesIO()
+        soundfile.write(out, np.zeros((1000, channels), np.float32), rate, format="WAV", subtype="PCM_16")
+        with pytest.raises(AudioUnreadable):
+            verifier.verify(out.getvalue())
+
+
 def test_a_picture_with_a_manifest_is_not_audio(clip: StampedClip, verifier: Verifier) -> None:
     manifest = foreign(speech_like(0.2), GENERATED)
     with pytest.raises(AudioUnreadable):
@@ -366,6 +415,10 @@ def test_a_clip_that_names_an_address_is_not_followed_there(authority: Authority
             builder.sign(signer, "audio/wav", io.BytesIO(encode_wav(speech_like(0.3), RATE)), out)
         assert b"http://127.0.0.1" in out.getvalue()
         assert verifier.verify(out.getvalue()).origin is Origin.NO_MARK
+        # The second wall, should a file ever reach c2pa's own search for its manifest:
+        context = TrustContext(authority.root_pem).context()
+        with pytest.raises(c2pa.C2paError):
+            c2pa.Reader("audio/wav", io.BytesIO(out.getvalue()), context=context)
         with pytest.raises(BlockingIOError):
             server.accept()
 
