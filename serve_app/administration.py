@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from consent_service.models import ConsentTerms
 from serve_app.context import ApiKey, Context, Ctx
 from serve_app.errors import RequestRefused
+from serve_app.openapi import json_body
 from serve_app.schemas import (
     BeginEnrolmentBody,
     CompleteEnrolmentBody,
@@ -60,12 +61,16 @@ async def voice(voice_id: str, ctx: Ctx, api_key: ApiKey) -> dict[str, Any]:
 
 @router.post("/v1/voices/enrolments", status_code=201, tags=["voices"])
 async def begin_enrolment(body: BeginEnrolmentBody, ctx: Ctx, api_key: ApiKey) -> dict[str, Any]:
-    """A sentence that the person must read aloud. Then PUT both recordings, then POST …/complete."""
+    """A sentence that the person must read aloud. Record it, then POST …/complete with both recordings."""
     challenge: dict[str, Any] = await _ask(ctx, api_key, "begin_enrolment", **body.model_dump())
     return challenge
 
 
-@router.post("/v1/voices/enrolments/{enrolment_id}/complete", tags=["voices"])
+@router.post(
+    "/v1/voices/enrolments/{enrolment_id}/complete",
+    tags=["voices"],
+    openapi_extra={"requestBody": json_body(CompleteEnrolmentBody)},
+)
 async def complete_enrolment(
     enrolment_id: str, request: Request, ctx: Ctx, api_key: ApiKey
 ) -> dict[str, Any]:

@@ -9,8 +9,9 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from provenance.reading import read_manifest
-from serve_app.context import ApiKey, Ctx, bearer
+from serve_app.context import ApiKey, Ctx, OptionalKey
 from serve_app.errors import RequestRefused
+from serve_app.openapi import raw_body
 from serve_app.uploads import read_bounded
 
 router = APIRouter(tags=["clips"])
@@ -42,19 +43,19 @@ async def record(clip_id: str, ctx: Ctx, api_key: ApiKey) -> dict[str, Any]:
     return {**asdict(found), "standing": standing.value}
 
 
-@router.post("/v1/verify")
-async def verify(request: Request, ctx: Ctx) -> dict[str, Any]:
+@router.post("/v1/verify", openapi_extra={"requestBody": raw_body("audio/wav", "application/octet-stream")})
+async def verify(request: Request, ctx: Ctx, api_key: OptionalKey) -> dict[str, Any]:
     """Send a clip as the raw body. Anonymous callers learn origin and integrity; a caller with a key that may see
     the clip's record also learns its standing, with evidence."""
     data = await read_bounded(
         request.stream(), ctx.limits.max_upload_bytes, request.headers.get("content-length")
     )
     verdict = await asyncio.to_thread(ctx.verifier.verify, data)
-    if request.headers.get("authorization") is None:
+    if api_key is None:
         return verdict.public().to_json()
     clip_id = str(verdict.evidence.get("disclosure", {}).get("clip_id", ""))
     try:
-        await ctx.gate.call("clip_for", bearer(request), clip_id)
+        await ctx.gate.call("clip_for", api_key, clip_id)
     except RequestRefused as exc:
         if exc.code in ("not_found", "permission_denied"):
             return verdict.public().to_json()  # not this caller's clip: the public answer

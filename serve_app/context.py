@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from provenance.trust import TrustContext
 from provenance.verify import Verifier
@@ -32,13 +33,21 @@ def _context(request: Request) -> Context:
     return context
 
 
-def bearer(request: Request) -> str:
-    """The API key of `Authorization: Bearer …`. Raises RequestRefused unauthenticated."""
-    scheme, _, key = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not key.strip():
+_scheme = HTTPBearer(auto_error=False, description="An API key; `vouch key create` makes one.")
+
+
+def optional_key(given: Annotated[HTTPAuthorizationCredentials | None, Depends(_scheme)]) -> str | None:
+    """The API key of `Authorization: Bearer …`, if one was sent."""
+    return given.credentials.strip() or None if given is not None else None
+
+
+def bearer(key: Annotated[str | None, Depends(optional_key)]) -> str:
+    """The API key. Raises RequestRefused unauthenticated."""
+    if key is None:
         raise RequestRefused("unauthenticated", "send an API key as 'Authorization: Bearer …'")
-    return key.strip()
+    return key
 
 
 Ctx = Annotated[Context, Depends(_context)]
 ApiKey = Annotated[str, Depends(bearer)]
+OptionalKey = Annotated[str | None, Depends(optional_key)]

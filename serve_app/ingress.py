@@ -15,6 +15,7 @@ from serve_app.config import IngressConfig
 from serve_app.context import Context
 from serve_app.edge import Edge
 from serve_app.errors import RequestRefused
+from serve_app.openapi import describe
 from serve_app.schemas import ErrorBody
 from speech.errors import SpeechError
 
@@ -53,6 +54,7 @@ def build_http(context: Context, config: IngressConfig, *, version: str) -> Fast
     app.add_exception_handler(ProvenanceError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
+    app.openapi = lambda: describe(app)  # type: ignore[method-assign]
     return app
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final, Protocol
 
+from prometheus_client import CollectorRegistry, Counter, Histogram
+
 MS: Final = (5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000)
 SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
@@ -56,11 +58,25 @@ class RayMetrics:
         self._series[name].observe(value, tags=labels)
 
 
-class NoMetrics:
-    """For tests and tools outside a cluster."""
+class PrometheusMetrics:
+    """The same series through prometheus-client, for a process outside Ray."""
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        self.registry = registry or CollectorRegistry()
+        self._counters: dict[str, Counter] = {}
+        self._histograms: dict[str, Histogram] = {}
+        for name, (kind, description, labels, bounds) in SERIES.items():
+            if kind == "counter":
+                self._counters[name] = Counter(name, description, labels, registry=self.registry)
+            else:
+                self._histograms[name] = Histogram(
+                    name, description, labels, buckets=bounds, registry=self.registry
+                )
 
     def count(self, name: str, value: float = 1.0, **labels: str) -> None:
-        return
+        counter = self._counters[name]
+        (counter.labels(**labels) if labels else counter).inc(value)
 
     def observe(self, name: str, value: float, **labels: str) -> None:
-        return
+        histogram = self._histograms[name]
+        (histogram.labels(**labels) if labels else histogram).observe(value)

@@ -22,7 +22,7 @@ from serve_app.context import Context
 from serve_app.door import Door
 from serve_app.errors import RequestRefused
 from serve_app.gate import ConsentGate
-from serve_app.metrics import Metrics, NoMetrics
+from serve_app.metrics import Metrics, PrometheusMetrics
 from serve_app.remote import FailClosed, Remote
 from serve_app.version import VERSION
 from serve_app.voice import VoiceWorker
@@ -66,13 +66,15 @@ class LocalRemote:
 
 
 @asynccontextmanager
-async def in_process(config: AppConfig, service: ConsentService) -> AsyncIterator[Context]:
+async def in_process(
+    config: AppConfig, service: ConsentService, metrics: Metrics | None = None
+) -> AsyncIterator[Context]:
     """The online door without Ray: the same gate, the same worker, the same stamper, in this process.
 
     For one clip from the command line, and for tests. `service` stays the caller's to close.
     """
     gate = LocalRemote(ConsentGate(service))
-    metrics = NoMetrics()
+    metrics = metrics or PrometheusMetrics()
     watch = RevocationWatch(
         gate, wait_s=config.gate.revocation_wait_s, stale_after_s=config.voice.stale_after_s, metrics=metrics
     )

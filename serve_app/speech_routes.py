@@ -55,7 +55,7 @@ async def audio_speech(
     preset = next((s for s in speakers if s.lower() == speaker.lower()), None)
     mode: Mode = "custom" if preset is not None else "clone"
     token = body.consent_token or x_consent_token
-    language = body.language or ctx.limits.default_language
+    language = ctx.limits.default_language if body.language is None else body.language
     return await _say(
         ctx, api_key, mode, preset or voice, body.input, language, body.instructions, body, token
     )
