@@ -1,5 +1,8 @@
 """The register of clips: which clip, from which consent, where its copies lie, and whether it still stands.
 
+A clip belongs to the grantee it was made for: another grantee of the same tenant has no consent for it, and is told
+that there is none. Whoever may read the tenant's consents sees every clip that was made under them.
+
 A clip's record is made by `redeem`, in the transaction that used its grant up; nobody can register a clip
 that no grant allowed. What a stamper adds later (digest, length, copies) never changes what the clip came
 from.
@@ -12,10 +15,10 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, RowMapping, insert, select, update
 
-from consent_service import terms
+from consent_service import access, policy, terms
 from consent_service.access import Permission
 from consent_service.core import Core, Writing
-from consent_service.errors import Conflict, InvalidInput, NotFound
+from consent_service.errors import Conflict, GrantRevoked, InvalidInput, NotFound
 from consent_service.grants import Grant
 from consent_service.ids import SHA256_HEX
 from consent_service.ledger.tables import clips as clips_table
@@ -109,10 +112,38 @@ def find(core: Core, tenant: str, clip_id: str) -> ClipRecord | None:
 
 def show(core: Core, by: Principal, clip_id: str) -> ClipRecord:
     with core.read(by, Permission.CLIP_READ) as reading:
-        row = row_of(reading.connection, reading.tenant, clip_id)
-        if row is None:
-            raise NotFound("no such clip", code="clip_unknown")
-        return to_clip(row)
+        return to_clip(_within_reach(reading.connection, reading.by, clip_id))
+
+
+def release(core: Core, by: Principal, clip_id: str) -> ClipRecord:
+    """Decide whether a stored clip may go out once more, and commit that before it does."""
+    with core.write(by, Permission.CLIP_READ) as writing:
+        row = _within_reach(writing.connection, access.reload(writing.connection, by, writing.now), clip_id)
+        found = _standing(writing.connection, row, writing.now)
+        stands = found in (Standing.LIVE, Standing.NOT_REQUIRED)
+        writing.log.append(
+            "clip.released" if stands else "clip.withheld",
+            by=by.key_id,
+            clip=clip_id,
+            consent=row["consent_id"],
+            version=row["consent_version"],
+            purpose=row["purpose"],
+        )
+    if not stands:
+        raise GrantRevoked("the consent behind this clip no longer stands")
+    return to_clip(row)
+
+
+def _within_reach(connection: Connection, caller: Principal, clip_id: str) -> RowMapping:
+    """Raises NotFound, for a clip of another tenant or grantee, or outside the key's claims, too."""
+    row = row_of(connection, caller.tenant, clip_id)
+    if row is not None:
+        if access.permits(caller.roles, Permission.CONSENT_READ):
+            return row
+        ordered = policy.may_order(caller.claims, row["voice_id"], row["purpose"])
+        if row["grantee"] == caller.grantee and ordered:
+            return row
+    raise NotFound("no such clip", code="clip_unknown")
 
 
 def standing(
@@ -122,30 +153,31 @@ def standing(
     register does is as unknown as one that is not there."""
     with core.ledger.read() as connection:
         now = core.clock()
-        clip = (
-            connection.execute(select(clips_table).where(clips_table.c.clip_id == clip_id))
-            .mappings()
-            .one_or_none()
-        )
+        query = select(clips_table).where(clips_table.c.clip_id == clip_id)
+        clip = connection.execute(query).mappings().one_or_none()
         if clip is None or (clip["consent_id"], clip["consent_version"]) != (consent_id, consent_version):
             return Standing.UNKNOWN, now
-        voice = select(voices.c.state).where(
-            voices.c.tenant == clip["tenant"], voices.c.voice_id == clip["voice_id"]
-        )
-        if connection.execute(voice).scalar() == "decommissioned":
-            return Standing.DECOMMISSIONED, now
-        if clip["state"] != "live":
-            return Standing.WITHDRAWN, now
-        if consent_id is None:
-            return Standing.NOT_REQUIRED, now
-        named = (consents.c.tenant == clip["tenant"]) & (consents.c.consent_id == consent_id)
-        consent = connection.execute(select(consents).where(named)).mappings().one_or_none()
-        if consent is None:
-            return Standing.UNKNOWN, now
-        if consent["state"] != "live":
-            return Standing.WITHDRAWN, now
-        expired = now >= terms.from_json(consent["terms"]).valid_until
-        return (Standing.EXPIRED if expired else Standing.LIVE), now
+        return _standing(connection, clip, now), now
+
+
+def _standing(connection: Connection, clip: RowMapping, now: float) -> Standing:
+    voice = select(voices.c.state).where(
+        voices.c.tenant == clip["tenant"], voices.c.voice_id == clip["voice_id"]
+    )
+    if connection.execute(voice).scalar() == "decommissioned":
+        return Standing.DECOMMISSIONED
+    if clip["state"] != "live":
+        return Standing.WITHDRAWN
+    if clip["consent_id"] is None:
+        return Standing.NOT_REQUIRED
+    named = (consents.c.tenant == clip["tenant"]) & (consents.c.consent_id == clip["consent_id"])
+    consent = connection.execute(select(consents).where(named)).mappings().one_or_none()
+    if consent is None:
+        return Standing.UNKNOWN
+    if consent["state"] != "live":
+        return Standing.WITHDRAWN
+    expired = now >= terms.from_json(consent["terms"]).valid_until
+    return Standing.EXPIRED if expired else Standing.LIVE
 
 
 def knows(core: Core, clip_id: str, audio_sha256: str) -> bool | None:

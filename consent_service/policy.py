@@ -113,6 +113,11 @@ def decide(claim: SpeechClaim, facts: Facts) -> Permitted | Deny:
     return _without_reference(claim, facts, purpose)
 
 
+def may_order(claims: Claims, voice_id: str, purpose: str) -> bool:
+    """Whether a key with these claims could have asked for a clip in this voice, for this purpose."""
+    return _may_name(claims, voice_id) and purposes.any_covers(claims.purposes, purpose)
+
+
 def standing_of(consent: ConsentFacts, now: float) -> Deny | None:
     """Why a consent does not stand at `now`; None when it does."""
     if consent.state != "live":

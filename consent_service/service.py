@@ -253,9 +253,14 @@ class ConsentService:
         return clips.find(self._core, tenant, clip_id)
 
     def clip(self, by: Principal, clip_id: str) -> ClipRecord:
-        """Raises NotFound; refuses (GrantRevoked) nothing here: the caller looks at `state` and
-        `standing`."""
+        """Raises NotFound, for another grantee's clip too; refuses (GrantRevoked) nothing here: the caller looks
+        at `state` and `standing`."""
         return clips.show(self._core, by, clip_id)
+
+    def release_clip(self, by: Principal, clip_id: str) -> ClipRecord:
+        """Before a stored clip goes out once more: audited, either way. Raises NotFound, or GrantRevoked when its
+        consent no longer stands."""
+        return clips.release(self._core, by, clip_id)
 
     def standing(
         self, clip_id: str, consent_id: str | None, consent_version: int | None

@@ -40,8 +40,8 @@ APP_NAME: Final = "vouch"
 # The methods of the gate that other deployments may call; nothing else crosses.
 _GATE_METHODS: Final = (
     "administer", "authorize", "certificate_chain", "clip_for", "clip_key", "close_clip", "complete_enrolment",
-    "hand_over", "knows_clip", "new_clip_key", "redeem", "redeem_cached", "register_replica", "revocations",
-    "sign_manifest", "standing", "trust_anchor", "upload_key",
+    "hand_over", "knows_clip", "new_clip_key", "redeem", "redeem_cached", "register_replica", "release_clip",
+    "revocations", "sign_manifest", "standing", "trust_anchor", "upload_key",
 )  # fmt: skip
 
 

@@ -57,7 +57,7 @@ async def verify(request: Request, ctx: Ctx, api_key: OptionalKey) -> dict[str, 
     try:
         await ctx.gate.call("clip_for", api_key, clip_id)
     except RequestRefused as exc:
-        if exc.code in ("not_found", "permission_denied"):
+        if exc.code in ("clip_unknown", "permission_denied"):
             return verdict.public().to_json()  # not this caller's clip: the public answer
         raise
     return (await asyncio.to_thread(ctx.auditor.verify, data)).to_json()

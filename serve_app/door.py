@@ -1,7 +1,7 @@
 """The way of one clip through the online door: may I? → say it → mark it → hand it over.
 
 No framework here: `ingress` translates HTTP to `Say` and back. Audio exists outside a voice replica only between
-`_speak` and the stamper, and leaves only from `_hand_over` and `_from_cache`.
+`_speak` and the stamper, and leaves only from `_hand_over`, `_from_cache` and `fetch`.
 """
 
 from __future__ import annotations
@@ -129,15 +129,25 @@ class Door:
         return await self.say(request)
 
     async def fetch(self, api_key: str, clip_id: str) -> tuple[bytes, ClipRecord]:
-        """A stored clip of the caller's tenant. Raises RequestRefused when its consent no longer stands."""
+        """A stored clip of the caller's grantee. Raises RequestRefused when its consent no longer stands."""
         record, standing = await self._gate.call("clip_for", api_key, clip_id)
-        if record.state != "live" or standing.value not in ("live", "not required"):
+        stands = record.state == "live" and standing.value in ("live", "not required")
+        audio = await self._copy_of(record) if stands else None
+        # Last, as in `_from_cache`: audited before the first byte, and nothing slow in between. Refuses what fell.
+        await self._gate.call("release_clip", api_key, clip_id)
+        if audio is None:
             raise RequestRefused("consent_revoked", "the consent behind this clip no longer stands")
+        return audio, record
+
+    async def _copy_of(self, record: ClipRecord) -> bytes:
         for uri in record.objects:
             stored = await asyncio.to_thread(self._store.at, uri)
-            if stored is not None and stored.header.clip_id == clip_id:
-                data_key = await self._gate.call("clip_key", record.tenant, clip_id, stored.header.wrapped)
-                return stored.open(data_key), record
+            if stored is None:
+                continue
+            header = stored.header
+            if (header.clip_id, header.audio_sha256) == (record.clip_id, record.audio_sha256):
+                data_key = await self._gate.call("clip_key", record.tenant, record.clip_id, header.wrapped)
+                return await asyncio.to_thread(stored.open, data_key)
         raise RequestRefused("not_found", "the clip is registered, but this service holds no copy of it")
 
     async def _may_i(self, request: Say) -> Allow:

@@ -121,6 +121,14 @@ class ConsentGate:
 
         return await self._run(look)
 
+    async def release_clip(self, api_key: str, clip_id: str) -> ClipRecord:
+        """Whether a stored clip may go out once more, audited (I3). Raises GrantRevoked."""
+
+        def release() -> ClipRecord:
+            return self._service.release_clip(self._service.authenticate(api_key), clip_id)
+
+        return await self._run(release)
+
     async def standing(
         self, clip_id: str, consent_id: str | None, consent_version: int | None
     ) -> tuple[Standing, float]:

@@ -142,6 +142,7 @@ OPERATIONS: list[tuple[Permission, Callable[[World, Principal], Any]]] = [
     (Permission.SPEAK, lambda w, by: w.service.authorize(by, w.claim())),
     (Permission.SPEAK, lambda w, by: w.service.authorize_many(by, [w.claim()])),
     (Permission.CLIP_READ, lambda w, by: w.service.clip(by, "clip")),
+    (Permission.CLIP_READ, lambda w, by: w.service.release_clip(by, "clip")),
     (Permission.AUDIT_READ, lambda w, by: w.service.export_audit(by, w.data_dir / "export")),
     (Permission.AUDIT_READ, lambda w, by: w.service.checkpoint(by)),
     (Permission.AUDIT_READ, lambda w, by: w.service.audit_entries(by)),
