@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 import rfc8785
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from consent_service.config import ConsentConfig
 from speech.config import EngineConfig
@@ -62,6 +62,22 @@ class NarrateConfig(BaseModel):
     lost_blocks: int = Field(
         default=3, ge=0, description="How often a block may be tried again after its actor died."
     )
+
+    @field_validator("input", "output", mode="after")
+    @classmethod
+    def _absolute_uri(cls, uri: str) -> str:
+        return uri if "://" in uri else str(Path(uri).absolute())
+
+    @field_validator("api_key_file", mode="after")
+    @classmethod
+    def _absolute_path(cls, path: Path) -> Path:
+        return path.absolute()
+
+    @field_validator("consent", mode="after")
+    @classmethod
+    def _absolute_data(cls, consent: ConsentConfig) -> ConsentConfig:
+        """Actors and jobs run in other folders than whoever wrote this."""
+        return consent.model_copy(update={"data_dir": consent.data_dir.absolute()})
 
     @property
     def model_identity(self) -> str:

@@ -124,7 +124,7 @@ def dataset(script: Script, config: NarrateConfig, finished: str) -> Any:
 
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     context = DataContext.get_current()
-    # The V2 reader makes one block of a whole file whatever is asked, and nothing would be saved before its end.
+    # The V2 reader makes one block of a whole file: it would all sit in memory before the first row is spoken.
     context.use_datasource_v2 = False
     context.enable_progress_bars = False
     common: dict[str, Any] = {

@@ -50,6 +50,13 @@ def test_another_model_speaks_again_and_another_device_does_not() -> None:
     assert config(EngineConfig(name="qwen", base="a", device="cuda")).model_identity == base
 
 
+def test_paths_mean_the_same_in_every_process() -> None:
+    told = config(EngineConfig(name="embedded"))
+    assert (told.input, told.api_key_file) == (str(Path.cwd() / "i"), Path.cwd() / "k")
+    assert told.consent.data_dir == Path.cwd() / "data"
+    assert told.model_copy(update={"input": "s3://b/i"}).input == "s3://b/i"
+
+
 def test_a_key_file_is_for_its_owner_alone(tmp_path: Path) -> None:
     path = write_key_file(tmp_path / "keys" / "narrator.key", "vouch_x_y")
     assert path.stat().st_mode & 0o777 == 0o600
