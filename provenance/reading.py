@@ -74,7 +74,7 @@ def read_manifest(data: bytes, trust: TrustContext) -> ManifestReading | None:
 
 
 def _media_type(data: bytes) -> str:
-    """What c2pa shall take the file for; anything that is neither FLAC nor MP3 as a WAV with a broken header."""
+    """What c2pa shall take the file for: whatever is neither FLAC nor MP3 is a WAV with a broken header."""
     if data[:4] == b"fLaC":
         return "audio/flac"
     if data[:3] == b"ID3" or (data[:1] == b"\xff" and data[1:2] >= b"\xe0"):

@@ -121,9 +121,25 @@ def test_speech_after_silence_is_marked(stamper: Stamper) -> None:
 def test_a_clip_whose_mark_does_not_hold_does_not_leave(
     stamper: Stamper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(presence.PresenceMark, "embed", lambda _self, samples, _rate: samples)
+    monkeypatch.setattr(presence.PresenceMark, "embed", lambda _self, samples, _rate, **_: samples)
     with pytest.raises(StampFailed, match="presence mark"):
         stamper.stamp(speech_like(0.5), RATE, a_disclosure())
+
+
+def test_a_mark_that_is_too_weak_is_embedded_more_strongly(
+    stamper: Stamper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried, weak = [], presence.PresenceMark.embed
+
+    def embed(self: PresenceMark, samples: Samples, rate: int, *, strength: float = 1.0) -> Samples:
+        tried.append(strength)
+        return weak(self, samples, rate, strength=strength / 20)
+
+    monkeypatch.setattr(presence.PresenceMark, "embed", embed)
+    with pytest.raises(StampFailed, match="did not hold"):
+        stamper.stamp(speech_like(0.5), RATE, a_disclosure())
+    assert tried == sorted(set(tried))
+    assert len(tried) > 1
 
 
 def test_a_watermark_that_fails_in_any_way_stops_the_clip(
