@@ -6,6 +6,7 @@ import typer
 
 from vouch import __version__
 from vouch.commands.audit import app as audit
+from vouch.commands.bench import app as bench
 from vouch.commands.consent import app as consent
 from vouch.commands.demo import demo
 from vouch.commands.doctor import doctor
@@ -49,6 +50,7 @@ app.command("verify")(verify)
 app.command("doctor")(doctor)
 for _name, _group in (
     ("scripts", scripts), ("voice", voice), ("consent", consent), ("audit", audit), ("key", keys),
+    ("bench", bench),
 ):  # fmt: skip
     app.add_typer(_group, name=_name)
 

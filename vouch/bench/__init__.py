@@ -1,0 +1,1 @@
+"""Measurements: what a room costs on this machine, beside the peer that it is measured against."""
