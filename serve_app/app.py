@@ -23,6 +23,7 @@ from serve_app.config import AppConfig
 from serve_app.edge import ignore_control_headers
 from serve_app.gate import ConsentGate
 from serve_app.ingress import build_http
+from serve_app.memory import no_core_dumps
 from serve_app.metrics import RayMetrics
 from serve_app.opening import open_context
 from serve_app.remote import HandleRemote, refusals_as_values
@@ -49,6 +50,7 @@ class Gate:
     """`ConsentGate` behind a handle."""
 
     def __init__(self, config: AppConfig) -> None:
+        no_core_dumps()
         self._gate = ConsentGate(ConsentService.open(config.consent))
 
     @refusals_as_values
@@ -73,6 +75,7 @@ class Voice:
     """`VoiceWorker` behind a handle. Ready only when registered, watching and warm."""
 
     async def __init__(self, config: AppConfig, gate: DeploymentHandle[Any]) -> None:  # type: ignore[misc] # Serve awaits it
+        no_core_dumps()
         metrics = RayMetrics()
         remote = _gate(gate, config)
         watch = RevocationWatch(
@@ -111,6 +114,7 @@ class Ingress:
     async def __init__(  # type: ignore[misc] # Serve awaits it
         self, config: AppConfig, gate: DeploymentHandle[Any], voice: DeploymentHandle[Any]
     ) -> None:
+        no_core_dumps()
         ignore_control_headers()
         self._config = config
         self._context = await open_context(

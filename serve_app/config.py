@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -105,6 +106,21 @@ class AppConfig(BaseModel):
     clip_dir: str | None = Field(
         default=None, description="fsspec URL of the encrypted clip store; None: data_dir."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_profile(cls, given: Any) -> Any:
+        """What is said of the application holds for its consent service too, unless that says so itself."""
+        if isinstance(given, Mapping) and isinstance(consent := given.get("consent"), Mapping):
+            profile = given.get("profile", "local")
+            return {**given, "consent": {"profile": profile, **consent}}
+        return given
+
+    @model_validator(mode="after")
+    def _no_keys_by_accident(self) -> Self:
+        if self.profile == "cluster" and self.consent.profile != "cluster":
+            raise ValueError("profile cluster makes no keys: set consent.profile to cluster too")
+        return self
 
     @property
     def clips(self) -> str:

@@ -22,6 +22,7 @@ from serve_app.context import Context
 from serve_app.door import Door
 from serve_app.errors import RequestRefused
 from serve_app.gate import ConsentGate
+from serve_app.memory import no_core_dumps
 from serve_app.metrics import Metrics, PrometheusMetrics
 from serve_app.remote import FailClosed, Remote
 from serve_app.version import VERSION
@@ -73,6 +74,7 @@ async def in_process(
 
     For one clip from the command line, and for tests. `service` stays the caller's to close.
     """
+    no_core_dumps()
     gate = LocalRemote(ConsentGate(service))
     metrics = metrics or PrometheusMetrics()
     watch = RevocationWatch(

@@ -201,9 +201,11 @@ def _sweep_up_after_the_dead() -> None:
     for folder in _SHORT.glob(f"{_PREFIX}*"):
         with suppress(OSError, ValueError):
             owner = folder / _OWNER
-            if owner.stat().st_uid == os.getuid() and not psutil.pid_exists(
-                int(owner.read_text(encoding="ascii"))
-            ):
+            # Anyone may make such a folder in /tmp, with a link in it to a file of ours.
+            ours = all(
+                path.lstat().st_uid == os.getuid() and not path.is_symlink() for path in (folder, owner)
+            )
+            if ours and not psutil.pid_exists(int(owner.read_text(encoding="ascii"))):
                 _end_proxies(folder)
                 shutil.rmtree(folder, ignore_errors=True)
 

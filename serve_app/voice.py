@@ -142,6 +142,8 @@ class VoiceWorker:
     async def _speak(self, verified: VerifiedGrant, redeemed: Redeemed, order: Order) -> Samples:
         request = self._request(verified, redeemed, order)
         began = self._clock()
+        # What the watch heard since the redemption has dropped this voice's prompts: do not make new ones.
+        self._check_known(verified.grant)
         stream = self._engine.start(request)
         loop = asyncio.get_running_loop()
         chunks: list[Samples] = []

@@ -11,11 +11,12 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 from consent_service.config import ConsentConfig
+from consent_service.keys.files import locked, read_private
 from consent_service.models import Claims, Principal, Role
 from consent_service.purposes import PURPOSES
 from consent_service.service import ConsentService
@@ -82,10 +83,13 @@ def open_home(config: AppConfig | None = None) -> Iterator[Home]:
 
 def _identity(config: ConsentConfig, service: ConsentService) -> dict[str, str]:
     path = config.data_dir / "identity.json"
-    if path.exists():
-        if path.stat().st_mode & 0o077:
-            raise Failed("key_file_unsafe", f"{path} is readable by others: chmod 600 it")
-        stored: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
+    with locked(config.data_dir / ".identity.lock"):  # two first commands at once make one identity
+        return _read_or_make(path, config, service)
+
+
+def _read_or_make(path: Path, config: ConsentConfig, service: ConsentService) -> dict[str, str]:
+    with suppress(FileNotFoundError):
+        stored: dict[str, str] = json.loads(read_private(path))
         return stored
     if config.profile != "local" or os.environ.get("VOUCH_API_KEY"):
         return {}

@@ -36,6 +36,9 @@ def up(
         config = app_config()
         if profile is not None:
             config = config.model_copy(update={"profile": profile.value})
+        if config.profile == "cluster":  # makes no keys, whatever the configuration said before
+            consent = config.consent.model_copy(update={"profile": "cluster"})
+            config = config.model_copy(update={"consent": consent})
         if port is not None:
             config = config.model_copy(update={"http": config.http.model_copy(update={"port": port})})
         if config.profile == "local":

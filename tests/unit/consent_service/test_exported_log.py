@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import random
 import shutil
 from pathlib import Path
@@ -12,7 +13,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from consent_service.errors import NotFound, ProofInvalid
 from consent_service.models import Closing
 from consent_service.proofs import merkle
-from consent_service.proofs.checkpoint import Checkpoint, LogKey, sign_checkpoint, verify_checkpoint
+from consent_service.proofs.checkpoint import (
+    Checkpoint,
+    LogKey,
+    read_checkpoint,
+    sign_checkpoint,
+    verify_checkpoint,
+)
 from consent_service.proofs.log import CHECKPOINT, ENTRIES, KEY, verify_export
 from consent_service.proofs.receipt import verify_receipt
 from consent_service.proofs.seams import KeyPurpose
@@ -138,3 +145,10 @@ def test_a_receipt_verifies_offline_and_not_after_any_change(world: World) -> No
             verify_receipt(forged, keys)
     with pytest.raises(ProofInvalid):
         verify_receipt(text, {})
+
+
+def test_a_checkpoint_that_claims_a_size_beyond_all_counting_is_invalid_and_no_crash() -> None:
+    root = base64.b64encode(bytes(32)).decode()
+    blob = base64.b64encode(bytes(68)).decode()
+    with pytest.raises(ProofInvalid):
+        read_checkpoint(f"log\n{'9' * 5000}\n{root}\n\n\u2014 log {blob}\n")
