@@ -15,6 +15,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+import yaml
+from pydantic import ValidationError
+
 from consent_service.config import ConsentConfig
 from consent_service.keys.files import locked, read_private
 from consent_service.models import Claims, Principal, Role
@@ -44,9 +47,18 @@ def app_config() -> AppConfig:
     if path:
         try:
             return AppConfig.load(Path(path))
-        except ValueError as exc:
-            raise Failed("config_invalid", f"{path}: {exc}") from None
+        except (ValueError, yaml.YAMLError) as exc:
+            raise Failed("config_invalid", f"{path}: {_without_values(exc)}") from None
     return AppConfig.local(data_dir())
+
+
+def _without_values(exc: ValueError | yaml.YAMLError) -> str:
+    """What is wrong and where, but not what was written there: it may be a database's password."""
+    if isinstance(exc, ValidationError):
+        errors = exc.errors(include_url=False, include_input=False, include_context=False)
+        return "; ".join(f"{'.'.join(str(part) for part in e['loc']) or 'file'}: {e['msg']}" for e in errors)
+    mark = getattr(exc, "problem_mark", None)
+    return f"not YAML (line {mark.line + 1})" if mark is not None else "not YAML in UTF-8"
 
 
 class Home:

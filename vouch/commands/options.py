@@ -8,7 +8,9 @@ from typing import Annotated, TypeAlias
 import typer
 
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print machine-readable output.")]
-Language: TypeAlias = Annotated[str, typer.Option("--language", "-l", help="zh en ja ko de fr ru pt es it")]
+Language: TypeAlias = Annotated[
+    str, typer.Option("--language", "-l", help="One of zh en ja ko de fr ru pt es it.")
+]
 
 
 def moment(text: str) -> float:

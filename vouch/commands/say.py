@@ -14,7 +14,7 @@ from speech.engine import Mode
 from speech.text import prepare
 from vouch.commands.options import Json, Language
 from vouch.home import open_home
-from vouch.output import emit, err, reporting
+from vouch.output import Failed, emit, err, reporting
 
 
 def say(
@@ -31,11 +31,18 @@ def say(
     consent_token: Annotated[
         str | None, typer.Option(envvar="VOUCH_CONSENT_TOKEN", help="Default: the key's own binding.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(min=0)] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, help="The same seed and text give the same clip; default: from the request."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Say TEXT into a file: consent, synthesis, watermark and manifest, in this process."""
     with reporting(as_json=as_json), open_home() as home:
+        if (
+            not output.absolute().parent.is_dir()
+        ):  # before a grant is used up on a clip that could not be kept
+            raise Failed("not_found", f"no such folder: {output.absolute().parent}")
         utterance = prepare(text, language, instruct, max_characters=home.config.ingress.max_text_characters)
         if not as_json:
             err.print(f"speaking with the {home.config.engine.name} engine …", markup=False)

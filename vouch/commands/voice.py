@@ -13,7 +13,7 @@ from serve_app.opening import in_process
 from speech.text import prepare
 from vouch.commands.options import Json, Language
 from vouch.home import GRANTEE, open_home
-from vouch.output import Failed, emit, reporting
+from vouch.output import Failed, emit, err, reporting
 
 app = typer.Typer(
     help="Voices: enrol a person's, or design one with no person behind it.", no_args_is_help=True
@@ -132,6 +132,15 @@ def decommission(
 ) -> None:
     """Irreversible: revoke every consent, destroy the key and the recordings."""
     with reporting(as_json=as_json), open_home() as home:
-        if not yes and not typer.confirm(f"Destroy the recordings of {voice_id} for good?", err=True):
-            raise Failed("not_confirmed", "nothing was done")
+        if not yes and (as_json or not _confirmed(f"Destroy the recordings of {voice_id} for good?")):
+            raise Failed("not_confirmed", "nothing was done; --yes does it without being asked")
         emit(home.service.decommission(home.act_as("admin"), voice_id, reason), as_json=as_json)
+
+
+def _confirmed(question: str) -> bool:
+    """False also where nobody is there to answer."""
+    try:
+        return typer.confirm(question, err=True)
+    except typer.Abort:
+        err.print()
+        return False

@@ -1,0 +1,71 @@
+"""Scripts are made and checked without a GPU or a ledger; the doctor tells what is wrong and what to do."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.unit.vouch.conftest import Vouch
+
+
+def test_a_table_becomes_a_script_and_a_faulty_row_is_named(vouch: Vouch) -> None:
+    source, target = vouch.folder / "book.csv", vouch.folder / "book.parquet"
+    source.write_text("text\nThe lamp was lit.\n…\n", encoding="utf-8")
+    prepare = (
+        "scripts",
+        "prepare",
+        source,
+        target,
+        "-l",
+        "en",
+        "--voice",
+        "preset:Vivian",
+        "--id-prefix",
+        "line-",
+    )
+    made = vouch.json(*prepare, "--purpose", "narration")
+    assert made == {"rows": 2, "file": str(target)}
+    assert pq.read_table(target).column("language").to_pylist() == ["en", "en"]
+    checked = vouch.json("scripts", "check", target)
+    assert checked["counts"] == {"text_empty": 1}
+    assert checked["rows"] == 2
+    assert not (vouch.folder / "data").exists(), "a check opens no ledger"
+
+
+def test_a_script_with_an_id_twice_is_refused(vouch: Vouch) -> None:
+    source = vouch.folder / "book.jsonl"
+    row = {"id": "a", "text": "x", "language": "en", "voice": "v", "purpose": "narration"}
+    source.write_text("\n".join([json.dumps(row)] * 2), encoding="utf-8")
+    assert vouch.refusal("scripts", "prepare", source, vouch.folder / "out.parquet") == "id_duplicate"
+    assert not (vouch.folder / "out.parquet").exists()
+
+
+def test_the_doctor_finds_nothing_wrong_here(vouch: Vouch) -> None:
+    report = vouch.json("doctor")
+    assert report["ok"]
+    assert {"python", "ledger", "engine", "disk"} <= {check["check"] for check in report["checks"]}
+
+
+def test_the_doctor_says_what_to_do(vouch: Vouch) -> None:
+    vouch.json("voice", "list")
+    (vouch.folder / "data" / "identity.json").chmod(0o644)
+    result = vouch.run("doctor")
+    assert result.exit_code == 1
+    assert "NO  ledger" in result.stdout
+    assert "→" in result.stdout
+    report = json.loads(vouch.run("doctor", "--json").stdout)
+    assert [check["check"] for check in report["checks"] if not check["ok"]] == ["ledger"]
+
+
+@pytest.mark.parametrize("words", [("--version",), ("voice", "list", "--json")])
+def test_the_console_script_runs(vouch: Vouch, words: tuple[str, ...]) -> None:
+    env = {**os.environ, "VOUCH_DATA_DIR": str(vouch.folder / "data")}
+    command = [sys.executable, "-m", "vouch.cli", *words]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()

@@ -1,0 +1,183 @@
+"""Enrol, consent, speak, withdraw, verify and export, as typed."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+import soundfile
+
+from tests.unit.vouch.conftest import Vouch
+
+LINE = "The lamp was lit at nine."
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory: pytest.TempPathFactory) -> Vouch:
+    """One installation for tests that only add to it."""
+    return Vouch(tmp_path_factory.mktemp("studio"))
+
+
+@pytest.fixture(scope="module")
+def spoken(studio: Vouch) -> Path:
+    """A clip of a preset speaker."""
+    path = studio.folder / "preset.wav"
+    said = studio.json("say", LINE, "-o", path)
+    assert said["seconds"] > 0.5
+    return path
+
+
+def test_a_voice_speaks_under_its_consent_until_it_is_withdrawn(vouch: Vouch) -> None:
+    voice_id = vouch.enrol()
+    clip = vouch.folder / "clip.wav"
+    speak = ("say", LINE, "-o", clip, "--voice", voice_id)
+    assert vouch.refusal(*speak) == "consent_required"
+    assert not clip.exists()
+
+    recorded = vouch.consent(voice_id)
+    consent_id = recorded["consent"]["consent_id"]
+    vouch.json(*speak)
+    assert soundfile.info(io.BytesIO(clip.read_bytes())).samplerate == 24_000
+    verdict = vouch.json("verify", clip)
+    assert (verdict["origin"], verdict["integrity"], verdict["standing"]) == ("ours", "intact", "live")
+
+    vouch.json("consent", "revoke", consent_id, "--reason", "asked to stop")
+    clip.unlink()
+    assert vouch.refusal(*speak) == "consent_revoked"
+    assert not clip.exists()
+
+
+def test_a_clip_outlives_its_consent_but_its_verdict_says_so(vouch: Vouch) -> None:
+    voice_id = vouch.enrol()
+    consent_id = vouch.consent(voice_id)["consent"]["consent_id"]
+    clip = vouch.folder / "clip.wav"
+    vouch.json("say", LINE, "-o", clip, "--voice", voice_id)
+    vouch.json("consent", "revoke", consent_id, "--reason", "asked to stop")
+    verdict = vouch.json("verify", clip)
+    assert (verdict["origin"], verdict["integrity"], verdict["standing"]) == (
+        "ours",
+        "intact",
+        "withdrawn since",
+    )
+    assert "withdrawn" in vouch.run("verify", clip).stdout
+
+
+def test_one_changed_byte_is_caught(studio: Vouch, spoken: Path) -> None:
+    altered = studio.folder / "altered.wav"
+    raw = bytearray(spoken.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    altered.write_bytes(raw)
+    result = studio.run("verify", altered, "--json")
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["integrity"] == "altered"
+
+
+def test_a_root_certificate_alone_shows_whose_clip_it_is(studio: Vouch, spoken: Path, tmp_path: Path) -> None:
+    from consent_service.config import ConsentConfig
+    from consent_service.service import ConsentService
+
+    service = ConsentService.open(ConsentConfig(data_dir=studio.folder / "data"))
+    anchor = tmp_path / "anchor.pem"
+    anchor.write_bytes(service.keys.trust_anchor())
+    service.close()
+    verdict = Vouch(tmp_path).json("verify", spoken, "--anchor", anchor)
+    assert (verdict["origin"], verdict["integrity"]) == ("ours", "intact")
+    assert not (tmp_path / "data").exists(), "a stranger's look needs no ledger"
+
+
+def test_the_same_request_gives_the_same_clip(studio: Vouch, spoken: Path, tmp_path: Path) -> None:
+    again = studio.json("say", LINE, "-o", tmp_path / "again.wav")
+    assert again["cached"]
+    assert (tmp_path / "again.wav").read_bytes() == spoken.read_bytes()
+
+
+def test_a_designed_voice_speaks_without_a_consent(studio: Vouch, tmp_path: Path) -> None:
+    voice = studio.json("voice", "design", "--name", "House", "--instruct", "calm and low")
+    assert (voice["kind"], voice["state"]) == ("designed", "active")
+    clip = tmp_path / "designed.wav"
+    studio.json("say", LINE, "-o", clip, "--voice", voice["voice_id"])
+    assert studio.json("verify", clip)["standing"] == "not required"
+
+
+def test_an_exported_log_verifies_until_it_is_changed(studio: Vouch, spoken: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "audit"
+    studio.json("audit", "export", folder)
+    assert Vouch(tmp_path).json("audit", "verify", folder)
+    assert not (tmp_path / "data").exists(), "an export is verified with its own files"
+    entries = folder / "entries.jsonl"
+    raw = bytearray(entries.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    entries.write_bytes(raw)
+    assert studio.refusal("audit", "verify", folder) == "proof_invalid"
+
+
+def test_a_checkpoint_is_a_signed_note(studio: Vouch) -> None:
+    note = studio.json("audit", "checkpoint")["checkpoint"]
+    assert "\n\n\u2014 " in note
+    assert note.strip() in studio.run("audit", "checkpoint").stdout
+
+
+def test_a_consent_can_be_narrowed_and_never_widened(studio: Vouch) -> None:
+    voice_id = studio.enrol("Narrowed")
+    recorded = studio.consent(voice_id, "--purpose", "accessibility")
+    consent_id = recorded["consent"]["consent_id"]
+    narrowed = studio.json("consent", "narrow", consent_id, "--purpose", "narration")
+    assert narrowed["consent"]["version"] == recorded["consent"]["version"] + 1
+    assert studio.json("consent", "show", consent_id)["terms"]["purposes"] == ["narration"]
+    wider = studio.refusal("consent", "narrow", consent_id, "--purpose", "advertising")
+    assert wider == "purpose_not_consented"
+    assert [one["consent_id"] for one in studio.json("consent", "list", "--voice-id", voice_id)] == [
+        consent_id
+    ]
+    assert json.loads(studio.json("consent", "receipt", consent_id)["receipt"])
+
+
+def test_a_key_speaks_for_a_purpose_that_it_lists_and_ends_when_revoked(
+    studio: Vouch, tmp_path: Path
+) -> None:
+    made = studio.json(
+        "key", "create", "--grantee", "local", "--role", "narrator", "--purpose", "narration", "--voice", "*"
+    )
+    voice_id = studio.enrol("Bound")
+    consent_id = studio.consent(voice_id, "--no-bind")["consent"]["consent_id"]
+    speak = ("say", LINE, "-o", tmp_path / "clip.wav", "--voice", voice_id)
+    env = {"VOUCH_API_KEY": made["api_key"]}
+    assert studio.refusal(*speak, env=env) == "consent_required"
+    studio.json("key", "bind", made["key_id"], consent_id)
+    assert studio.run(*speak, env=env).exit_code == 0
+    assert studio.refusal(*speak, "--purpose", "advertising", env=env) == "purpose_not_claimable"
+    studio.json("key", "revoke", made["key_id"])
+    assert studio.refusal(*speak, env=env) == "unauthenticated"
+
+
+def test_a_consent_token_can_be_given_instead_of_a_binding(studio: Vouch, tmp_path: Path) -> None:
+    voice_id = studio.enrol("Token")
+    token = studio.consent(voice_id, "--no-bind")["consent_token"]
+    speak = ("say", LINE, "-o", tmp_path / "clip.wav", "--voice", voice_id)
+    assert studio.run(*speak, env={"VOUCH_CONSENT_TOKEN": token}).exit_code == 0
+    assert studio.refusal(*speak, env={"VOUCH_CONSENT_TOKEN": "not-a-token"}) == "consent_token_invalid"
+
+
+def test_voices_are_listed_shown_and_decommissioned(studio: Vouch, tmp_path: Path) -> None:
+    voice_id = studio.enrol("Last")
+    studio.consent(voice_id)
+    assert voice_id in {voice["voice_id"] for voice in studio.json("voice", "list")}
+    unsure = studio.run("voice", "decommission", voice_id, "--reason", "done")
+    assert (unsure.exit_code, "[not_confirmed]" in unsure.stderr) == (1, True)
+    unsure = studio.run("voice", "decommission", voice_id, "--reason", "done", "--json")
+    assert json.loads(unsure.stderr)["error"]["code"] == "not_confirmed"
+    assert studio.json("voice", "show", voice_id)["state"] == "active"
+    gone = studio.json("voice", "decommission", voice_id, "--reason", "done", "--yes")
+    assert gone["state"] == "decommissioned"
+    speak = ("say", LINE, "-o", tmp_path / "clip.wav", "--voice", voice_id)
+    assert studio.run(*speak).exit_code == 1
+
+
+def test_a_refused_enrolment_never_speaks(studio: Vouch) -> None:
+    voice_id = studio.enrol("Refused", approve=False)
+    refused = studio.run(
+        "consent", "record", voice_id, "--purpose", "narration", "--language", "en", "--until", "2030-12-31"
+    )
+    assert refused.exit_code == 1
