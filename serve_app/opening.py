@@ -62,7 +62,8 @@ class LocalRemote:
     async def call(self, method: str, *args: Any, **kwargs: Any) -> Any:
         try:
             return await getattr(self._target, method)(*args, **kwargs)
-        except (ConsentError, SpeechError, ProvenanceError) as exc:
+        except (ConsentError, SpeechError, ProvenanceError, RequestRefused) as exc:
+            # A new one, also for a refusal: what the target lost on its way is not lost to us.
             raise RequestRefused(exc.code, exc.message) from None
 
 

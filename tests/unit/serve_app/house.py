@@ -247,8 +247,9 @@ class Studio:
     ) -> Say:
         voice = {"clone": self.voice.voice_id, "custom": "Vivian", "design": ""}[mode]
         instruct = "a calm voice" if mode == "design" else ""
-        given: dict[str, Any] = {"purpose": "narration", "voice": voice, "api_key": self.keys[part], **more}
-        return Say(mode=mode, utterance=prepare(text, "en", instruct), **given)
+        given: dict[str, Any] = {"purpose": "narration", "voice": voice, "api_key": self.keys[part]}
+        given |= {"utterance": prepare(text, "en", instruct), **more}
+        return Say(mode=mode, **given)
 
     def log(self) -> list[dict[str, Any]]:
         """Every entry of the tenant's audit log, oldest first."""
@@ -351,7 +352,7 @@ class House:
         return Parts(door, worker, between, voices, build_http(context, self.config.ingress, version="test"))
 
     def held_engine(self) -> HeldEngine:
-        return HeldEngine(self.run(self.door.engine_info()))
+        return HeldEngine(self.engine.info)
 
     def _some_speech(self) -> Samples:
         """What an engine really says, for engines that a test feeds."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
 from consent_service.models import Role
+from serve_app.errors import RequestRefused
 from tests.unit.serve_app.house import House, Studio, code_of, recording
 
 
@@ -79,3 +81,29 @@ def test_a_caller_with_a_key_gets_the_public_verdict_on_what_is_not_theirs(
         answer = house.request("POST", "/v1/verify", content=content, key=key)
         assert answer.status_code == 200, answer.text
         assert set(answer.json()) == {"origin", "integrity", "sentence"}
+
+
+def test_a_clip_withdrawn_while_the_store_is_slow_does_not_leave(house: House, studio: Studio) -> None:
+    """Registered and stored before the withdrawal, handed over after it: a slow bucket does that."""
+    late = 0.0
+
+    async def ask() -> None:
+        parts = await house.parts(house.engine)
+        publish = parts.door._store.publish
+
+        def slowly(staged: Any) -> None:
+            nonlocal late
+            late = 1.0
+            studio.revoke()
+            publish(staged)
+
+        parts.door._store.publish = slowly  # type: ignore[method-assign]
+        parts.door._clock = lambda: time.time() + late
+        try:
+            await parts.door.say(studio.say("Too late."))
+        finally:
+            await parts.worker.close()
+
+    with pytest.raises(RequestRefused) as refused:
+        house.run(ask())
+    assert refused.value.code == "consent_revoked"

@@ -1,0 +1,313 @@
+"""Whatever goes wrong at the gate or in the ledger means no audio, and the audit log says how it ended
+(DESIGN I2, I3)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import httpx
+import pytest
+from ray.exceptions import RayActorError
+from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
+
+from consent_service.errors import LedgerUnavailable
+from consent_service.models import Redeemed
+from serve_app.errors import Refused, RequestRefused
+from serve_app.remote import FailClosed, HandleRemote, Lost
+from tests.unit.serve_app.house import Between, Held, House, Studio, after, answering, code_of, raising
+
+PATHS = ("/v1/voice-clone", "/v1/custom-voice", "/v1/voice-design", "/v1/audio/speech")
+FAILURES: dict[str, tuple[Exception, str]] = {
+    "an unforeseen error": (ValueError("with some text in it"), "gate_failed"),
+    "an error inside the gate": (RequestRefused("internal_error", "…"), "gate_failed"),
+    "a timeout": (TimeoutError(), "gate_failed"),
+    "a broken connection": (ConnectionResetError(), "gate_failed"),
+    "a ledger that is not there": (RequestRefused("ledger_unavailable", "…"), "ledger_unavailable"),
+    "a gate that died": (Lost("ledger_unavailable", "…"), "ledger_unavailable"),
+}
+
+
+def body(studio: Studio, path: str) -> dict[str, Any]:
+    more: dict[str, dict[str, Any]] = {
+        "/v1/voice-clone": {"text": "Good morning.", "voice_id": studio.voice.voice_id},
+        "/v1/custom-voice": {"text": "Good morning.", "speaker": "Vivian"},
+        "/v1/voice-design": {"text": "Good morning.", "instruct": "calm"},
+        "/v1/audio/speech": {"input": "Good morning.", "voice": studio.voice.voice_id, "model": "m"},
+    }
+    return {"language": "en", "purpose": "narration", **more[path]}
+
+
+def speak(house: House, studio: Studio, path: str = "/v1/voice-clone", **faults: Any) -> httpx.Response:
+    """One request through a door with these faults in it."""
+
+    async def play() -> httpx.Response:
+        parts = await house.parts(house.engine, **faults)
+        try:
+            return await house.asend(
+                "POST", path, key=studio.keys["narrator"], app=parts.http, json=body(studio, path)
+            )
+        finally:
+            await parts.worker.close()
+
+    return house.run(play())
+
+
+def no_audio(answer: httpx.Response, status: int, code: str) -> None:
+    assert (answer.status_code, code_of(answer)) == (status, code)
+    assert b"RIFF" not in answer.content
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("failure", FAILURES)
+def test_a_gate_that_cannot_decide_means_no_audio(
+    house: House, studio: Studio, path: str, failure: str
+) -> None:
+    error, code = FAILURES[failure]
+    no_audio(speak(house, studio, path, gate={"authorize": raising(error)}), 503, code)
+    assert studio.endings() == []
+
+
+@pytest.mark.parametrize("answer", [None, True, {"allow": True}, "allow", Refused("x", "y")])
+def test_an_answer_that_is_no_decision_is_a_refusal(house: House, studio: Studio, answer: Any) -> None:
+    no_audio(speak(house, studio, gate={"authorize": answering(answer)}), 503, "gate_failed")
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+def test_a_grant_that_cannot_be_redeemed_means_no_audio(house: House, studio: Studio, failure: str) -> None:
+    error, code = FAILURES[failure]
+    no_audio(speak(house, studio, seen_by_voice={"redeem": raising(error)}), 503, code)
+    assert studio.endings() == []
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+def test_a_redemption_whose_answer_is_lost_is_closed(house: House, studio: Studio, failure: str) -> None:
+    error, code = FAILURES[failure]
+    no_audio(speak(house, studio, seen_by_voice={"redeem": after(error)}), 503, code)
+    assert studio.endings() == [("failed", code)]
+
+
+@pytest.mark.parametrize("method", ["new_clip_key", "hand_over"])
+@pytest.mark.parametrize("failure", FAILURES)
+def test_a_clip_that_cannot_be_handed_over_does_not_leave(
+    house: House, studio: Studio, method: str, failure: str
+) -> None:
+    error, code = FAILURES[failure]
+    no_audio(speak(house, studio, gate={method: raising(error)}), 503, code)
+    assert studio.endings() == [("failed", code)]
+    assert studio.stored() == []
+
+
+def test_a_manifest_that_cannot_be_signed_means_no_audio(house: House, studio: Studio) -> None:
+    from provenance.stamp import Stamper
+    from serve_app.bridge import GateBridge
+
+    async def play() -> Any:
+        broken = Between(house.gate, sign_manifest=raising(RequestRefused("ledger_unavailable", "…")))
+        return Stamper(await GateBridge.connect(broken))
+
+    no_audio(speak(house, studio, stamper=house.run(play())), 500, "stamp_failed")
+    assert studio.endings() == [("failed", "stamp_failed")]
+    assert studio.stored() == []
+
+
+@pytest.mark.parametrize("method", ["clip_key", "redeem_cached", "close_clip"])
+@pytest.mark.parametrize("failure", FAILURES)
+def test_a_cached_clip_does_not_leave_without_the_gate(
+    house: House, studio: Studio, method: str, failure: str
+) -> None:
+    assert speak(house, studio).headers["x-cache"] == "miss"
+    error, code = FAILURES[failure]
+    no_audio(speak(house, studio, gate={method: raising(error)}), 503, code)
+
+
+def test_a_ledger_that_fails_in_the_gate_means_no_audio(
+    house: House, studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any) -> Redeemed:
+        raise LedgerUnavailable("the ledger cannot be reached")
+
+    for operation in ("redeem", "close_clip", "register_clip", "standing"):
+        with monkeypatch.context() as patch:
+            patch.setattr(house.service, operation, fails)
+            no_audio(speak(house, studio), 503, "ledger_unavailable")
+    assert speak(house, studio).status_code == 200, "and it recovers"
+
+
+def test_each_clip_has_an_opening_and_a_closing_record(house: House, studio: Studio) -> None:
+    first, again = speak(house, studio), speak(house, studio)
+    assert studio.endings() == [("completed", None), ("completed", None)]
+    opened = [e for e in studio.log() if e["kind"] in ("speech.redeemed", "speech.reused")]
+    closed = [e for e in studio.log() if e["kind"] == "speech.closed"]
+    assert [e["kind"] for e in opened] == ["speech.redeemed", "speech.reused"]
+    assert {e["clip"] for e in closed} == {first.headers["x-clip-id"]} == {again.headers["x-clip-id"]}
+    assert all(e["seconds"] > 0 and len(e["audio"]) == 64 for e in closed)
+
+
+def test_a_refusal_leaves_a_record_too(house: House, studio: Studio) -> None:
+    answer = house.post(
+        "/v1/voice-clone", {**body(studio, "/v1/voice-clone"), "purpose": "advertising"},
+        key=studio.keys["narrator"],
+    )  # fmt: skip
+    assert code_of(answer) == "purpose_not_consented"
+    assert studio.log()[-1]["code"] == "purpose_not_consented"
+
+
+def test_an_engine_that_fails_is_told_to_the_log(house: House, studio: Studio) -> None:
+    from speech.errors import SynthesisFailed
+
+    class Failing:
+        info = house.engine.info
+        warm_up = close = staticmethod(lambda: None)
+
+        def start(self, _: Any) -> Any:
+            raise SynthesisFailed("it broke")
+
+        def cancel_voice(self, *_: Any) -> int:
+            return 0
+
+    async def play() -> httpx.Response:
+        parts = await house.parts(Failing())
+        try:
+            return await house.asend(
+                "POST", PATHS[0], key=studio.keys["narrator"], app=parts.http, json=body(studio, PATHS[0])
+            )
+        finally:
+            await parts.worker.close()
+
+    no_audio(house.run(play()), 502, "synthesis_failed")
+    assert studio.endings() == [("failed", "synthesis_failed")]
+
+
+def test_a_replica_that_dies_is_asked_again_with_a_new_grant(house: House, studio: Studio) -> None:
+    lost = [Lost("engine_unavailable", "gone")]
+
+    async def dies_once(real: Any) -> Any:
+        answer = await real()
+        if lost:
+            raise lost.pop()
+        return answer
+
+    answer = speak(house, studio, voice={"synthesize": dies_once})
+    assert answer.status_code == 200
+    assert studio.endings() == [("failed", "engine_unavailable"), ("completed", None)]
+
+
+def test_a_second_death_is_a_503(house: House, studio: Studio) -> None:
+    dead = raising(Lost("engine_unavailable", "gone"))
+    no_audio(speak(house, studio, voice={"synthesize": dead}), 503, "engine_unavailable")
+    assert studio.endings() == []
+
+
+def test_a_replica_that_answers_for_another_request_is_not_believed(house: House, studio: Studio) -> None:
+    kept: list[Any] = []
+
+    async def mixes_up(real: Any) -> Any:
+        kept.append(await real())
+        return kept[0]
+
+    async def play() -> None:
+        parts = await house.parts(house.engine, voice={"synthesize": mixes_up})
+        await parts.door.say(studio.say("First."))
+        with pytest.raises(RequestRefused) as refused:
+            await parts.door.say(studio.say("Second."))
+        await parts.worker.close()
+        assert refused.value.code == "synthesis_failed"
+
+    house.run(play())
+
+
+class Handle:
+    """The outside of a Serve handle: `handle.method.remote(…)` gives something to await."""
+
+    def __init__(self, outcome: Any) -> None:
+        self._outcome = outcome
+
+    def __getattr__(self, _: str) -> Handle:
+        return self
+
+    async def remote(self, *_: Any, **__: Any) -> Any:
+        if isinstance(self._outcome, BaseException):
+            raise self._outcome
+        if isinstance(self._outcome, asyncio.Event):
+            await self._outcome.wait()
+        return self._outcome
+
+
+@pytest.mark.parametrize(
+    ("outcome", "kind", "code"),
+    [
+        (RayActorError(), Lost, "ledger_unavailable"),
+        (DeploymentUnavailableError.__new__(DeploymentUnavailableError), Lost, "ledger_unavailable"),
+        (ConnectionResetError(), Lost, "ledger_unavailable"),
+        (BackPressureError(num_queued_requests=1, max_queued_requests=1), RequestRefused, "overloaded"),
+        (Refused("grant_used", "…"), RequestRefused, "grant_used"),
+        (Refused("internal_error", "…"), RequestRefused, "gate_failed"),
+        (ZeroDivisionError(), RequestRefused, "gate_failed"),
+    ],
+)
+def test_whatever_a_handle_does_that_is_no_answer_is_a_refusal(
+    house: House, outcome: Any, kind: type[RequestRefused], code: str
+) -> None:
+    remote = FailClosed(HandleRemote(Handle(outcome), timeout_s=5, lost="ledger_unavailable"))
+    with pytest.raises(RequestRefused) as refused:
+        house.run(remote.call("authorize"))
+    assert (type(refused.value), refused.value.code) == (kind, code)
+
+
+def test_a_handle_that_never_answers_is_a_refusal(house: House) -> None:
+    async def play() -> None:
+        remote = HandleRemote(Handle(asyncio.Event()), timeout_s=0.01, lost="ledger_unavailable")
+        with pytest.raises(RequestRefused) as refused:
+            await remote.call("authorize")
+        assert refused.value.code == "ledger_unavailable"
+        assert not isinstance(refused.value, Lost), "it may still be at work, so it is not asked again"
+
+    house.run(play())
+
+
+@pytest.mark.parametrize("moment", ["before", "while", "after"])
+def test_a_caller_who_hangs_up_is_told_to_the_log(house: House, studio: Studio, moment: str) -> None:
+    """Before the redemption is answered, while the engine speaks, and after it has spoken."""
+
+    async def play() -> None:
+        engine = house.held_engine()
+        held = Held(before=moment != "after")
+        parts = await house.parts(
+            engine,
+            seen_by_voice={"redeem": held} if moment == "before" else {},
+            gate={"sign_manifest": held} if moment == "after" else {},
+        )
+        saying = asyncio.create_task(parts.door.say(studio.say()))
+        if moment == "before":
+            await held.arrived.wait()
+        else:
+            stream = await engine.next_start()
+            stream.emit(house.speech)
+        saying.cancel()
+        await asyncio.sleep(0)
+        held.release()
+        with pytest.raises(asyncio.CancelledError):
+            await saying
+        await settled(parts.worker)
+        await parts.worker.close()
+
+    house.run(play())
+    assert studio.endings() == [("disconnected", "disconnected")]
+    assert studio.stored() == []
+
+
+async def settled(worker: Any) -> None:
+    """Until nothing but the watch is at work on this loop any more."""
+    mine = asyncio.current_task()
+    while True:
+        busy = [
+            t for t in asyncio.all_tasks()
+            if t is not mine and not t.done() and t.get_name() != "revocation-watch" and "_pull" not in repr(t)
+        ]  # fmt: skip
+        busy = [
+            t for t in busy if any(n in repr(t) for n in ("Door.", "VoiceWorker.", "SingleFlight", "meddle"))
+        ]
+        if not busy:
+            return
+        await asyncio.wait(busy)

@@ -1,0 +1,303 @@
+"""The same request gives the same clip, one synthesis serves all who ask for it at once, and what is not the same is
+never shared (DESIGN I8)."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from typing import Any
+
+import pytest
+
+from consent_service.models import Role
+from serve_app.cache import SingleFlight, cache_key, seed_of
+from serve_app.errors import RequestRefused
+from speech.text import prepare
+from tests.unit.serve_app.house import Held, House, Parts, Studio
+
+
+async def say_all(parts: Parts, *asked: Any) -> list[Any]:
+    return await asyncio.gather(*(parts.door.say(a) for a in asked), return_exceptions=True)
+
+
+def with_parts(house: House, play: Any, **given: Any) -> Any:
+    async def run() -> Any:
+        parts = await house.parts(given.pop("engine", house.engine), **given)
+        try:
+            return await play(parts)
+        finally:
+            await parts.worker.close()
+
+    return house.run(run())
+
+
+def test_the_same_request_gives_the_same_bytes_and_the_same_clip_id(house: House, studio: Studio) -> None:
+    first, again = house.run(house.door.say(studio.say())), house.run(house.door.say(studio.say()))
+    assert (first.cached, again.cached) == (False, True)
+    assert (again.clip_id, again.audio) == (first.clip_id, first.audio)
+
+
+def test_texts_that_are_the_same_after_canonicalisation_are_the_same_request(
+    house: House, studio: Studio
+) -> None:
+    first = house.run(house.door.say(studio.say("Good  morning,\nworld")))
+    assert house.run(house.door.say(studio.say(" Good morning, world "))).clip_id == first.clip_id
+
+
+@pytest.mark.parametrize("seed", [None, 0, 7])
+def test_samples_depend_on_the_request_alone(house: House, studio: Studio, seed: int | None) -> None:
+    """Two tenants never share a clip, but a seed that a caller names decides the same samples for both."""
+
+    async def play(parts: Parts) -> list[Any]:
+        spoken: list[Any] = []
+
+        async def keep(real: Any) -> Any:
+            spoken.append(await real())
+            return spoken[-1]
+
+        parts.voice.on["synthesize"] = keep
+        other = house.studio()
+        for who in (studio, other):
+            await parts.door.say(who.say(mode="custom", seed=seed))
+        return spoken
+
+    one, other = with_parts(house, play)
+    if seed is not None:
+        assert (one.samples == other.samples).all()
+    assert one.grant.tenant != other.grant.tenant
+
+
+def test_concurrent_identical_requests_are_one_synthesis(house: House, studio: Studio) -> None:
+    async def play(parts: Parts) -> None:
+        clips = await say_all(parts, *[studio.say() for _ in range(8)])
+        assert parts.voice.calls.count("synthesize") == 1
+        assert len({clip.clip_id for clip in clips}) == len({clip.audio for clip in clips}) == 1
+        assert sorted(clip.cached for clip in clips) == [False] + [True] * 7
+
+    with_parts(house, play)
+    endings = studio.endings()
+    assert endings == [("completed", None)] * 8, "each caller has an audit entry of their own"
+
+
+def test_what_is_not_the_same_is_never_shared(house: House, studio: Studio) -> None:
+    other_grantee = studio.key(Role.NARRATOR, grantee="another-studio")
+    theirs = studio.record(grantee="another-studio", bind=False)
+    neighbour = house.studio()
+    asked = [
+        studio.say(),
+        studio.say("Good evening."),
+        studio.say(seed=1),
+        studio.say(seed=2),
+        studio.say(purpose="accessibility"),
+        studio.say(utterance=prepare("Good morning.", "de")),
+        studio.say(utterance=prepare("Good morning.", "en", "whisper")),
+        studio.say(api_key=other_grantee, consent_token=theirs.consent_token),
+        studio.say(mode="custom"),
+        studio.say(mode="custom", voice="Ryan"),
+        studio.say(mode="design"),
+        neighbour.say(),
+        neighbour.say(mode="custom"),
+    ]
+
+    async def play(parts: Parts) -> None:
+        clips = await say_all(parts, *asked)
+        assert all(not isinstance(clip, BaseException) for clip in clips), clips
+        assert len({clip.clip_id for clip in clips}) == len(asked)
+        assert parts.voice.calls.count("synthesize") == len(asked)
+
+    with_parts(house, play)
+
+
+def test_two_consents_for_the_same_use_do_not_share_a_clip(house: House, studio: Studio) -> None:
+    first = house.run(house.door.say(studio.say(consent_token=studio.consent.consent_token)))
+    second = studio.record(bind=False)
+    again = house.run(house.door.say(studio.say(consent_token=second.consent_token)))
+    assert (again.cached, again.clip_id == first.clip_id) == (False, False)
+
+
+def test_every_part_of_the_key_counts(house: House) -> None:
+    said, info = prepare("Hello.", "en"), house.engine.info
+    usual: dict[str, Any] = {"seed": None, "profile": "default", "media_type": "audio/wav"}
+    keys = {
+        cache_key("scope", said, info, **usual),
+        cache_key("other", said, info, **usual),
+        cache_key("scope", prepare("Hello!", "en"), info, **usual),
+        cache_key("scope", said, dataclasses.replace(info, name="other"), **usual),
+        cache_key("scope", said, dataclasses.replace(info, model_digest="0" * 64), **usual),
+        *(cache_key("scope", said, info, **{**usual, "seed": seed}) for seed in (0, 1)),
+        cache_key("scope", said, info, **{**usual, "profile": "spoken"}),
+        cache_key("scope", said, info, **{**usual, "media_type": "audio/mpeg"}),
+    }
+    assert len(keys) == 9
+    assert all(0 <= seed_of(key) < 2**31 for key in keys)
+
+
+def test_who_asks_while_a_clip_is_being_stored_gets_the_same_one(house: House, studio: Studio) -> None:
+    """A stored clip that is not registered yet is not found, so nobody is refused for it."""
+
+    async def play(parts: Parts) -> None:
+        held = Held()
+        parts.gate.on["hand_over"] = held
+        first = asyncio.create_task(parts.door.say(studio.say()))
+        await held.arrived.wait()
+        assert [f.suffix for f in studio.stored()] == [".part"]
+        second = await house.parts(house.engine)  # another ingress, over the same store
+        other = await second.door.say(studio.say())
+        held.release()
+        await first
+        assert not other.cached
+        third = await second.door.say(studio.say())
+        assert third.cached
+        await second.worker.close()
+
+    with_parts(house, play)
+    assert [f.suffix for f in studio.stored()] == [".clip"]
+
+
+def test_a_clip_whose_place_was_taken_is_not_mistaken_for_the_other(house: House, studio: Studio) -> None:
+    async def play(parts: Parts) -> None:
+        held = Held()
+        parts.gate.on["hand_over"] = held
+        first = asyncio.create_task(parts.door.say(studio.say()))
+        await held.arrived.wait()
+        second = await house.parts(house.engine)
+        other = await second.door.say(studio.say())
+        held.release()
+        mine = await first
+        found = await second.door.fetch(studio.keys["narrator"], mine.clip_id)
+        assert found[0] == mine.audio
+        with pytest.raises(RequestRefused) as refused:
+            await second.door.fetch(studio.keys["narrator"], other.clip_id)
+        assert refused.value.code == "not_found"
+        await second.worker.close()
+
+    with_parts(house, play)
+
+
+def test_a_leader_who_hangs_up_takes_no_one_along(house: House, studio: Studio) -> None:
+    engine = house.held_engine()
+
+    async def play(parts: Parts) -> None:
+        leader = asyncio.create_task(parts.door.say(studio.say()))
+        stream = await engine.next_start()
+        follower = asyncio.create_task(parts.door.say(studio.say()))
+        while parts.gate.calls.count("authorize") < 2:
+            await asyncio.sleep(0.005)
+        await asyncio.sleep(0.05)
+        leader.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await leader
+        stream.emit(house.speech)
+        stream.finish()
+        clip = await follower
+        assert clip.audio.startswith(b"RIFF")
+        assert parts.voice.calls.count("synthesize") == 1
+
+    with_parts(house, play, engine=engine)
+    assert {outcome for outcome, _ in studio.endings()} == {"completed"}
+
+
+def test_a_failure_that_concerns_the_leaders_key_alone_is_not_the_followers(
+    house: House, studio: Studio
+) -> None:
+    second_key = studio.key(Role.NARRATOR)
+    house.service.bind_consent(
+        studio.by("admin"), house.service.authenticate(second_key).key_id, studio.consent.consent.consent_id
+    )
+
+    async def play(parts: Parts) -> None:
+        held = Held()
+        parts.worker._gate._gate.on["redeem"] = held
+        leader = asyncio.create_task(parts.door.say(studio.say()))
+        await held.arrived.wait()
+        follower = asyncio.create_task(parts.door.say(studio.say(api_key=second_key)))
+        while parts.gate.calls.count("authorize") < 2:
+            await asyncio.sleep(0.005)
+        await asyncio.sleep(0.05)
+        house.service.revoke_api_key(studio.by("admin"), studio.by("narrator").key_id)
+        held.release()
+        with pytest.raises(RequestRefused) as refused:
+            await leader
+        assert refused.value.code == "key_revoked"
+        assert (await follower).audio.startswith(b"RIFF")
+
+    with_parts(house, play)
+
+
+# single flight by itself ---------------------------------------------------------------------------------------
+
+
+class Work:
+    """A piece of work that waits for the test."""
+
+    def __init__(self) -> None:
+        self.began = 0
+        self.cancelled = 0
+        self.go = asyncio.Event()
+
+    async def __call__(self) -> int:
+        self.began += 1
+        mine = self.began
+        try:
+            await self.go.wait()
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            await asyncio.sleep(0)  # it has something to put away
+            raise
+        return mine
+
+
+def test_the_last_one_to_leave_cancels_the_work(house: House) -> None:
+    async def play() -> None:
+        flights: SingleFlight[int] = SingleFlight()
+        work = Work()
+        waiting = [asyncio.create_task(flights.run("k", work)) for _ in range(3)]
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        for task in waiting[:2]:
+            task.cancel()
+        await asyncio.wait(waiting[:2])
+        assert work.cancelled == 0
+        waiting[2].cancel()
+        await asyncio.wait(waiting)
+        await asyncio.sleep(0)
+        assert (work.began, work.cancelled, flights.has("k")) == (1, 1, False)
+
+    house.run(play())
+
+
+def test_no_one_joins_a_flight_that_is_coming_down(house: House) -> None:
+    async def play() -> None:
+        flights: SingleFlight[int] = SingleFlight()
+        work = Work()
+        first = asyncio.create_task(flights.run("k", work))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        first.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        second = asyncio.create_task(flights.run("k", work))
+        await asyncio.sleep(0)
+        work.go.set()
+        assert await second == 2
+        assert not flights.has("k")
+
+    house.run(play())
+
+
+def test_a_failure_reaches_all_and_is_forgotten(house: House) -> None:
+    async def play() -> None:
+        flights: SingleFlight[int] = SingleFlight()
+
+        async def fails() -> int:
+            await asyncio.sleep(0)
+            raise RequestRefused("synthesis_failed", "…")
+
+        async def works() -> int:
+            return 1
+
+        answers = await asyncio.gather(*(flights.run("k", fails) for _ in range(3)), return_exceptions=True)
+        assert [a.code for a in answers if isinstance(a, RequestRefused)] == ["synthesis_failed"] * 3
+        assert await flights.run("k", works) == 1
+
+    house.run(play())
