@@ -79,10 +79,11 @@ async def complete_enrolment(
     Read as a bounded raw body, never as a framework's upload, which would spool to a temporary file; sealed before
     it crosses a handle.
     """
+    # Asked before anything is read: a caller without a good key costs us no body and no parsing.
+    public_key, wrapped = await ctx.gate.call("upload_key", api_key, enrolment_id)
     limit = ctx.limits.max_upload_bytes
     raw = await read_bounded(request.stream(), limit, request.headers.get("content-length"))
-    body = _parse(CompleteEnrolmentBody, raw)
-    public_key, wrapped = await ctx.gate.call("upload_key", enrolment_id)
+    body = await asyncio.to_thread(_parse, CompleteEnrolmentBody, raw)
 
     def seal_both() -> dict[str, SealedUpload]:
         parts = {"reference": body.reference, "statement": body.statement}

@@ -50,7 +50,7 @@ async def verify(request: Request, ctx: Ctx, api_key: OptionalKey) -> dict[str, 
     data = await read_bounded(
         request.stream(), ctx.limits.max_upload_bytes, request.headers.get("content-length")
     )
-    verdict = await asyncio.to_thread(ctx.verifier.verify, data)
+    verdict = await ctx.examiners.verify(ctx.verifier if api_key is None else ctx.auditor, data)
     if api_key is None:
         return verdict.public().to_json()
     clip_id = str(verdict.evidence.get("disclosure", {}).get("clip_id", ""))
@@ -60,4 +60,4 @@ async def verify(request: Request, ctx: Ctx, api_key: OptionalKey) -> dict[str, 
         if exc.code in ("clip_unknown", "permission_denied"):
             return verdict.public().to_json()  # not this caller's clip: the public answer
         raise
-    return (await asyncio.to_thread(ctx.auditor.verify, data)).to_json()
+    return verdict.to_json()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -13,6 +13,7 @@ from provenance.verify import Verifier
 from serve_app.config import IngressConfig
 from serve_app.door import Door
 from serve_app.errors import RequestRefused
+from serve_app.examiners import Examiners
 from serve_app.remote import Remote
 
 
@@ -26,6 +27,7 @@ class Context:
     auditor: Verifier  # asks the ledger too; for callers who may see the clip's record
     trust: TrustContext
     limits: IngressConfig
+    examiners: Examiners = field(default_factory=Examiners)
 
 
 def _context(request: Request) -> Context:

@@ -14,9 +14,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from consent_service.grants import Utterance
+from consent_service.grants import Grant, Utterance
 from consent_service.models import Allow, Closing, Deny, Redeemed, SpeechClaim
-from consent_service.proofs.seams import ClipRecord
+from consent_service.proofs.seams import ClipRecord, Standing
 from provenance.disclosure import Disclosure
 from provenance.stamp import StampedClip, Stamper
 from serve_app.cache import SingleFlight, cache_key, seed_of
@@ -30,6 +30,7 @@ from speech.engine import SAMPLE_RATE, EngineInfo, Mode
 log = logging.getLogger("vouch.serve")
 
 WAV: Final = "audio/wav"
+_PROMPTLY_S: Final = 0.5  # older knowledge of a consent than this releases no audio
 # Refusals that concern the grant of the one who led a flight, and not those who joined it.
 _OF_ONE_GRANT: Final = frozenset({"key_revoked", "grant_expired", "grant_used"})
 
@@ -235,10 +236,20 @@ class Door:
                 await asyncio.to_thread(self._store.discard, staged)
             await self._close(grant.grant_id, "failed", getattr(exc, "code", "internal_error"))
             raise
+        handed_over = self._clock()
         await asyncio.to_thread(self._store.publish, staged)
+        if self._clock() - handed_over > _PROMPTLY_S:
+            await self._require_standing(grant)  # the store was slow: what we knew is old (I5)
         return Clip(
             grant.clip_id, stamped.data, stamped.media_type, stamped.seconds, False, _disclosed(grant.clip_id)
         )
+
+    async def _require_standing(self, grant: Grant) -> None:
+        standing, _ = await self._gate.call(
+            "standing", grant.clip_id, grant.consent_id, grant.consent_version
+        )
+        if standing not in (Standing.LIVE, Standing.NOT_REQUIRED):
+            raise RequestRefused("consent_revoked", "the consent was withdrawn or has expired")
 
     async def _close(self, grant_id: str, outcome: Literal["failed", "disconnected"], reason: str) -> None:
         """Tell the log that nothing came of a grant. What went wrong first is what the caller hears of."""

@@ -159,9 +159,14 @@ class ConsentGate:
 
         return await self._run(perform)
 
-    async def upload_key(self, enrolment_id: str) -> tuple[bytes, bytes]:
+    async def upload_key(self, api_key: str, enrolment_id: str) -> tuple[bytes, bytes]:
         """(X25519 public key, wrapped private key) for sealing recordings before they cross a handle (I6)."""
-        return await self._run(self._upload_keys.new, enrolment_id)
+
+        def new() -> tuple[bytes, bytes]:
+            self._service.authenticate(api_key)
+            return self._upload_keys.new(enrolment_id)
+
+        return await self._run(new)
 
     async def complete_enrolment(
         self, api_key: str, enrolment_id: str, uploads: dict[str, SealedUpload], *, transcript: str, note: str
