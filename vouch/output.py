@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import typer
+from pydantic import BaseModel
 from rich.console import Console
 from rich.table import Table
 
@@ -47,7 +48,9 @@ def emit(value: Any, *, as_json: bool, human: str | None = None) -> None:
 
 
 def plain(value: Any) -> Any:
-    """Dataclasses, enums and paths as JSON-ready values."""
+    """Dataclasses, models, enums and paths as JSON-ready values."""
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
     if is_dataclass(value) and not isinstance(value, type):
         return plain(asdict(value))
     if isinstance(value, Mapping):
