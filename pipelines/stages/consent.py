@@ -101,6 +101,12 @@ class Consent:
         made_under = (done.purpose, done.consent_id, done.consent_version)
         if made_under != (grant.purpose, grant.consent_id, grant.consent_version):
             return None
+        # The output folder is anyone's who can write there: only the register says whose clip it is, and which.
+        known = self._service.find_clip(grant.tenant, done.clip_id)
+        if known is None or (known.voice_id, known.grantee, known.purpose, known.audio_sha256) != (
+            grant.voice_id, grant.grantee, grant.purpose, done.audio_sha256,
+        ):  # fmt: skip
+            return None
         standing, _ = self._service.standing(done.clip_id, done.consent_id, done.consent_version)
         uri = self._clips.uri(done.clip_id)
         if standing not in STANDS or not self._clips.has(uri):

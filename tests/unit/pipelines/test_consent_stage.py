@@ -9,10 +9,11 @@ import pytest
 
 from consent_service.errors import LedgerUnavailable
 from consent_service.grants import GrantVerifier
+from consent_service.models import Claims, Role
 from consent_service.proofs.seams import KeyPurpose
 from pipelines.rows import Ready, RowResult, decided_from, decided_record
 from tests.unit.pipelines.conftest import Stages, script_row
-from tests.unit.pipelines.house import PURPOSE
+from tests.unit.pipelines.house import CLAIMS, PURPOSE
 
 
 def test_a_batch_comes_out_one_for_one_and_in_order(stages: Stages) -> None:
@@ -126,6 +127,29 @@ def again(stages: Stages, **columns: Any) -> RowResult | Ready:
 
 def test_a_finished_row_is_kept(stages: Stages, done: RowResult) -> None:
     assert again(stages) == done
+
+
+def test_a_row_is_not_kept_on_the_word_of_the_output_folder(stages: Stages, done: RowResult) -> None:
+    """Whoever can write there could name another clip, or another digest; the register knows better."""
+    other = stages.finish(stages.ready("b", voice="preset:Vivian"))
+    for forged in (
+        replace(done, audio_sha256="ab" * 32),
+        replace(done, clip_id="f" * 32),
+        replace(done, clip_id=other.clip_id, audio_sha256=other.audio_sha256),
+    ):
+        stages.finished["a"] = forged
+        assert isinstance(again(stages), Ready)
+
+
+def test_a_clip_made_for_another_grantee_is_not_kept(stages: Stages, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A preset's clip names no consent, so the grantee alone tells the two apart."""
+    stages.finished["a"] = stages.finish(stages.ready("a"))
+    assert isinstance(stages.consent(script_row("a"))[0], RowResult)
+    theirs = Claims(purposes=CLAIMS, voices=("*",))
+    service, admin = stages.house.service, stages.house.admin
+    key = service.create_api_key(admin, grantee="Others", roles=[Role.NARRATOR], claims=theirs)
+    monkeypatch.setattr(stages.house, "narrator_key", key)
+    assert isinstance(stages.consent(script_row("a"))[0], Ready)
 
 
 @pytest.mark.parametrize(
