@@ -39,9 +39,8 @@ def say(
 ) -> None:
     """Say TEXT into a file: consent, synthesis, watermark and manifest, in this process."""
     with reporting(as_json=as_json), open_home() as home:
-        if (
-            not output.absolute().parent.is_dir()
-        ):  # before a grant is used up on a clip that could not be kept
+        # Before a grant is used up on a clip that could not be kept.
+        if not output.absolute().parent.is_dir():
             raise Failed("not_found", f"no such folder: {output.absolute().parent}")
         utterance = prepare(text, language, instruct, max_characters=home.config.ingress.max_text_characters)
         if not as_json:
