@@ -1,4 +1,4 @@
-"""`vouch narrate` as typed: from a CSV to clips, again without speaking anything twice, and on Ctrl-C."""
+"""`vouch narrate` as typed: from a CSV to clips, and again without speaking anything twice."""
 
 from __future__ import annotations
 
