@@ -194,9 +194,8 @@ class Door:
         seed = request.seed if request.seed is not None else seed_of(key)
         try:
             spoken = await self._speak(allowed, Order(allowed.token, request.utterance, seed))
-        except Lost as exc:
+        except Lost:
             # A replica died. Nothing has left it, so a second grant is as safe as the first.
-            await self._close(allowed.grant.grant_id, "failed", exc.code)
             allowed = await self._may_i(request)
             key = await self._key_of(request, allowed)  # the consent may have been narrowed meanwhile
             spoken = await self._speak(allowed, Order(allowed.token, request.utterance, seed))
@@ -212,7 +211,13 @@ class Door:
         return await asyncio.shield(self._hand_over(spoken, stamped, key))
 
     async def _speak(self, allowed: Allow, order: Order) -> Spoken:
-        spoken: Spoken = await self._voice.call("synthesize", order)
+        try:
+            spoken: Spoken = await self._voice.call("synthesize", order)
+        except Exception as exc:
+            # Mostly the replica has closed the entry itself, and the first closing stands; but its answer may have
+            # been lost, or the replica with it.
+            await self._close(allowed.grant.grant_id, "failed", getattr(exc, "code", "internal_error"))
+            raise
         if spoken.grant != allowed.grant:
             raise RequestRefused(
                 "synthesis_failed", "a replica answered for another request; nothing was released"

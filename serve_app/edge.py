@@ -50,7 +50,8 @@ class _Passage:
     def __init__(self, scope: Scope, receive: Receive, send: Send, max_body_bytes: int) -> None:
         given = dict(scope["headers"])
         asked = given.get(b"x-request-id", b"")
-        self._request_id = asked if _REQUEST_ID.fullmatch(asked) else secrets.token_hex(8).encode()
+        self._is_callers = _REQUEST_ID.fullmatch(asked) is not None
+        self._request_id = asked if self._is_callers else secrets.token_hex(8).encode()
         self._declared = given.get(b"content-length", b"")
         headers = [(k, v) for k, v in scope["headers"] if k not in CONTROL_HEADERS and k != b"x-request-id"]
         self._scope = {**scope, "headers": [*headers, (b"x-request-id", self._request_id)]}
@@ -88,7 +89,8 @@ class _Passage:
             return  # the framework's answer to a body that broke off; ours follows
         if message["type"] == "http.response.start":
             self._started = True
-            MutableHeaders(scope=message)["X-Request-Id"] = self._request_id.decode()
+            if not self._is_callers:  # Ray's own middleware, where there is one, gives back what came in
+                MutableHeaders(scope=message)["X-Request-Id"] = self._request_id.decode()
         await self._send(message)
 
     async def _end(self, code: str, message: str) -> None:
@@ -98,7 +100,8 @@ class _Passage:
         self._too_large = False
         refused = RequestRefused(code, message)
         body = refused.body(self._request_id.decode())
-        response = JSONResponse(body, status_code=refused.status, headers=refused.headers())
+        headers = refused.headers() | ({"Connection": "close"} if code == "upload_too_large" else {})
+        response = JSONResponse(body, status_code=refused.status, headers=headers)
         await response(self._scope, self._receive, self._sending)
 
 

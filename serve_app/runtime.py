@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -31,6 +32,9 @@ log = logging.getLogger("vouch.serve")
 _SERVE_SETTINGS = {
     "RAY_SERVE_ENABLE_HA_PROXY": "1",
     "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
+    # What passes between replicas: an enrolment's recordings, the samples of a long clip. Ray's default of 4 MB is
+    # 43 seconds of speech.
+    "RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH": str(256 * 1024**2),
     "RAY_SERVE_REPLICA_UTILIZATION_WINDOW_S": "60",
     "RAY_SERVE_REPLICA_UTILIZATION_REPORT_INTERVAL_S": "5",
     # A replica that is shut down waits this long for requests that HAProxy may still send.
@@ -39,6 +43,7 @@ _SERVE_SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_worker_maximum_startup_concurrency": "8",  # more actors than cores: small ones, waiting most of the time
     "RAY_SERVE_LOG_TO_STDERR": "0",
+    "RAY_SERVE_REQUEST_PATH_LOG_BUFFER_SIZE": "1",  # else a warning waits for 999 others
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
 _PORTS = (
@@ -157,22 +162,38 @@ def _own_ray(*, dashboard: bool) -> Iterator[tuple[Path, str]]:
     import ray
 
     try:
-        context = ray.init(
-            address="local",
-            num_cpus=max(8, os.cpu_count() or 1),  # logical: small deployments share few cores
-            include_dashboard=dashboard,
-            dashboard_port=free_ports(1)[0] if dashboard else None,
-            _temp_dir=str(folder / "ray"),
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            object_store_memory=300_000_000,
-        )
+        with _job_agent_port(free_ports(1)[0]):
+            context = ray.init(
+                address="local",
+                num_cpus=max(8, os.cpu_count() or 1),  # logical: small deployments share few cores
+                include_dashboard=dashboard,
+                dashboard_port=free_ports(1)[0] if dashboard else None,
+                _temp_dir=str(folder / "ray"),
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                object_store_memory=300_000_000,
+            )
         yield folder / "ray", f"http://{context.dashboard_url}" if context.dashboard_url else ""
     finally:
         with suppress(Exception):
             ray.shutdown()
         _end_proxies(folder)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _job_agent_port(port: int) -> Iterator[None]:
+    """Every Ray on a machine gives its job agent port 52365, and one that finds it taken takes no jobs, silently.
+    `ray.init` has no argument for it; `ray start` has, so the parameter is there and only the default is in the way.
+    """
+    from ray._private import parameter
+
+    before = parameter.RayParams
+    parameter.RayParams = partial(before, dashboard_agent_listen_port=port)
+    try:
+        yield
+    finally:
+        parameter.RayParams = before
 
 
 @contextmanager

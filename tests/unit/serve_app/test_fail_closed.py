@@ -193,6 +193,17 @@ def test_a_replica_that_dies_is_asked_again_with_a_new_grant(house: House, studi
     assert studio.endings() == [("failed", "engine_unavailable"), ("completed", None)]
 
 
+@pytest.mark.parametrize(
+    "error", [ZeroDivisionError(), RequestRefused("engine_unavailable", "no answer in time")]
+)
+def test_an_answer_that_is_lost_on_its_way_is_told_to_the_log(
+    house: House, studio: Studio, error: Exception
+) -> None:
+    answer = speak(house, studio, voice={"synthesize": after(error)})
+    assert answer.status_code in (500, 503)
+    assert studio.endings() == [("failed", code_of(answer))]
+
+
 def test_a_second_death_is_a_503(house: House, studio: Studio) -> None:
     dead = raising(Lost("engine_unavailable", "gone"))
     no_audio(speak(house, studio, voice={"synthesize": dead}), 503, "engine_unavailable")
