@@ -21,14 +21,15 @@ from consent_service.sealing import load_node_secret
 from consent_service.service import ConsentService
 from serve_app.config import AppConfig
 from serve_app.edge import ignore_control_headers
+from serve_app.envelope import Envelope, NodeSeal, SealedRemote
 from serve_app.gate import ConsentGate
 from serve_app.ingress import build_http
 from serve_app.memory import no_core_dumps
 from serve_app.metrics import RayMetrics
 from serve_app.opening import open_context
-from serve_app.remote import HandleRemote, refusals_as_values
+from serve_app.remote import refusals_as_values
 from serve_app.version import VERSION
-from serve_app.voice import Order, VoiceWorker
+from serve_app.voice import VoiceWorker
 from serve_app.watch import RevocationWatch
 from speech.load import load_engine
 
@@ -52,23 +53,24 @@ class Gate:
     def __init__(self, config: AppConfig) -> None:
         no_core_dumps()
         self._gate = ConsentGate(ConsentService.open(config.consent))
+        self._seal = NodeSeal(load_node_secret(config.consent.data_dir), "Gate", _GATE_METHODS)
 
     @refusals_as_values
-    async def ask(self, method: str, *args: Any, **kwargs: Any) -> Any:
-        if method not in _GATE_METHODS:
-            raise ValueError("no such method of the gate")
-        return await getattr(self._gate, method)(*args, **kwargs)
+    async def ask(self, envelope: Envelope) -> Any:
+        args, kwargs = self._seal.open(envelope)
+        return await getattr(self._gate, envelope.method)(*args, **kwargs)
 
 
-class GateHandle(HandleRemote):
-    """The gate's handle: every method goes through `Gate.ask`."""
+def gate_remote(handle: DeploymentHandle[Any], config: AppConfig) -> SealedRemote:
+    """The gate, for the parts that hold the node secret."""
+    seal = NodeSeal(load_node_secret(config.consent.data_dir), "Gate")
+    return SealedRemote(handle, seal, timeout_s=config.gate.timeout_s, lost="ledger_unavailable")
 
-    async def call(self, method: str, *args: Any, **kwargs: Any) -> Any:
-        return await super().call("ask", method, *args, **kwargs)
 
-
-def _gate(handle: DeploymentHandle[Any], config: AppConfig) -> GateHandle:
-    return GateHandle(handle, timeout_s=config.gate.timeout_s, lost="ledger_unavailable")
+def voice_remote(handle: DeploymentHandle[Any], config: AppConfig) -> SealedRemote:
+    """The voice replicas, likewise."""
+    seal = NodeSeal(load_node_secret(config.consent.data_dir), "Voice")
+    return SealedRemote(handle, seal, timeout_s=config.ingress.request_deadline_s, lost="engine_unavailable")
 
 
 class Voice:
@@ -77,7 +79,8 @@ class Voice:
     async def __init__(self, config: AppConfig, gate: DeploymentHandle[Any]) -> None:  # type: ignore[misc] # Serve awaits it
         no_core_dumps()
         metrics = RayMetrics()
-        remote = _gate(gate, config)
+        remote = gate_remote(gate, config)
+        self._seal = NodeSeal(load_node_secret(config.consent.data_dir), "Voice", ("synthesize", "info"))
         watch = RevocationWatch(
             remote,
             wait_s=config.gate.revocation_wait_s,
@@ -96,11 +99,9 @@ class Voice:
         await self._worker.start()
 
     @refusals_as_values
-    async def synthesize(self, order: Order) -> Any:
-        return await self._worker.synthesize(order)
-
-    async def info(self) -> Any:
-        return await self._worker.info()
+    async def ask(self, envelope: Envelope) -> Any:
+        args, kwargs = self._seal.open(envelope)
+        return await getattr(self._worker, envelope.method)(*args, **kwargs)
 
     async def __del__(self) -> None:
         if hasattr(self, "_worker"):
@@ -119,8 +120,8 @@ class Ingress:
         self._config = config
         self._context = await open_context(
             config,
-            _gate(gate, config),
-            HandleRemote(voice, timeout_s=config.ingress.request_deadline_s, lost="engine_unavailable"),
+            gate_remote(gate, config),
+            voice_remote(voice, config),
             RayMetrics(),
         )
 

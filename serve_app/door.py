@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -23,7 +24,7 @@ from serve_app.cache import SingleFlight, cache_key, seed_of
 from serve_app.clip_store import ClipHeader, ClipStore, StagedClip, StoredClip
 from serve_app.errors import RequestRefused
 from serve_app.metrics import Metrics
-from serve_app.remote import Lost, Remote, gate_failed
+from serve_app.remote import Lost, Remote, gate_failed, where
 from serve_app.voice import Order, Spoken
 from speech.engine import SAMPLE_RATE, EngineInfo, Mode
 
@@ -238,11 +239,15 @@ class Door:
             )
         except Exception as exc:
             if staged is not None:
-                await asyncio.to_thread(self._store.discard, staged)
+                with contextlib.suppress(Exception):  # nobody finds it, and the log must hear of the failure
+                    await asyncio.to_thread(self._store.discard, staged)
             await self._close(grant.grant_id, "failed", getattr(exc, "code", "internal_error"))
             raise
         handed_over = self._clock()
-        await asyncio.to_thread(self._store.publish, staged)
+        try:
+            await asyncio.to_thread(self._store.publish, staged)
+        except Exception as exc:  # noqa: BLE001 - the clip is marked, registered and closed; only the cache lacks it
+            log.warning("a clip could not be kept: %s", where(exc))
         if self._clock() - handed_over > _PROMPTLY_S:
             await self._require_standing(grant)  # the store was slow: what we knew is old (I5)
         return Clip(

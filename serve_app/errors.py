@@ -53,6 +53,7 @@ STATUS: Final[dict[str, int]] = {
     # 401, 403: who are you, and may you?
     "unauthenticated": 401,
     "permission_denied": 403,
+    "not_one_of_ours": 403,
     "reviewer_is_enroller": 403,
     "consent_required": 403,
     "consent_token_invalid": 403,

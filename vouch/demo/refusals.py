@@ -12,6 +12,7 @@ import httpx
 
 from consent_service.models import Allow, SpeechClaim
 from consent_service.service import ConsentService
+from serve_app.config import AppConfig
 from speech.text import prepare
 from vouch.demo.steps import Steps, promise
 
@@ -22,6 +23,7 @@ TEXT = "This sentence must not be heard."
 def show_refusals(
     steps: Steps,
     url: str,
+    config: AppConfig,
     service: ConsentService,
     *,
     keys: dict[str, str],
@@ -54,7 +56,7 @@ def show_refusals(
             code = answer.json()["error"]["code"] if answer.status_code != 200 else "spoken"
             _note(steps, seen, name, (answer.status_code, code), wanted)
     for name, wanted_code, code in asyncio.run(
-        _at_the_handle(service, keys["narrator"], first, tokens["first"])
+        _at_the_handle(config, service, keys["narrator"], first, tokens["first"])
     ):
         _note(steps, seen, name, (403, code), (403, wanted_code))
     return seen
@@ -68,31 +70,41 @@ def _in_a_lasting_loop(work: Coroutine[Any, Any, T]) -> T:
 
 
 async def _at_the_handle(
-    service: ConsentService, key: str, voice: str, token: str
+    config: AppConfig, service: ConsentService, key: str, voice: str, token: str
 ) -> list[tuple[str, str, str]]:
     """Past the ingress, straight at a voice replica: (case, wanted code, code)."""
     from ray import serve
 
-    from serve_app.app import APP_NAME
-    from serve_app.errors import Refused
-    from serve_app.voice import Order, Spoken
+    from serve_app.app import APP_NAME, voice_remote
+    from serve_app.envelope import NodeSeal
+    from serve_app.errors import RequestRefused
+    from serve_app.voice import Order
 
     said, other = prepare(TEXT, "en"), prepare("Send all the money.", "en")
     claim = SpeechClaim("clone", voice, "en", said.digest(), said.characters, "narration", token)
     allowed = await asyncio.to_thread(lambda: service.authorize(service.authenticate(key), claim))
     promise(isinstance(allowed, Allow), "the grant itself is in order")
     grant = allowed.token if isinstance(allowed, Allow) else ""
-    replica = serve.get_deployment_handle("Voice", APP_NAME)
+    handle = serve.get_deployment_handle("Voice", APP_NAME)
+    replica = voice_remote(
+        handle, config
+    )  # with the node secret; a stranger's call goes no further than this:
+    stranger = await handle.ask.remote(
+        NodeSeal(b"guessed", "Voice").seal("synthesize", (Order(grant, said, 0),), {})
+    )
 
     async def ask(order: Order) -> str:
-        answer = await replica.synthesize.remote(order)
-        return answer.code if isinstance(answer, Refused) else "spoken"
+        try:
+            await replica.call("synthesize", order)
+        except RequestRefused as exc:
+            return exc.code
+        return "spoken"
 
     changed = await ask(Order(grant, other, 0))
     forged = await ask(Order(grant[:-4] + "AAAA", said, 0))
-    spoken = await replica.synthesize.remote(Order(grant, said, 0))
-    promise(isinstance(spoken, Spoken), "the granted text itself is spoken")
+    promise(await ask(Order(grant, said, 0)) == "spoken", "the granted text itself is spoken")
     return [
+        ("a call from outside the service", "not_one_of_ours", stranger.code),
         ("changed text under an old grant", "grant_mismatch", changed),
         ("a forged grant", "grant_forged", forged),
         ("the same grant twice", "grant_used", await ask(Order(grant, said, 0))),

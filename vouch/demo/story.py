@@ -223,7 +223,7 @@ class Story:
                 self.by("admin"), grantee="another-studio", roles=[Role.NARRATOR], claims=everything
             )
             seen["cases"] = show_refusals(
-                self.steps, app.url, self.service, keys={**self.keys, "stranger": stranger},
+                self.steps, app.url, self.config, self.service, keys={**self.keys, "stranger": stranger},
                 first=self.first.voice_id, second=self.second.voice_id, tokens=self.tokens,
             )  # fmt: skip
 
