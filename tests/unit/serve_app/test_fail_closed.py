@@ -308,6 +308,26 @@ def test_a_caller_who_hangs_up_is_told_to_the_log(house: House, studio: Studio, 
     assert studio.stored() == []
 
 
+def test_a_store_that_loses_its_disk_costs_the_cache_and_no_clip(
+    house: House, studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from serve_app.clip_store import ClipStore
+
+    def full(*_: Any) -> None:
+        raise OSError("no space left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ClipStore, "publish", full)
+        assert speak(house, studio).headers["x-cache"] == "miss"
+    with monkeypatch.context() as patch:
+        patch.setattr(ClipStore, "stage", full)
+        no_audio(speak(house, studio), 500, "internal_error")
+    with monkeypatch.context() as patch:
+        patch.setattr(ClipStore, "discard", full)
+        no_audio(speak(house, studio, gate={"hand_over": raising(TimeoutError())}), 503, "gate_failed")
+    assert studio.endings() == [("completed", None), ("failed", "internal_error"), ("failed", "gate_failed")]
+
+
 async def settled(worker: Any) -> None:
     """Until nothing but the watch is at work on this loop any more."""
     mine = asyncio.current_task()

@@ -122,7 +122,7 @@ def test_one_flipped_byte_is_seen_by_anyone(house: House, studio: Studio) -> Non
     clip = bytearray(request(house, studio, "POST /v1/voice-clone").content)
     clip[len(clip) // 2] ^= 1
     verdict = house.request("POST", "/v1/verify", content=bytes(clip)).json()
-    assert (verdict["origin"], verdict["integrity"]) == ("ours", "altered")
+    assert (verdict["origin"], verdict["integrity"]) == ("our mark, unconfirmed", "altered")
 
 
 def test_standing_is_for_callers_with_rights_and_no_one_else(house: House, studio: Studio) -> None:
