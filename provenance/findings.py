@@ -51,7 +51,8 @@ class Findings:
 
     @property
     def origin(self) -> Origin:
-        if self.signed_by_us:
+        if self.reading is not None and self.signed_by_us and self.reading.asset_matches:
+            # Signature and sound together: a manifest of ours can be copied onto anybody's recording.
             return Origin.OURS
         if self.signed_by_our_expired_leaf and self.registered:
             # No trusted time says that it was signed before the leaf expired; the register's entry does.

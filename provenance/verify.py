@@ -83,7 +83,12 @@ class Verifier:
 
     def _standing(self, found: Findings) -> tuple[Standing, float]:
         said = found.disclosure
-        if self._reader is None or said is None or found.registered is None:
+        if (
+            self._reader is None
+            or said is None
+            or found.registered is None
+            or found.origin is not Origin.OURS
+        ):
             return Standing.UNKNOWN, self._clock()
         try:
             return self._reader.standing(said.clip_id, said.consent_id, said.consent_version)

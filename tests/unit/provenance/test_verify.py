@@ -119,20 +119,22 @@ def test_another_digest_in_the_register_means_altered(clip: StampedClip, authori
 
 
 def test_a_manifest_moved_to_another_clip_is_caught(
-    clip: StampedClip, stamper: Stamper, verifier: Verifier
+    clip: StampedClip, stamper: Stamper, authority: Authority
 ) -> None:
     other = stamper.stamp(speech_like(1.0, seed=9), RATE, a_disclosure()).data
     sound, manifest = other.index(b"C2PA"), clip.data.index(b"C2PA")
     moved = other[:sound] + clip.data[manifest:]
     moved = moved[:4] + struct.pack("<I", len(moved) - 8) + moved[8:]
-    verdict = verifier.verify(moved)
-    assert (verdict.origin, verdict.integrity) == (Origin.OURS, Integrity.ALTERED)
+    verdict = Verifier(authority.root_pem, Register(Standing.LIVE, knows=False)).verify(moved)
+    # The claims are ours, the sound need not be: nobody is told that we made it, or that a consent stands.
+    assert (verdict.origin, verdict.integrity) == (Origin.OUR_MARK, Integrity.ALTERED)
+    assert verdict.standing is Standing.UNKNOWN
     assert "not the file that was signed" in verdict.sentence
 
 
-def test_a_broken_header_does_not_hide_that_a_clip_was_ours(clip: StampedClip, verifier: Verifier) -> None:
+def test_a_broken_header_does_not_hide_whom_a_clip_names(clip: StampedClip, verifier: Verifier) -> None:
     verdict = verifier.verify(b"\x00\x00\x00\x00" + clip.data[4:])
-    assert (verdict.origin, verdict.integrity) == (Origin.OURS, Integrity.ALTERED)
+    assert (verdict.origin, verdict.integrity) == (Origin.OUR_MARK, Integrity.ALTERED)
 
 
 def test_any_reader_of_content_credentials_finds_the_manifest(
@@ -147,7 +149,7 @@ def test_what_was_changed_in_the_manifest_is_not_believed(clip: StampedClip, aut
     register = Register(Standing.LIVE)
     changed = clip.data.replace(b"consent_4567", b"consent_9999")
     verdict = Verifier(authority.root_pem, register).verify(changed)
-    assert (verdict.origin, verdict.integrity) == (Origin.OURS, Integrity.ALTERED)
+    assert (verdict.origin, verdict.integrity) == (Origin.OUR_MARK, Integrity.ALTERED)
     assert verdict.standing is Standing.UNKNOWN
     assert "disclosure" not in verdict.evidence
     assert not register.asked
