@@ -24,6 +24,7 @@ from pipelines.config import NarrateConfig, NarrateSummary, Progress
 from pipelines.errors import JobFailed, PipelineError
 from pipelines.journal import STATE
 from pipelines.narrate import ProgressCallback, narrate
+from pipelines.stages.outcome import outcome_of
 from pipelines.storage import Folder
 
 _PROGRESS: Final = "vouch-progress "
@@ -62,7 +63,8 @@ def submit(config: NarrateConfig, address: str, *, python: str | None = None) ->
     except (ConnectionError, RuntimeError) as exc:
         output.delete(name)
         raise JobFailed(
-            f"no Ray cluster takes jobs at {address}; give the dashboard's address, like http://host:8265",
+            f"no Ray cluster takes jobs at {address} ({_first_line(exc)}); give the dashboard's address, "
+            "like http://host:8265",
             code="cluster_unreachable",
         ) from exc
     return NarrateJob(client, submission_id)
@@ -71,8 +73,9 @@ def submit(config: NarrateConfig, address: str, *, python: str | None = None) ->
 class NarrateJob:
     """A submitted narration."""
 
-    def __init__(self, client: Any, submission_id: str) -> None:
+    def __init__(self, client: Any, submission_id: str, *, patience_s: float = 60.0) -> None:
         self._client = client
+        self._patience_s = patience_s
         self.submission_id = submission_id
         self._summary: NarrateSummary | None = None
         self._failure: dict[str, str] | None = None
@@ -80,7 +83,8 @@ class NarrateJob:
     def follow(self, progress: ProgressCallback = lambda _: None) -> NarrateSummary:
         """Wait for the end. Ctrl-C stops the job: what it finished is in its journal.
 
-        Raises JobFailed with the code the run failed with, job_stopped or job_failed.
+        Raises JobFailed with the code the run failed with, job_stopped or job_failed; cluster_unreachable when
+        the dashboard is away for longer than a minute, which does not stop the job.
         """
         try:
             for line in self._lines():
@@ -107,9 +111,21 @@ class NarrateJob:
     def _lines(self) -> Iterator[str]:
         """The job's log, line by line, until the job has ended."""
         seen = 0
+        heard_at = time.monotonic()
         while True:
-            ended = self._client.get_job_status(self.submission_id).is_terminal()
-            text: str = self._client.get_job_logs(self.submission_id)
+            try:
+                ended = self._client.get_job_status(self.submission_id).is_terminal()
+                text: str = self._client.get_job_logs(self.submission_id)
+            except (OSError, RuntimeError) as exc:  # a busy dashboard must not end an overnight run's report
+                if time.monotonic() - heard_at > self._patience_s:
+                    raise JobFailed(
+                        f"the cluster no longer answers ({_first_line(exc)}); the job {self.submission_id} may "
+                        "still run, look at it with `ray job status`",
+                        code="cluster_unreachable",
+                    ) from exc
+                time.sleep(_POLL_S)
+                continue
+            heard_at = time.monotonic()
             whole = text if ended else text[: text.rfind("\n") + 1]
             yield from whole[seen:].splitlines()
             seen = len(whole)
@@ -146,6 +162,10 @@ def run_here(arguments: list[str] | None = None) -> int:
     except (PipelineError, ConsentError) as exc:
         _tell(_FAILURE, json.dumps({"code": exc.code, "message": exc.message}))
         return 1
+    except Exception as exc:  # noqa: BLE001 — told by kind and place: its own words could hold a text
+        _, code, message = outcome_of(exc)
+        _tell(_FAILURE, json.dumps({"code": code, "message": message}))
+        return 1
     _tell(_SUMMARY, summary.model_dump_json())
     return 0
 
@@ -164,6 +184,11 @@ class Teller:
             return
         self._stage, self._at = progress.stage, now
         _tell(_PROGRESS, progress.model_dump_json())
+
+
+def _first_line(exc: Exception) -> str:
+    """What Ray says of itself, without the traceback that it may append."""
+    return (str(exc).splitlines() or [type(exc).__name__])[0][:200]
 
 
 def _tell(mark: str, body: str) -> None:

@@ -9,11 +9,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
+
+import psutil
 
 from pipelines.config import NarrateConfig
 
@@ -21,6 +24,7 @@ log = logging.getLogger("vouch.narrate")
 
 CONSENT_CPUS: Final = 0.25
 _READ_CPUS: Final = 1.0
+_GCS_ADDRESS: Final = re.compile(r"--gcs[-_]address=(\S+)")
 _BACKEND_LOG_LEVEL: Final = "RAY_BACKEND_LOG_LEVEL"
 _OBJECT_STORE_BYTES: Final = 256 * 1024**2  # rows of text and results; audio never goes there
 
@@ -34,7 +38,7 @@ def ray_for(config: NarrateConfig) -> Iterator[None]:
         _warn_if_small(config)
         yield
         return
-    address = config.ray_address or os.environ.get("RAY_ADDRESS")
+    address = address_for(config, [one.cmdline for one in _ancestors()])
     if address:
         ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
         try:
@@ -45,6 +49,32 @@ def ray_for(config: NarrateConfig) -> Iterator[None]:
         return
     with _private(config):
         yield
+
+
+def address_for(config: NarrateConfig, ancestors: Iterable[Callable[[], list[str]]]) -> str | None:
+    """The cluster to join; None: start one.
+
+    A job's driver belongs to the cluster whose raylet started it. RAY_ADDRESS, which Ray sets for a job, is not
+    proof: for a cluster that `ray.init` started it is the address of *any* Ray found on the machine, so a script
+    could be narrated on somebody else's. ancestors: command lines of the processes above this one, nearest first.
+    """
+    if config.ray_address:
+        return config.ray_address
+    for command in ancestors:
+        with contextlib.suppress(psutil.Error):
+            arguments = command()
+            if arguments and Path(arguments[0]).name == "raylet":
+                found = _GCS_ADDRESS.search(" ".join(arguments))
+                if found:
+                    return found.group(1)
+    return os.environ.get("RAY_ADDRESS") or None
+
+
+def _ancestors() -> list[psutil.Process]:
+    try:
+        return psutil.Process().parents()
+    except psutil.Error:
+        return []
 
 
 @contextlib.contextmanager

@@ -19,10 +19,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from consent_service.errors import Unauthenticated
-from pipelines.config import NarrateConfig, Progress
+from pipelines.config import NarrateConfig, NarrateSummary, Progress
 from pipelines.errors import ActorsFailed, JobFailed, ScriptInvalid
-from pipelines.job import submit
-from pipelines.narrate import narrate
+from pipelines.job import NarrateJob, submit
+from pipelines.narrate import ProgressCallback, narrate
 from pipelines.schema import RESULT
 from provenance.verify import Verifier
 from speech.config import EngineConfig
@@ -214,7 +214,7 @@ def test_an_actor_that_is_killed_costs_no_row_and_doubles_none(house: House, clu
 _DRIVER = """
 import sys
 from pipelines.config import NarrateConfig
-from pipelines.narrate import narrate
+from pipelines.narrate import ProgressCallback, narrate
 config = NarrateConfig.model_validate_json(open(sys.argv[1]).read())
 narrate(config, lambda p: print(p.rows_done, flush=True))
 """
@@ -256,12 +256,23 @@ def test_a_run_killed_half_way_is_finished_by_the_next(house: House, cluster: st
 # As a Ray job ------------------------------------------------------------------------------------------------
 
 
+def followed(job: NarrateJob, cluster: str, progress: ProgressCallback) -> NarrateSummary:
+    """Follow a job that should end well; if it does not, show its log."""
+    from ray.job_submission import JobSubmissionClient
+
+    try:
+        return job.follow(progress)
+    except JobFailed as exc:
+        log = JobSubmissionClient(cluster).get_job_logs(job.submission_id)
+        pytest.fail(f"{exc.code}: {exc.message}\n{log[-4000:]}")
+
+
 def test_a_job_narrates_tells_its_progress_and_shows_no_key(house: House, cluster: str) -> None:
     from ray.job_submission import JobSubmissionClient
 
     seen: list[Progress] = []
     job = submit(house.config([row("a", voice=house.anna), row("b", None)]), cluster)
-    summary = job.follow(seen.append)
+    summary = followed(job, cluster, seen.append)
     assert (summary.rows_in, summary.ok, summary.refused) == (2, 1, 1)
     assert [one["status"] for one in results(house)] == ["ok", "refused"]
     assert {one.stage for one in seen} >= {"check", "narrate", "done"}
@@ -286,7 +297,7 @@ def test_a_job_can_be_stopped_and_gone_on_with(house: House, cluster: str) -> No
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        job.follow(interrupt)
+        followed(job, cluster, interrupt)
     with pytest.raises(JobFailed) as caught:
         job.follow()
     assert caught.value.code == "job_stopped"
