@@ -13,6 +13,8 @@ from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 
 from consent_service.errors import LedgerUnavailable
 from consent_service.models import Redeemed
+from provenance.stamp import Stamper
+from serve_app.bridge import GateBridge
 from serve_app.errors import Refused, RequestRefused
 from serve_app.remote import FailClosed, HandleRemote, Lost
 from tests.unit.serve_app.house import Between, Held, House, Studio, after, answering, code_of, raising
@@ -99,9 +101,6 @@ def test_a_clip_that_cannot_be_handed_over_does_not_leave(
 
 
 def test_a_manifest_that_cannot_be_signed_means_no_audio(house: House, studio: Studio) -> None:
-    from provenance.stamp import Stamper
-    from serve_app.bridge import GateBridge
-
     async def play() -> Any:
         broken = Between(house.gate, sign_manifest=raising(RequestRefused("ledger_unavailable", "…")))
         return Stamper(await GateBridge.connect(broken))
@@ -282,19 +281,21 @@ def test_a_caller_who_hangs_up_is_told_to_the_log(house: House, studio: Studio, 
     """Before the redemption is answered, while the engine speaks, and after it has spoken."""
 
     async def play() -> None:
-        engine = house.held_engine()
-        held = Held(before=moment != "after")
+        engine, held = house.held_engine(), Held()
+        signing = Between(house.gate, sign_manifest=held)
         parts = await house.parts(
             engine,
             seen_by_voice={"redeem": held} if moment == "before" else {},
-            gate={"sign_manifest": held} if moment == "after" else {},
+            stamper=Stamper(await GateBridge.connect(signing)) if moment == "after" else None,
         )
         saying = asyncio.create_task(parts.door.say(studio.say()))
-        if moment == "before":
-            await held.arrived.wait()
-        else:
+        if moment != "before":
             stream = await engine.next_start()
             stream.emit(house.speech)
+        if moment == "after":
+            stream.finish()
+        if moment != "while":
+            await held.arrived.wait()
         saying.cancel()
         await asyncio.sleep(0)
         held.release()
