@@ -43,10 +43,10 @@ def say(
         if not output.absolute().parent.is_dir():
             raise Failed("not_found", f"no such folder: {output.absolute().parent}")
         utterance = prepare(text, language, instruct, max_characters=home.config.ingress.max_text_characters)
-        if not as_json:
-            err.print(f"speaking with the {home.config.engine.name} engine …", markup=False)
 
         async def make() -> Clip:
+            if not as_json:
+                err.print(f"speaking with the {home.config.engine.name} engine …", markup=False)
             async with in_process(home.config, home.service) as context:
                 info = await context.door.engine_info()
                 mode, name = _voice(voice, instruct, info.speakers)
