@@ -1,12 +1,12 @@
 """The errors of the offline door. A fault of one row is never an exception: it is that row's status and code.
 
     PipelineError                       narration_error
-    ├── ScriptInvalid                   script_invalid     (`faults`: input_unreadable, input_empty,
-    columns_missing, │                                                       column_type, id_missing,
-    id_duplicate) ├── OutputBusy                      output_busy        (another run writes to this folder)
-    ├── ActorsFailed                    engine_unavailable | narration_error   (the stages could not start or
-    go on) ├── RowsLost                        rows_lost          (not one result per row: nothing was
-    published) └── JobFailed                       job_failed | job_stopped | cluster_unreachable
+    ├── ScriptInvalid                   script_invalid   (`faults`: input_unreadable, input_empty, id_missing,
+    │                                                     id_duplicate, columns_missing, column_type)
+    ├── OutputBusy                      output_busy      (another run writes to this folder)
+    ├── ActorsFailed                    engine_unavailable | narration_error   (the stages could not start or go on)
+    ├── RowsLost                        rows_lost        (not one result per row: nothing was published)
+    └── JobFailed                       job_failed | job_stopped | cluster_unreachable | cluster_unauthenticated
 
 No message holds a text to be spoken.
 """
