@@ -26,6 +26,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@echo "==> installing into $(VENV) with $$($(PYTHON) --version); the first time downloads a lot (see README)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[$(EXTRAS)]'
+	@$(BIN)/python -m pip install --disable-pip-version-check --no-deps Resemblyzer==0.1.4
 	@touch $(STAMP)
 	@echo "==> installed; $(BIN)/vouch --help"
 

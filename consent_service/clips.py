@@ -24,7 +24,7 @@ from consent_service.ids import SHA256_HEX
 from consent_service.ledger.tables import clips as clips_table
 from consent_service.ledger.tables import consents, voices
 from consent_service.models import Principal
-from consent_service.proofs.seams import ClipRecord, Standing
+from consent_service.proofs.seams import ClipRecord, Standing, WatermarkTag
 
 # What a clip came from is fixed when its grant is used up.
 _FIXED: Final = (
@@ -48,10 +48,14 @@ def to_clip(row: RowMapping) -> ClipRecord:
         created_at=row["created_at"],
         objects=tuple(row["objects"]),
         state=row["state"],
+        watermark=None
+        if row["watermark_tag"] is None
+        else WatermarkTag(row["watermark_epoch"], row["watermark_tag"]),
+        fingerprint=bytes(row["fingerprint"] or b""),
     )
 
 
-def insert_clip(writing: Writing, grant: Grant, leaf: int) -> None:
+def insert_clip(writing: Writing, grant: Grant, leaf: int, mark: WatermarkTag) -> None:
     """The record of a clip that does not exist yet; part of `redeem`."""
     writing.connection.execute(
         insert(clips_table),
@@ -71,6 +75,8 @@ def insert_clip(writing: Writing, grant: Grant, leaf: int) -> None:
             "created_at": writing.now,
             "objects": [],
             "state": "live",
+            "watermark_epoch": mark.epoch,
+            "watermark_tag": mark.tag,
         },
     )
 
@@ -96,6 +102,8 @@ def register(core: Core, record: ClipRecord) -> None:
         values: dict[str, Any] = {"objects": list(dict.fromkeys([*row["objects"], *record.objects]))}
         if record.audio_sha256:
             values |= {"audio_sha256": record.audio_sha256, "seconds": record.seconds}
+        if record.fingerprint:
+            values |= {"fingerprint": record.fingerprint}
         change(writing, record.clip_id, **values)
 
 
@@ -192,3 +200,11 @@ def require_audio(audio_sha256: str, seconds: float) -> None:
     """Raises InvalidInput."""
     if not SHA256_HEX.fullmatch(audio_sha256) or not (math.isfinite(seconds) and seconds >= 0):
         raise InvalidInput("a clip's digest is SHA-256 in hex, its length a finite number of seconds")
+
+
+def marked(core: Core, mark: WatermarkTag) -> ClipRecord | None:
+    """The clip that was allotted a tag, whoever's it is: a candidate, for a verifier to confirm."""
+    named = (clips_table.c.watermark_epoch == mark.epoch) & (clips_table.c.watermark_tag == mark.tag)
+    with core.ledger.read() as connection:
+        row = connection.execute(select(clips_table).where(named)).mappings().one_or_none()
+        return None if row is None else to_clip(row)

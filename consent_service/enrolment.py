@@ -148,7 +148,6 @@ def _insert(
         "tenant": writing.tenant,
         "voice_id": challenge.voice_id,
         "enrolled_by": by.key_id,
-        "sentence": challenge.sentence,
         "state": "pending",
         "expires_at": challenge.expires_at,
         "statement_digest": "",

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Literal
 
 from consent_service.grants import Grant
+from consent_service.proofs.seams import ClipRecord, WatermarkTag
 
 
 class Role(StrEnum):
@@ -95,6 +96,26 @@ class Redeemed:
     audit_leaf: int
     checkpoint: str
     sealed_reference: bytes | None = field(default=None, repr=False)
+    watermark: WatermarkTag | None = None  # None only for a clip that exists already
+
+    def clip_record(self, *, created_at: float) -> ClipRecord:
+        """The register's record of the clip that is to come of it; digest, length and copies follow."""
+        grant = self.grant
+        return ClipRecord(
+            clip_id=grant.clip_id,
+            tenant=grant.tenant,
+            voice_id=grant.voice_id,
+            basis=grant.basis.value,
+            consent_id=grant.consent_id,
+            consent_version=grant.consent_version,
+            purpose=grant.purpose,
+            grantee=grant.grantee,
+            audit_leaf=self.audit_leaf,
+            audio_sha256="",
+            seconds=0.0,
+            created_at=created_at,
+            watermark=self.watermark,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from consent_service import access, clips, decisions, policy, voices
+from consent_service import access, clips, decisions, policy, voices, watermarks
 from consent_service.core import Core, Writing
 from consent_service.errors import (
     ConsentError,
@@ -35,7 +35,7 @@ from consent_service.ledger.engine import fail_closed
 from consent_service.ledger.tables import consents, redemptions
 from consent_service.models import Closing, Redeemed
 from consent_service.proofs.merkle import Frontier
-from consent_service.proofs.seams import KeyPurpose
+from consent_service.proofs.seams import KeyPurpose, WatermarkTag
 from consent_service.replicas import replica_key
 from consent_service.sealing import reference_info, seal
 
@@ -50,6 +50,7 @@ class _Committed:
     tree: Frontier
     public_key: bytes = b""
     prompt_digest: str = ""
+    watermark: WatermarkTag | None = None
 
 
 def redeem(core: Core, token: str, replica_id: str) -> Redeemed:
@@ -60,18 +61,19 @@ def redeem(core: Core, token: str, replica_id: str) -> Redeemed:
         public_key = replica_key(writing.connection, replica_id)
         prompt_digest = _recheck(writing, grant)
         leaf = _use_up(writing, grant, "speech.redeemed", replica=replica_id)
-        clips.insert_clip(writing, grant, leaf)
-        return _Committed(leaf, writing.log.tree, public_key, prompt_digest)
+        (mark,) = watermarks.allot(writing)
+        clips.insert_clip(writing, grant, leaf, mark)
+        return _Committed(leaf, writing.log.tree, public_key, prompt_digest, mark)
 
     committed = _transact(core, grant, entitle)
     with _closed_on_failure(core, grant):
         checkpoint = core.checkpoint(grant.tenant, committed.tree)
         if not grant.basis.is_clone:
-            return Redeemed(grant, committed.leaf, checkpoint)
+            return Redeemed(grant, committed.leaf, checkpoint, watermark=committed.watermark)
         with fail_closed():
             packed = core.vault.open(grant.tenant, grant.voice_id, "reference", committed.prompt_digest)
         sealed = seal(committed.public_key, packed, reference_info(grant.grant_id, replica_id))
-        return Redeemed(grant, committed.leaf, checkpoint, sealed)
+        return Redeemed(grant, committed.leaf, checkpoint, sealed, committed.watermark)
 
 
 def redeem_cached(core: Core, token: str, cached_clip_id: str) -> Redeemed:

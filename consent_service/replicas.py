@@ -6,12 +6,13 @@ import hmac
 
 from sqlalchemy import Connection, delete, insert, select
 
+from consent_service import watermarks
 from consent_service.core import EVERYONE, Core
-from consent_service.errors import ReplicaUnknown
+from consent_service.errors import NotFound, ReplicaUnknown
 from consent_service.ids import REPLICA
 from consent_service.ledger.tables import replicas
 from consent_service.proofs.seams import KeyPurpose
-from consent_service.sealing import node_proof
+from consent_service.sealing import node_proof, seal, watermark_info
 
 
 def register(
@@ -40,3 +41,12 @@ def replica_key(connection: Connection, replica_id: str) -> bytes:
     if key is None:
         raise ReplicaUnknown("this replica never registered a key; restart it")
     return bytes(key)
+
+
+def watermark_key(core: Core, replica_id: str, epoch: int) -> bytes:
+    """An epoch's key, sealed to the replica. NotFound (epoch_unknown) for one that has not begun."""
+    if not 1 <= epoch <= watermarks.current_epoch(core):
+        raise NotFound("no such watermark epoch", code="epoch_unknown")
+    with core.ledger.read() as connection:
+        public_key = replica_key(connection, replica_id)
+    return seal(public_key, core.keys.watermark_key(epoch), watermark_info(epoch, replica_id))

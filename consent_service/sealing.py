@@ -62,6 +62,11 @@ def reference_info(grant_id: str, replica_id: str) -> bytes:
     return b"vouch.reference.v1\0" + grant_id.encode() + b"\0" + replica_id.encode()
 
 
+def watermark_info(epoch: int, replica_id: str) -> bytes:
+    """What binds a sealed watermark key to its epoch and its reader."""
+    return b"vouch.watermark-key.v1\0%d\0" % epoch + replica_id.encode()
+
+
 def pack_reference(wav: bytes, transcript: str) -> bytes:
     """Transcript length (4 bytes, big-endian), transcript (UTF-8), WAV."""
     text = transcript.encode()

@@ -25,6 +25,7 @@ from consent_service import (
     sealing,
     tenants,
     voices,
+    watermarks,
 )
 from consent_service.config import ConsentConfig
 from consent_service.core import Core
@@ -45,7 +46,7 @@ from consent_service.models import (
     Voice,
 )
 from consent_service.opening import open_core
-from consent_service.proofs.seams import ClipRecord, KeyProvider, Standing
+from consent_service.proofs.seams import ClipRecord, KeyProvider, Standing, WatermarkTag
 
 
 class ConsentService:
@@ -269,6 +270,17 @@ class ConsentService:
 
     def knows_clip(self, clip_id: str, audio_sha256: str) -> bool | None:
         return clips.knows(self._core, clip_id, audio_sha256)
+
+    def marked_clip(self, mark: WatermarkTag) -> ClipRecord | None:
+        return clips.marked(self._core, mark)
+
+    def watermark_keys(self) -> dict[int, bytes]:
+        return watermarks.keys(self._core)
+
+    def watermark_key(self, replica_id: str, epoch: int) -> bytes:
+        """The keyed watermark's key of an epoch, sealed to a registered replica (sealing.watermark_info).
+        Raises ReplicaUnknown, NotFound for an epoch that has not begun."""
+        return replicas.watermark_key(self._core, replica_id, epoch)
 
     # audit --------------------------------------------------------------------------------------------------
     def export_audit(self, by: Principal, folder: Path) -> None:

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from consent_service.proofs.seams import Standing
+from consent_service.proofs.seams import ClipRecord, Standing, WatermarkTag
 from serve_app.remote import Remote
 
 T = TypeVar("T")
@@ -45,6 +45,13 @@ class GateBridge:
     def knows_clip(self, clip_id: str, audio_sha256: str) -> bool | None:
         answer: bool | None = self._wait(self._gate.call("knows_clip", clip_id, audio_sha256))
         return answer
+
+    def marked_clip(self, mark: WatermarkTag) -> ClipRecord | None:
+        answer: ClipRecord | None = self._wait(self._gate.call("marked_clip", mark))
+        return answer
+
+    def watermark_keys(self) -> dict[int, bytes]:
+        return {}  # they stay in the gate
 
     def _wait(self, call: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(call, self._loop).result()

@@ -15,7 +15,7 @@ from typing import Any, Final, ParamSpec, TypeVar
 
 from consent_service.errors import GrantRevoked, PermissionDenied
 from consent_service.models import Allow, Closing, Deny, Principal, Redeemed, Revocation, SpeechClaim
-from consent_service.proofs.seams import ClipRecord, Standing
+from consent_service.proofs.seams import ClipRecord, Standing, WatermarkTag
 from consent_service.service import ConsentService
 from serve_app.clip_keys import ClipKeys
 from serve_app.uploads import SealedUpload, UploadKeys
@@ -136,6 +136,9 @@ class ConsentGate:
 
     async def knows_clip(self, clip_id: str, audio_sha256: str) -> bool | None:
         return await self._run(self._service.knows_clip, clip_id, audio_sha256)
+
+    async def marked_clip(self, mark: WatermarkTag) -> ClipRecord | None:
+        return await self._run(self._service.marked_clip, mark)
 
     # manifests ------------------------------------------------------------------------------------------------
     async def certificate_chain(self) -> bytes:

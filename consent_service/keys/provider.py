@@ -8,6 +8,7 @@ files itself.
 
 from __future__ import annotations
 
+import hmac
 import os
 import secrets
 import shutil
@@ -31,6 +32,7 @@ from consent_service.proofs.seams import KeyPurpose
 
 _SIGNING: Final = (KeyPurpose.GRANT, KeyPurpose.LOG, KeyPurpose.RECEIPT)
 _KEK: Final = "kek.json"
+_WATERMARK: Final = "watermark.json"
 _LEAF_KEY: Final = "manifest-leaf.pem"
 _ROOT_KEY: Final = "manifest-root.pem"
 _CHAIN: Final = "manifest-chain.pem"
@@ -46,6 +48,7 @@ class FileKeyProvider:
         require_private_folder(folder)
         self._folder = folder
         self._kek = KeyRing.from_bytes(_read(folder / _KEK))
+        self._watermark = KeyRing.from_bytes(_read(folder / _WATERMARK))
         self._rings = {purpose: KeyRing.from_bytes(_read(folder / _ring(purpose))) for purpose in _SIGNING}
         self._signers = {
             purpose: {kid: Ed25519PrivateKey.from_private_bytes(raw) for kid, raw in ring.keys.items()}
@@ -63,6 +66,7 @@ class FileKeyProvider:
         parts = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".keys-"))  # mkdtemp creates with mode 0700
         try:
             write_private(parts / _KEK, KeyRing.of(secrets.token_bytes(32)).to_bytes())
+            write_private(parts / _WATERMARK, KeyRing.of(secrets.token_bytes(32)).to_bytes())
             for purpose in _SIGNING:
                 write_private(parts / _ring(purpose), KeyRing.of(new_signing_secret()).to_bytes())
             identity = create_manifest_identity(organisation)
@@ -111,6 +115,10 @@ class FileKeyProvider:
     def trust_anchor(self) -> bytes:
         root = x509.load_pem_x509_certificates(self._chain)[-1]
         return root.public_bytes(serialization.Encoding.PEM)
+
+    def watermark_key(self, epoch: int) -> bytes:
+        # One secret gives every epoch its key, so that a closed epoch's is never lost.
+        return hmac.digest(self._watermark.secret, b"vouch.watermark.v1\0%d" % epoch, "sha256")
 
     def __repr__(self) -> str:
         return f"FileKeyProvider({str(self._folder)!r})"

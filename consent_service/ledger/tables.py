@@ -59,6 +59,7 @@ api_keys = Table(
     Column("created_at", Float, nullable=False),
     Column("expires_at", Float),
     Column("revoked_at", Float),
+    Column("subject_id", Id(64)),  # of a key that a subject got by signing in
 )
 
 # The consent that a key speaks under when a request brings no consent_token.
@@ -78,6 +79,24 @@ subjects = Table(
     Column("subject_id", Id(64), primary_key=True),
     _tenant(),
     Column("name", Text, nullable=False),
+    Column("contact", Text, nullable=False, server_default=""),
+    Column("contact_confirmed_at", Float),
+)
+
+# Single-use links to a subject's contact: to confirm it, to sign in, to change it. Only a hash of the secret stays.
+subject_links = Table(
+    "subject_links",
+    metadata,
+    Column("link_id", Id(64), primary_key=True),
+    _tenant(),
+    Column("subject_id", Id(64), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("secret_sha256", LargeBinary(32), nullable=False),
+    Column("contact", Text, nullable=False),
+    Column("requested_by", Id(64), nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("expires_at", Float, nullable=False),
+    Column("used_at", Float),
 )
 
 # What makes a commitment in the log meaningless once it is deleted.
@@ -104,6 +123,7 @@ voices = Table(
     Column("prompt_digest", String(64), nullable=False),
     Column("subject_id", Id(64)),
     Column("destroyed_at", Float),
+    Column("retain_until", Float),
     Index("voices_by_tenant", "tenant", "created_at"),
 )
 
@@ -114,11 +134,14 @@ enrolments = Table(
     _tenant(),
     Column("voice_id", Id(64), nullable=False, unique=True),
     Column("enrolled_by", Id(64), nullable=False),
-    Column("sentence", Text, nullable=False),
     Column("state", String(16), nullable=False),
     Column("expires_at", Float, nullable=False),
     Column("statement_digest", String(64), nullable=False),
     Column("note", Text, nullable=False),
+    Column("nonce", String(64), nullable=False, server_default=""),
+    Column("grantee", Text, nullable=False, server_default=""),
+    Column("purpose", String(64), nullable=False, server_default=""),
+    Column("evidence", JSON),
 )
 
 consents = Table(
@@ -136,6 +159,8 @@ consents = Table(
     Column("revoked_at", Float),
     Column("revoked_reason", Text, nullable=False),
     Column("receipt", Text, nullable=False),
+    Column("characters_used", BigInteger, nullable=False, server_default="0"),
+    Column("evidence", JSON),
     Index("consents_by_voice", "tenant", "voice_id"),
 )
 
@@ -192,8 +217,36 @@ clips = Table(
     Column("created_at", Float, nullable=False),
     Column("objects", JSON, nullable=False),
     Column("state", String(16), nullable=False),
+    Column("watermark_epoch", Integer),
+    Column("watermark_tag", Integer),
+    Column("fingerprint", LargeBinary),
     Index("clips_by_voice", "tenant", "voice_id"),
     Index("clips_by_consent", "tenant", "consent_id"),
+    Index("clips_by_mark", "watermark_epoch", "watermark_tag", unique=True),
+)
+
+# Where a door keeps what was derived from voices: deletion looks in every one of them.
+clip_stores = Table(
+    "clip_stores",
+    metadata,
+    _tenant(key=True),
+    Column("uri_sha256", String(64), primary_key=True),
+    Column("uri", Text, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("registered_at", Float, nullable=False),
+)
+
+# A decommissioning under way or done: `step` is the last that was finished.
+decommissions = Table(
+    "decommissions",
+    metadata,
+    Column("voice_id", Id(64), primary_key=True),
+    _tenant(),
+    Column("step", String(40), nullable=False),
+    Column("begun_at", Float, nullable=False),
+    Column("finished_at", Float),
+    Column("report", JSON, nullable=False),
+    Column("certificate", Text, nullable=False),
 )
 
 # The revocation feed: `seq` is drawn from `counters` under its row lock, so that entries appear in its order.

@@ -57,6 +57,10 @@ class KeyProvider(ManifestSigner, Protocol):
         """The C2PA root certificate, PEM."""
         ...
 
+    def watermark_key(self, epoch: int) -> bytes:
+        """The 32-byte key of the keyed watermark in `epoch` (≥ 1); closed epochs keep theirs, for detection."""
+        ...
+
 
 class Standing(StrEnum):
     """Whether a clip's consent still stands (DESIGN, verdict)."""
@@ -67,6 +71,14 @@ class Standing(StrEnum):
     DECOMMISSIONED = "decommissioned"
     NOT_REQUIRED = "not required"
     UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class WatermarkTag:
+    """What the keyed watermark of one clip carries: allotted in sequence within a key epoch, never random."""
+
+    epoch: int  # ≥ 1
+    tag: int  # 24 bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +99,8 @@ class ClipRecord:
     created_at: float  # Unix seconds
     objects: tuple[str, ...] = field(default=())  # URIs of every stored copy
     state: str = "live"  # live | withdrawn | tombstone
+    watermark: WatermarkTag | None = None  # allotted when the grant was used up
+    fingerprint: bytes = field(default=b"", repr=False)  # provenance.fingerprint, of the clip as it left
 
 
 class ClipRegister(Protocol):
@@ -110,4 +124,12 @@ class ProofReader(Protocol):
 
     def knows_clip(self, clip_id: str, audio_sha256: str) -> bool | None:
         """True: registered with this digest. False: registered with another. None: not registered."""
+        ...
+
+    def marked_clip(self, mark: WatermarkTag) -> ClipRecord | None:
+        """The clip that was allotted this tag: a candidate, until its fingerprint matches."""
+        ...
+
+    def watermark_keys(self) -> dict[int, bytes]:
+        """Every epoch's key, newest first; empty where the keys are not held (no keyed mark is decoded then)."""
         ...
