@@ -49,7 +49,7 @@ bench: $(STAMP)  ## Measure engine, gate, stamp, serve and narrate; one JSON lin
 	@for case in engine gate stamp serve narrate; do $(BIN)/vouch bench $$case; done
 
 constraints: $(STAMP)  ## Write constraints.txt anew from what .venv holds
-	@$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[$(EXTRAS),postgres]'
+	@$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[$(EXTRAS),postgres,research]'
 	@$(BIN)/python deploy/freeze.py > constraints.new && mv constraints.new constraints.txt
 
 clean:  ## Remove what was built, installed or left by a demo

@@ -18,7 +18,7 @@ from packaging.utils import canonicalize_name
 
 PYPROJECT = Path(__file__).resolve().parents[1] / "pyproject.toml"
 # Not "gpu": flash-attn is compiled against one CUDA and one torch, so no single version fits everyone.
-EXTRAS = frozenset({"embedded", "postgres", "dev"})
+EXTRAS = frozenset({"embedded", "postgres", "research", "dev"})
 
 HEADER = """\
 # Exact versions, for `pip install -c constraints.txt`. Written by `make constraints`; do not edit by hand.
