@@ -7,6 +7,7 @@ Statement parameters are kept out of error texts: they hold digests of secrets a
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,6 +37,8 @@ class Ledger:
             if self.is_sqlite:
                 # No cap on connections: a reader must never wait for a writer's connection.
                 options |= {"pool_size": 16, "max_overflow": -1, "connect_args": {"timeout": busy_timeout_s}}
+            else:
+                options |= {"pool_size": 16, "max_overflow": 16, "connect_args": _patience(busy_timeout_s)}
             self.engine: Engine = create_engine(address, **options)
         self._writers = self.engine.execution_options(**{_WRITES: True})
         # SQLite's readers see a snapshot anyway; PostgreSQL's must ask for one.
@@ -81,6 +84,14 @@ def fail_closed() -> Iterator[None]:
 def create_sqlite_file(path: Path) -> None:
     """An empty file that only its owner may read; the write-ahead log takes over its mode."""
     path.touch(mode=0o600, exist_ok=True)
+
+
+def _patience(seconds: float) -> dict[str, Any]:
+    """libpq: how long to wait for the server (it counts in seconds, 2 at least) and for another's lock."""
+    return {
+        "connect_timeout": max(2, math.ceil(seconds)),
+        "options": f"-c lock_timeout={round(seconds * 1000)}",
+    }
 
 
 def _configure_sqlite(connection: Any, _record: object) -> None:

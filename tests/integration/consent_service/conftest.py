@@ -1,4 +1,4 @@
-"""One installation per test, on a real SQLite file in a folder of its own."""
+"""One installation per test, on each of the databases: a SQLite file, and a real PostgreSQL server."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.consent_service.databases import DATABASES, drop, ledger_url
 from tests.unit.consent_service.world import World, open_world
 
 
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    made = open_world(tmp_path / "data")
+@pytest.fixture(params=DATABASES)
+def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
+    url = ledger_url(request.param)
+    made = open_world(tmp_path / "data", ledger_url=url)
     yield made
     made.service.close()
+    if url is not None:
+        drop(url)

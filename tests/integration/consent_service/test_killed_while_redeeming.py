@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import random
 import signal
-import sqlite3
 from pathlib import Path
 
 from consent_service.proofs.log import verify_export
@@ -19,7 +18,7 @@ def redeem_and_kill(world: World, tokens: list[str], pick: random.Random) -> dic
     """Let a process redeem, kill it at a random point, and return what it had answered (grant → leaf)."""
     context = workers.processes()
     ours, theirs = context.Pipe()
-    process = context.Process(target=workers.redeem_until_killed, args=(world.data_dir, tokens, theirs))
+    process = context.Process(target=workers.redeem_until_killed, args=(world.config, tokens, theirs))
     process.start()
     theirs.close()
     told = dict(ours.recv() for _ in range(pick.randrange(1, 40)))
@@ -38,9 +37,8 @@ def redemptions(world: World, folder: Path) -> dict[str, int]:
     """The used grants and their leaves; checks that nonce, entry and clip agree, and that the log verifies."""
     entries = [entry for entry in world.log() if entry["kind"] == "speech.redeemed"]
     in_log = {str(entry["grant"]): int(str(entry["n"])) for entry in entries}
-    with sqlite3.connect(world.data_dir / "ledger.sqlite3") as raw:
-        spent = dict(raw.execute("SELECT grant_id, leaf FROM redemptions"))
-        clips = dict(raw.execute("SELECT clip_id, audit_leaf FROM clips"))
+    spent = dict(world.rows("SELECT grant_id, leaf FROM redemptions"))
+    clips = dict(world.rows("SELECT clip_id, audit_leaf FROM clips"))
     assert spent == in_log  # never a nonce without its entry, nor the reverse
     assert clips == {str(entry["clip"]): entry["n"] for entry in entries}
     world.service.export_audit(world.auditor, folder)
@@ -62,7 +60,7 @@ def test_killed_before_any_statement_nothing_is_used_up_and_the_grant_still_work
     context, allowed = workers.processes(), world.allow()
     for step in itertools.count(1):
         _ours, theirs = context.Pipe()
-        arguments = (world.data_dir, allowed.token, step, theirs)
+        arguments = (world.config, allowed.token, step, theirs)
         process = context.Process(target=workers.redeem_and_die, args=arguments)
         process.start()
         theirs.close()

@@ -14,6 +14,7 @@ from consent_service.errors import GrantRevoked
 from consent_service.proofs.log import verify_export
 from consent_service.service import ConsentService
 from tests.integration.consent_service import workers
+from tests.unit.consent_service.databases import DATABASES, new_postgresql
 from tests.unit.consent_service.world import World
 
 PROCESSES = 4
@@ -40,15 +41,18 @@ def run_at_once(worker: Callable[..., None], *arguments: Any) -> list[Any]:
     return told
 
 
-def test_processes_that_open_a_new_installation_at_once_make_one(tmp_path: Path) -> None:
-    told = run_at_once(workers.open_new, tmp_path / "data")
+@pytest.mark.parametrize("database", DATABASES)
+def test_processes_that_open_a_new_installation_at_once_make_one(database: str, tmp_path: Path) -> None:
+    url = None if database == "sqlite" else new_postgresql(migrated=False)
+    config = ConsentConfig(data_dir=tmp_path / "data", ledger_url=url)
+    told = run_at_once(workers.open_new, config)
     assert [keys == told[0] and len(keys) == 1 for keys in told] == [True] * PROCESSES
-    ConsentService.open(ConsentConfig(data_dir=tmp_path / "data")).close()
+    ConsentService.open(config).close()
 
 
 def test_a_grant_raced_by_processes_is_won_by_one_and_the_log_is_whole(world: World, tmp_path: Path) -> None:
     allowed = [world.allow(str(number)) for number in range(25)]
-    won = run_at_once(workers.race, world.data_dir, [each.token for each in allowed])
+    won = run_at_once(workers.race, world.config, [each.token for each in allowed])
     assert sorted(grant for wins in won for grant in wins) == sorted(each.grant.grant_id for each in allowed)
     kinds = Counter(world.kinds())
     assert kinds["speech.redeemed"] == kinds["speech.closed"] == len(allowed)
@@ -57,7 +61,7 @@ def test_a_grant_raced_by_processes_is_won_by_one_and_the_log_is_whole(world: Wo
 
 
 def test_a_withdrawal_in_one_process_is_seen_by_the_others_at_once(world: World) -> None:
-    other = ConsentService.open(ConsentConfig(data_dir=world.data_dir), clock=world.clock)
+    other = ConsentService.open(world.config, clock=world.clock)
     allowed = world.allow()
     revocation = other.revoke_consent(world.admin, world.consent_id, "no more")
     assert world.service.revocations() == [revocation]

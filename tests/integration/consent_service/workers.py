@@ -8,7 +8,6 @@ import os
 import signal
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
-from pathlib import Path
 
 from sqlalchemy import event
 
@@ -26,18 +25,18 @@ def processes() -> ForkServerContext:
     return context
 
 
-def open_new(data_dir: Path, line: Connection) -> None:
+def open_new(config: ConsentConfig, line: Connection) -> None:
     """Say ready, wait for the word, open, and tell the key ids."""
     line.send("ready")
     line.recv()
-    service = ConsentService.open(ConsentConfig(data_dir=data_dir))
+    service = ConsentService.open(config)
     line.send(sorted(service.keys.public_keys(KeyPurpose.GRANT)))
     service.close()
 
 
-def race(data_dir: Path, tokens: list[str], line: Connection) -> None:
+def race(config: ConsentConfig, tokens: list[str], line: Connection) -> None:
     """Redeem and close whatever no other process got first; tell the grants that were won."""
-    service = ConsentService.open(ConsentConfig(data_dir=data_dir, busy_timeout_s=30), clock=Clock())
+    service = ConsentService.open(config.model_copy(update={"busy_timeout_s": 30.0}), clock=Clock())
     line.send("ready")
     line.recv()
     won = []
@@ -52,17 +51,17 @@ def race(data_dir: Path, tokens: list[str], line: Connection) -> None:
     service.close()
 
 
-def redeem_until_killed(data_dir: Path, tokens: list[str], line: Connection) -> None:
+def redeem_until_killed(config: ConsentConfig, tokens: list[str], line: Connection) -> None:
     """Tell of every redemption as soon as it is answered."""
-    service = ConsentService.open(ConsentConfig(data_dir=data_dir), clock=Clock())
+    service = ConsentService.open(config, clock=Clock())
     for token in tokens:
         redeemed = service.redeem(token, "acme-replica")
         line.send((redeemed.grant.grant_id, redeemed.audit_leaf))
 
 
-def redeem_and_die(data_dir: Path, token: str, step: int, line: Connection) -> None:
+def redeem_and_die(config: ConsentConfig, token: str, step: int, line: Connection) -> None:
     """Kill this process just before its `step`-th word to the database (commits count); tell if it got further."""
-    service = ConsentService.open(ConsentConfig(data_dir=data_dir), clock=Clock())
+    service = ConsentService.open(config, clock=Clock())
     steps = itertools.count(1)
 
     def count(*_: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,13 +18,20 @@ from consent_service.ledger import schema
 from consent_service.ledger.engine import Ledger
 from consent_service.ledger.tables import metadata
 from consent_service.service import ConsentService
+from tests.unit.consent_service.databases import DATABASES, drop, new_postgresql
 from tests.unit.consent_service.world import World
 
 
-@pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
-    ConsentService.open(ConsentConfig(data_dir=tmp_path / "data")).close()
-    return Ledger(f"sqlite:///{tmp_path}/data/ledger.sqlite3", busy_timeout_s=1.0)
+@pytest.fixture(params=DATABASES)
+def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
+    url = None if request.param == "sqlite" else new_postgresql(migrated=False)
+    config = ConsentConfig(data_dir=tmp_path / "data", ledger_url=url)
+    ConsentService.open(config).close()
+    opened = Ledger(config.url, busy_timeout_s=1.0)
+    yield opened
+    opened.close()
+    if url is not None:
+        drop(url)
 
 
 def test_migrating_gives_exactly_the_tables(ledger: Ledger) -> None:
@@ -47,6 +55,7 @@ def test_a_ledger_of_a_later_version_is_left_alone(ledger: Ledger) -> None:
         assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == "9999"
 
 
+@pytest.mark.parametrize("ledger", ["sqlite"], indirect=True)
 def test_a_commit_is_on_the_disk_when_it_returns(ledger: Ledger) -> None:
     with ledger.write() as connection:
         assert connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"

@@ -7,11 +7,15 @@ import io
 import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 import soundfile
+from sqlalchemy import text
 
 from consent_service.config import ConsentConfig
+from consent_service.ledger.tables import metadata
 from consent_service.models import (
     Allow,
     Claims,
@@ -27,6 +31,9 @@ from consent_service.service import ConsentService
 
 START = 1_800_000_000.0
 DAY = 86_400.0
+
+# For tests of the files that SQLite keeps: they run once, whatever the `world` fixture is parametrised with.
+sqlite_only = pytest.mark.parametrize("world", ["sqlite"], indirect=True)
 
 
 @dataclass
@@ -62,7 +69,7 @@ class World:
 
     service: ConsentService
     clock: Clock
-    data_dir: Path
+    config: ConsentConfig  # opens the same installation in another process
     admin: Principal  # operator and voice_admin
     reviewer: Principal
     narrator: Principal
@@ -70,6 +77,10 @@ class World:
     voice: Voice = field(init=False)
     consent: RecordedConsent = field(init=False)
     replica: ReplicaKey = field(init=False)
+
+    @property
+    def data_dir(self) -> Path:
+        return self.config.data_dir
 
     @property
     def consent_id(self) -> str:
@@ -127,6 +138,15 @@ class World:
         )
         return key
 
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """What the ledger's database itself answers, whichever it is."""
+        with self.service._core.ledger.read() as connection:
+            return [tuple(row) for row in connection.execute(text(query))]
+
+    def dump(self) -> str:
+        """Every row of every table, readable."""
+        return "\n".join(str(row) for table in metadata.tables for row in self.rows(f"SELECT * FROM {table}"))
+
     def log(self) -> list[dict[str, object]]:
         """Every entry of the tenant's log."""
         return [json.loads(entry) for entry in self.service.audit_entries(self.auditor)]
@@ -135,10 +155,17 @@ class World:
         return [str(entry["kind"]) for entry in self.log()]
 
 
-def open_world(data_dir: Path, tenant: str = "acme", service: ConsentService | None = None) -> World:
-    """A new installation, or one more tenant of the installation of `service`."""
+def open_world(
+    data_dir: Path,
+    tenant: str = "acme",
+    service: ConsentService | None = None,
+    *,
+    ledger_url: str | None = None,
+) -> World:
+    """A new installation (on SQLite where no URL is given), or one more tenant of the installation of `service`."""
     clock = Clock() if service is None else service._core.clock  # type: ignore[assignment]
-    service = service or ConsentService.open(ConsentConfig(data_dir=data_dir), clock=clock)
+    if service is None:
+        service = ConsentService.open(ConsentConfig(data_dir=data_dir, ledger_url=ledger_url), clock=clock)
     admin = service.authenticate(service.bootstrap_tenant(tenant))
 
     def key(role: Role, claims: Claims) -> Principal:
@@ -149,7 +176,7 @@ def open_world(data_dir: Path, tenant: str = "acme", service: ConsentService | N
     world = World(
         service,
         clock,  # type: ignore[arg-type]
-        data_dir,
+        service._core.config,
         admin,
         key(Role.REVIEWER, Claims()),
         key(Role.NARRATOR, Claims(purposes=("narration",), voices=("*",))),

@@ -6,6 +6,8 @@ import re
 import runpy
 import sys
 import tomllib
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
@@ -38,8 +40,9 @@ def test_every_pin_satisfies_what_the_project_asks_for() -> None:
 
 @pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="the pins are written with Python 3.11")
 def test_every_package_that_is_pulled_in_is_pinned_and_no_other() -> None:
-    needed = runpy.run_path(str(ROOT / "deploy" / "freeze.py"))["closure"](frozenset({"embedded", "dev"}))
-    pinned = pins()
-    assert set(needed) <= set(pinned), "run `make constraints`"
-    # The driver for PostgreSQL is not in what `make install` installs.
-    assert set(pinned) - set(needed) <= {"psycopg", "psycopg-binary"}, "run `make constraints`"
+    closure = runpy.run_path(str(ROOT / "deploy" / "freeze.py"))["closure"]
+    needed, pinned = set(closure(frozenset({"embedded", "dev"}))), set(pins())
+    assert needed <= pinned, "run `make constraints`"
+    # What only `research` asks for is not in what `make install` installs: without it, its pins cannot be followed.
+    with suppress(PackageNotFoundError):
+        assert set(closure()) == pinned, "run `make constraints`"
