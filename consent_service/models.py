@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal
 
 from consent_service.grants import Grant
 from consent_service.proofs.seams import ClipRecord, WatermarkTag
@@ -45,6 +46,7 @@ class Principal:
     roles: frozenset[Role]
     claims: Claims
     label: str = ""
+    subject_id: str | None = None  # of a person who signed in: this key reaches what is theirs, and nothing else
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +181,8 @@ class ConsentTerms:
     valid_until: float
     territories: tuple[str, ...] = ("*",)
     channels: tuple[str, ...] = ("*",)
-    outside_boundary: bool = False
+    outside_boundary: bool = False  # may the voice be processed outside the controller's boundary?
+    character_budget: int | None = None  # characters that may be spoken under it, in all; None: no limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +199,7 @@ class Consent:
     recorded_at: float
     revoked_at: float | None = None
     revoked_reason: str = ""
+    evidence: Mapping[str, Any] = field(default_factory=dict)  # how it is known that the person agreed
 
 
 @dataclass(frozen=True, slots=True)

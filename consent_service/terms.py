@@ -14,13 +14,14 @@ from consent_service.languages import require_language
 from consent_service.models import ConsentTerms
 
 MAX_VALIDITY_S: Final = 3653 * 24 * 3600.0  # ten years, leap days included
+MAX_BUDGET: Final = 10**12  # characters: well within a database's and JSON's exact integers
 _TERRITORY: Final = re.compile(r"\*|WORLD|[A-Z]{2}")  # ISO 3166-1 alpha-2
 _CHANNEL: Final = re.compile(r"\*|[a-z0-9][a-z0-9_.-]{0,39}")
 
 
 def checked(terms: ConsentTerms, now: float) -> ConsentTerms:
     """The terms in canonical form. Raises InvalidInput with purpose_unknown, validity_invalid,
-    language_unsupported, territory_invalid, channel_invalid or name_invalid."""
+    language_unsupported, territory_invalid, channel_invalid, budget_invalid or name_invalid."""
     require_purposes(terms.purposes)
     if not terms.languages:
         raise InvalidInput('name the languages, or "*" for all', code="language_unsupported")
@@ -32,10 +33,16 @@ def checked(terms: ConsentTerms, now: float) -> ConsentTerms:
         raise InvalidInput(f'name a {axis}, or "*" for any', code=f"{axis}_invalid")
     require_scope(terms.territories, terms.channels)
     # Written so that a NaN fails.
-    if not (now < terms.valid_until and 0 < terms.valid_until - terms.valid_from <= MAX_VALIDITY_S):
+    lasts, begins_in = terms.valid_until - terms.valid_from, terms.valid_from - now
+    if not (now < terms.valid_until and 0 < lasts <= MAX_VALIDITY_S and begins_in <= MAX_VALIDITY_S):
         raise InvalidInput(
-            "a consent ends in the future, after it begins, and lasts at most ten years",
+            "a consent begins within ten years, ends in the future and lasts at most ten years",
             code="validity_invalid",
+        )
+    budget = terms.character_budget
+    if budget is not None and not (type(budget) is int and 1 <= budget <= MAX_BUDGET):
+        raise InvalidInput(
+            f"a character budget is a whole number from 1 to {MAX_BUDGET}, or none", code="budget_invalid"
         )
     return replace(
         terms,
