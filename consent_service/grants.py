@@ -12,6 +12,7 @@ import base64
 import binascii
 import hashlib
 import json
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -26,6 +27,8 @@ from consent_service.errors import GrantExpired, GrantForged, GrantMalformed, Gr
 
 GRANT_VERSION: Final = 1
 DEFAULT_START_WITHIN_S: Final = 30.0
+# The one markup an utterance may hold, in canonical form; group 1: milliseconds. Heard as silence.
+PAUSE_MARKUP: Final = re.compile(r"\[pause ([0-9]{1,5})ms\]", re.ASCII)
 
 
 class Basis(StrEnum):
@@ -62,7 +65,10 @@ class Utterance:
 
     @property
     def characters(self) -> int:
-        return len(self.text)
+        """How many are said: pauses are covered by the digest and not counted."""
+        if "[pause " not in self.text:
+            return len(self.text)
+        return len(" ".join(PAUSE_MARKUP.sub(" ", self.text).split()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,138 @@
+"""What an engine speaks in one go: a long text in pieces, and the silence after each.
+
+A short text is one segment, as a model's own pauses between sentences are better than ours. A long one is cut at
+the ends of sentences, where it must be at clauses, then words, then graphemes (UAX #29), never inside one.
+Sentences are found by `sentencex`, which knows the abbreviations and quotation marks of the ten languages.
+Nothing that can be said is lost: the segments, joined, are the text without its pauses.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Final, TypeAlias
+
+import regex  # type: ignore[import-untyped]
+
+from consent_service.grants import Utterance
+from speech.budget import expected_seconds
+from speech.markup import PAUSE
+
+LONGEST_SEGMENT_S: Final = 20.0  # by the budget's estimate; longer generations drift and run away more often
+SENTENCE_PAUSE_S: Final = 0.35
+CLAUSE_PAUSE_S: Final = 0.15
+WORD_PAUSE_S: Final = 0.0
+
+_Splitter: TypeAlias = Callable[[str, str], Sequence[str]]  # (text, language) → pieces that join to it
+
+_CLAUSES: Final = regex.compile(r"(?<=[,;:—–](?=\s)|[、，；：])")
+_WORDS: Final = regex.compile(r"(?<=\s)(?=\S)")
+_GRAPHEMES: Final = regex.compile(r"\X")
+_INITIAL: Final = regex.compile(r"(?:^|\s)\p{Lu}\.\s*$")
+_SAYABLE: Final = regex.compile(r"[\p{L}\p{N}]")
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """text: one line, spoken in one go; empty only in the first, when the utterance begins with a pause.
+    pause_s: silence after it.
+    """
+
+    text: str = field(repr=False)
+    pause_s: float
+
+
+def plan(utterance: Utterance, longest_s: float = LONGEST_SEGMENT_S) -> tuple[Segment, ...]:
+    """The segments of a canonical utterance, in order; at least one. The last one's pause is as written."""
+    segments: list[Segment] = []
+    parts = PAUSE.split(utterance.text)  # text, milliseconds, text, …
+    for index in range(0, len(parts), 2):
+        pause_s = int(parts[index + 1]) / 1000 if index + 1 < len(parts) else 0.0
+        text = parts[index].strip(" ")
+        if _SAYABLE.search(text) is not None:
+            segments += _spread(_divide(text, utterance.language, longest_s, 0), pause_s)
+        elif segments:  # two pauses in a row, or only punctuation between them
+            last = segments[-1]
+            segments[-1] = Segment(last.text, last.pause_s + pause_s)
+        elif pause_s:
+            segments.append(Segment("", pause_s))
+    return tuple(segments)
+
+
+def _spread(pieces: Iterable[Segment], pause_s: float) -> list[Segment]:
+    """The pieces; the last one with the pause that is written after it."""
+    *head, last = pieces
+    return [*head, Segment(last.text, pause_s)]
+
+
+def _divide(text: str, language: str, longest_s: float, level: int) -> list[Segment]:
+    """`text` in segments of at most `longest_s`, cut at the given level and below it only where needed."""
+    if expected_seconds(text, language) <= longest_s or level == len(_LEVELS):
+        return [Segment(text.strip(), 0.0)]
+    split, pause_s = _LEVELS[level]
+    segments: list[Segment] = []
+    for group in _balanced(split(text, language), language, longest_s):
+        below = _divide(group, language, longest_s, level + 1)
+        segments += _spread(below, pause_s)
+    return segments
+
+
+def _balanced(pieces: Sequence[str], language: str, longest_s: float) -> list[str]:
+    """Neighbouring pieces together, in groups of similar length: a last word alone sounds like an afterthought."""
+    lengths = [expected_seconds(piece, language) for piece in pieces]
+    fitting = sum(length for length in lengths if length <= longest_s)
+    wanted_s = fitting / max(1, math.ceil(fitting / longest_s))
+    groups: list[str] = []
+    group, group_s = "", 0.0
+    for piece, length in zip(pieces, lengths, strict=True):
+        full = group_s + length / 2 > wanted_s or group_s + length > longest_s
+        if group and full:
+            groups.append(group)
+            group, group_s = "", 0.0
+        group += piece
+        group_s += length
+    if _SAYABLE.search(group) is None and groups:
+        groups[-1] += group
+    elif group:
+        groups.append(group)
+    return groups
+
+
+def _sentences(text: str, language: str) -> list[str]:
+    from sentencex import segment
+
+    sentences: list[str] = []
+    for sentence in segment(language, text):
+        # "M. Dupont", "J. S. Bach": a capital and a full stop end no sentence.
+        if sentences and (_INITIAL.search(sentences[-1]) or _SAYABLE.search(sentence) is None):
+            sentences[-1] += sentence
+        else:
+            sentences.append(sentence)
+    return sentences if "".join(sentences) == text else [text]
+
+
+def _clauses(text: str, _language: str) -> list[str]:
+    return _cut(_CLAUSES, text)
+
+
+def _words(text: str, _language: str) -> list[str]:
+    return _cut(_WORDS, text)
+
+
+def _graphemes(text: str, _language: str) -> list[str]:
+    return list(_GRAPHEMES.findall(text))
+
+
+def _cut(pattern: regex.Pattern[str], text: str) -> list[str]:
+    places = [0, *(match.start() for match in pattern.finditer(text)), len(text)]
+    return [text[start:end] for start, end in pairwise(places) if end > start]
+
+
+_LEVELS: Final[tuple[tuple[_Splitter, float], ...]] = (
+    (_sentences, SENTENCE_PAUSE_S),
+    (_clauses, CLAUSE_PAUSE_S),
+    (_words, WORD_PAUSE_S),
+    (_graphemes, WORD_PAUSE_S),
+)
