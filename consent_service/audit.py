@@ -23,7 +23,9 @@ from consent_service.proofs.merkle import Frontier, Node, consistency_path, incl
 
 ENTRY_VERSION: Final = 1
 
-_HEAD: Final = select(log_heads.c.size, log_heads.c.peaks).where(log_heads.c.tenant == bindparam("of"))
+_HEAD: Final = select(log_heads.c.size, log_heads.c.peaks, log_heads.c.said_salt).where(
+    log_heads.c.tenant == bindparam("of")
+)
 _LOCKED_HEAD: Final = _HEAD.with_for_update()
 _MOVE_HEAD: Final = update(log_heads).where(log_heads.c.tenant == bindparam("of"))
 
@@ -33,7 +35,7 @@ class LogWriter:
 
     def __init__(self, connection: Connection, tenant: str, now: float) -> None:
         self._connection, self._tenant, self._now = connection, tenant, now
-        self.tree = _frontier(connection, tenant, lock=True)
+        self.tree, self._said_salt = _head(connection, tenant, lock=True)
         self._entries: list[bytes] = []
         self._nodes: list[Node] = []
 
@@ -53,6 +55,12 @@ class LogWriter:
         row = {"tenant": self._tenant, "object_id": object_id, "field": field, "salt": salt}
         self._connection.execute(insert(salts), row)
         return commitment(salt, value)
+
+    def said(self, said_digest: str, voice_salt: bytes | None) -> str:
+        """What an entry holds of what was said, in hex: a digest alone would let anyone with an export confirm a
+        guess. Costs no query: a voice's salt lies in its row, the tenant's (for voices that are no person's) in
+        the log's head."""
+        return commitment(bytes(voice_salt) if voice_salt else self._said_salt, said_digest)
 
     def flush(self) -> None:
         """Write what was appended."""
@@ -89,7 +97,7 @@ def create_log(connection: Connection, tenant: str) -> None:
 
 
 def current_tree(connection: Connection, tenant: str) -> Frontier:
-    return _frontier(connection, tenant, lock=False)
+    return _head(connection, tenant, lock=False)[0]
 
 
 def entries(connection: Connection, tenant: str, start: int, stop: int) -> Iterator[bytes]:
@@ -122,8 +130,8 @@ class _NodeReader:
         return bytes(self._connection.execute(query).scalar_one())
 
 
-def _frontier(connection: Connection, tenant: str, *, lock: bool) -> Frontier:
+def _head(connection: Connection, tenant: str, *, lock: bool) -> tuple[Frontier, bytes]:
     row = connection.execute(_LOCKED_HEAD if lock else _HEAD, {"of": tenant}).one_or_none()
     if row is None:
         raise NotFound("no such tenant")
-    return Frontier.from_bytes(row.size, bytes(row.peaks))
+    return Frontier.from_bytes(row.size, bytes(row.peaks)), bytes(row.said_salt)

@@ -20,6 +20,11 @@ def new_id(prefix: str) -> str:
     return f"{prefix}_{secrets.token_hex(16)}"
 
 
+def new_salt() -> bytes:
+    """What makes a commitment to something short impossible to guess, until it is erased."""
+    return secrets.token_bytes(32)
+
+
 def require_tenant(tenant: str) -> str:
     """Raises InvalidInput. The name becomes part of paths and of the log's origin."""
     if not TENANT.fullmatch(tenant):

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, RowMapping, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from consent_service import access, clips, decisions, policy, voices, watermarks
@@ -59,10 +59,11 @@ def redeem(core: Core, token: str, replica_id: str) -> Redeemed:
 
     def entitle(writing: Writing) -> _Committed:
         public_key = replica_key(writing.connection, replica_id)
-        prompt_digest = _recheck(writing, grant)
-        leaf = _use_up(writing, grant, "speech.redeemed", replica=replica_id)
+        voice = _recheck(writing, grant)
+        leaf = _use_up(writing, grant, voice, "speech.redeemed", replica=replica_id)
         (mark,) = watermarks.allot(writing)
         clips.insert_clip(writing, grant, leaf, mark)
+        prompt_digest = "" if voice is None else voice["prompt_digest"]
         return _Committed(leaf, writing.log.tree, public_key, prompt_digest, mark)
 
     committed = _transact(core, grant, entitle)
@@ -81,9 +82,9 @@ def redeem_cached(core: Core, token: str, cached_clip_id: str) -> Redeemed:
     grant = _verified(core, token)
 
     def entitle(writing: Writing) -> _Committed:
-        _recheck(writing, grant)
+        voice = _recheck(writing, grant)
         _require_same(writing, grant, cached_clip_id)
-        leaf = _use_up(writing, grant, "speech.reused", reused=cached_clip_id)
+        leaf = _use_up(writing, grant, voice, "speech.reused", reused=cached_clip_id)
         return _Committed(leaf, writing.log.tree)
 
     committed = _transact(core, grant, entitle)
@@ -155,7 +156,7 @@ def _transact(core: Core, grant: Grant, entitle: Callable[[Writing], _Committed]
         raise
 
 
-def _use_up(writing: Writing, grant: Grant, kind: str, **how: Any) -> int:
+def _use_up(writing: Writing, grant: Grant, voice: RowMapping | None, kind: str, **how: Any) -> int:
     """Spend the nonce and append the entry: neither is ever there without the other."""
     leaf = writing.log.append(
         kind,
@@ -168,7 +169,7 @@ def _use_up(writing: Writing, grant: Grant, kind: str, **how: Any) -> int:
         consent=grant.consent_id,
         version=grant.consent_version,
         purpose=grant.purpose,
-        said=grant.said_digest,
+        said=writing.log.said(grant.said_digest, None if voice is None else voice["said_salt"]),
         characters=grant.characters,
         **how,
     )
@@ -187,19 +188,18 @@ def _use_up(writing: Writing, grant: Grant, kind: str, **how: Any) -> int:
     return leaf
 
 
-def _recheck(writing: Writing, grant: Grant) -> str:
-    """What may have changed since the grant was signed. Returns the digest of the reference, "" without
-    one."""
+def _recheck(writing: Writing, grant: Grant) -> RowMapping | None:
+    """What may have changed since the grant was signed. Returns the voice, None where there is none of ours."""
     if not access.key_is_live(writing.connection, writing.tenant, grant.key_id, writing.now):
         raise GrantRevoked("the API key that asked was revoked or has expired", code="key_revoked")
     if not grant.basis.is_clone:
-        return ""
+        return None
     voice = voices.find(writing.connection, writing.tenant, grant.voice_id)
     if voice["state"] != "active" or voice["epoch"] != grant.voice_epoch:
         raise GrantRevoked("a consent of this voice was withdrawn since; ask the gate again")
     if grant.basis is Basis.CONSENT:
         _recheck_consent(writing.connection, grant, writing.now)
-    return str(voice["prompt_digest"])
+    return voice
 
 
 def _recheck_consent(connection: Connection, grant: Grant, now: float) -> None:

@@ -25,7 +25,7 @@ from sqlalchemy import (
     TypeDecorator,
 )
 
-from consent_service.ids import ID
+from consent_service.ids import ID, new_salt
 
 metadata: Final = MetaData()
 
@@ -124,6 +124,8 @@ voices = Table(
     Column("subject_id", Id(64)),
     Column("destroyed_at", Float),
     Column("retain_until", Float),
+    # Under which the log commits to what the voice said; erased with the voice (audit.said_commitment).
+    Column("said_salt", LargeBinary(32), default=new_salt),
     Index("voices_by_tenant", "tenant", "created_at"),
 )
 
@@ -277,6 +279,7 @@ log_heads = Table(
     _tenant(key=True),
     Column("size", BigInteger, nullable=False),
     Column("peaks", LargeBinary, nullable=False),
+    Column("said_salt", LargeBinary(32), default=new_salt),  # the same, for voices that are no person's
 )
 
 log_entries = Table(
