@@ -20,7 +20,6 @@ import math
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Final
 
 from speech.markup import PAUSE
@@ -54,7 +53,7 @@ class Budget:
 
     headroom: float = 3.0
     fixed_s: float = 3.0
-    seconds_per_syllable: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    seconds_per_syllable: Mapping[str, float] = field(default_factory=dict)
 
     def syllable_s(self, language: str) -> float:
         return self.seconds_per_syllable.get(language) or 1 / _SYLLABLES_PER_SECOND[language]

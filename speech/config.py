@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from speech.budget import PUBLISHED, Budget
+from speech.languages import CODES
 from speech.text import MAX_CHARACTERS
 
 
@@ -16,6 +18,32 @@ class Checkpoint(BaseModel):
 
     source: str = Field(min_length=1, description="A local directory, or a hub id such as Qwen/Qwen3-TTS-….")
     revision: str | None = Field(default=None, description="Commit or tag of a hub id; pin it in production.")
+
+
+class BudgetConfig(BaseModel):
+    """How long speech may take before it counts as run away; `vouch bench engine --calibrate` measures it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    headroom: float = Field(
+        default=PUBLISHED.headroom, ge=1, le=20, description="Times a usual reader's time; for slow styles."
+    )
+    fixed_s: float = Field(default=PUBLISHED.fixed_s, ge=0.5, le=60, description="Seconds on top of that.")
+    seconds_per_syllable: dict[str, float] = Field(
+        default={}, description="By language code; one that is left out keeps the published rate."
+    )
+
+    @field_validator("seconds_per_syllable")
+    @classmethod
+    def _known_and_possible(cls, rates: dict[str, float]) -> dict[str, float]:
+        if unknown := sorted(set(rates) - set(CODES)):
+            raise ValueError(f"no such language: {', '.join(unknown)}; the codes are {', '.join(CODES)}")
+        if any(not 0.02 <= rate <= 2 for rate in rates.values()):
+            raise ValueError("seconds per syllable lie between 0.02 and 2")
+        return rates
+
+    def budget(self) -> Budget:
+        return Budget(self.headroom, self.fixed_s, self.seconds_per_syllable)
 
 
 class EngineConfig(BaseModel):
@@ -48,6 +76,9 @@ class EngineConfig(BaseModel):
     )
     max_frames: int = Field(
         default=8192, ge=2, description="Hard limit of codec frames (12.5 per second) for one request."
+    )
+    budget: BudgetConfig = Field(
+        default=BudgetConfig(), description="From which the frames of a text are reckoned."
     )
     on_runaway: Literal["fail", "cut"] = Field(
         default="fail",
