@@ -17,7 +17,9 @@
     │   └── GrantRevoked                consent_revoked      (revoked, or expired, since it was issued)
     ├── ReplicaUnknown                  replica_unknown
     ├── VaultError                      vault_error
-    │   └── KeyDestroyed                key_destroyed
+    │   ├── KeyDestroyed                key_destroyed
+    │   ├── ObjectMissing               object_missing
+    │   └── StorageUnavailable          storage_unavailable
     ├── KeyFileUnsafe                   key_file_unsafe
     ├── ProofInvalid                    proof_invalid
     └── LedgerUnavailable               ledger_unavailable
@@ -147,6 +149,18 @@ class KeyDestroyed(VaultError):
     """The voice's data key no longer exists."""
 
     code = "key_destroyed"
+
+
+class ObjectMissing(VaultError):
+    """No object of this name is stored."""
+
+    code = "object_missing"
+
+
+class StorageUnavailable(VaultError):
+    """The place where sealed objects lie can't be reached, or refuses."""
+
+    code = "storage_unavailable"
 
 
 class KeyFileUnsafe(ConsentError):

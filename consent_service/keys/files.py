@@ -12,11 +12,13 @@ import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
 from typing import Final
 
 from consent_service.errors import KeyFileUnsafe, VaultError
 
+_UNFINISHED: Final = ".new"
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -55,7 +57,8 @@ def read_private(path: Path) -> bytes:
 
 def write_private(path: Path, content: bytes) -> None:
     """Write a file of mode 0600 durably: after a crash it holds the old content, or all of the new."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")  # mkstemp creates with mode 0600
+    # mkstemp creates with mode 0600. The name tells whose write it was: a copy must be found to be destroyed.
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_UNFINISHED)
     temporary = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -67,6 +70,11 @@ def write_private(path: Path, content: bytes) -> None:
         temporary.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def unfinished(path: Path) -> list[Path]:
+    """What writes of `path` left behind that died before the end."""
+    return sorted(path.parent.glob(f".{escape(path.name)}.*{_UNFINISHED}"))
 
 
 def sync_folder(folder: Path) -> None:

@@ -1,0 +1,155 @@
+"""Objects in S3, or in what speaks its protocol, through s3fs: buckets with and without versioning.
+
+Endpoint, region and credentials come from the environment or the instance's role, as for every other S3 path of
+the product. Calls are bounded in time; what they raise is turned into the room's errors, which name the
+service's error code and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from botocore.exceptions import BotoCoreError, ClientError
+from s3fs import S3FileSystem
+
+from consent_service.errors import ObjectMissing, StorageUnavailable
+from consent_service.objects.store import Destroyed, require_name
+
+_BOUNDS: Final = {"connect_timeout": 3, "read_timeout": 15, "retries": {"max_attempts": 1}}
+_BATCH: Final = 1000  # most keys of one DeleteObjects
+
+
+class S3Objects:
+    """An `ObjectStore` under a prefix of a bucket."""
+
+    def __init__(self, url: str) -> None:
+        bucket, _, prefix = url.removeprefix("s3://").strip("/").partition("/")
+        if not url.startswith("s3://") or not bucket or "@" in bucket:
+            raise StorageUnavailable("storage in S3 is named s3://bucket/prefix, without credentials")
+        self._bucket, self._prefix = bucket, f"{prefix}/" if prefix else ""
+        with _room_errors():
+            # Listings are never taken from memory: another process writes here too.
+            self._fs = S3FileSystem(config_kwargs=_BOUNDS, use_listings_cache=False)
+
+    @property
+    def url(self) -> str:
+        return f"s3://{self._bucket}/{self._prefix}".rstrip("/")
+
+    def uri(self, name: str) -> str:
+        return f"s3://{self._bucket}/{self._key(name)}"
+
+    def put(self, name: str, content: bytes) -> None:
+        with _room_errors():
+            self._fs.pipe_file(self.uri(name), content)
+
+    def get(self, name: str) -> bytes:
+        with _room_errors():
+            content: bytes = self._fs.cat_file(self.uri(name))
+            return content
+
+    def exists(self, name: str) -> bool:
+        with _room_errors():
+            try:
+                self._fs.call_s3("head_object", Bucket=self._bucket, Key=self._key(name))
+            except FileNotFoundError:
+                return False
+            return True
+
+    def list(self, under: str = "") -> list[str]:
+        found = self._pages("list_objects_v2", self._folder(under), "ContinuationToken")
+        names = [str(entry["Key"]) for page in found for entry in page.get("Contents", ())]
+        return sorted(name.removeprefix(self._prefix) for name in names)
+
+    def delete_every_copy(self, name: str, *, wipe: bool = False) -> tuple[Destroyed, ...]:
+        """Nothing can be overwritten in S3, so `wipe` adds nothing."""
+        key = self._key(name)
+        return self._delete(key, exactly=key)
+
+    def delete_everything(self, under: str) -> tuple[Destroyed, ...]:
+        return self._delete(self._folder(require_name(under)))
+
+    def _delete(self, prefix: str, exactly: str | None = None) -> tuple[Destroyed, ...]:
+        """Everything with a prefix, or of one key alone (which may be the beginning of others)."""
+        destroyed: list[Destroyed] = []
+        for key, upload in self._uploads(prefix, exactly):
+            with _room_errors():
+                self._fs.call_s3("abort_multipart_upload", Bucket=self._bucket, Key=key, UploadId=upload)
+            destroyed.append(Destroyed(f"s3://{self._bucket}/{key}", "unfinished"))
+        copies = self._copies(prefix, exactly)
+        for first in range(0, len(copies), _BATCH):
+            self._delete_batch(copies[first : first + _BATCH])
+        if self._copies(prefix, exactly) or self._uploads(prefix, exactly):
+            raise StorageUnavailable(
+                "S3 still holds copies of what was to be deleted; look for an object lock, then try again"
+            )
+        return (*destroyed, *copies)
+
+    def _delete_batch(self, copies: list[Destroyed]) -> None:
+        root = f"s3://{self._bucket}/"
+        named = [{"Key": copy.uri.removeprefix(root), "VersionId": copy.version_id} for copy in copies]
+        with _room_errors():
+            # A key that S3 refuses to delete is named in the answer; the second look finds it, too.
+            self._fs.call_s3("delete_objects", Bucket=self._bucket, Delete={"Objects": named, "Quiet": True})
+
+    def _copies(self, prefix: str, exactly: str | None) -> list[Destroyed]:
+        """Versions and deletion markers; an unversioned object is the version "null"."""
+        found: list[Destroyed] = []
+        for page in self._pages("list_object_versions", prefix, "KeyMarker", "VersionIdMarker"):
+            for kind, entries in (("version", "Versions"), ("delete-marker", "DeleteMarkers")):
+                found += [
+                    Destroyed(f"s3://{self._bucket}/{entry['Key']}", kind, str(entry["VersionId"]))  # type: ignore[arg-type]
+                    for entry in page.get(entries, ())
+                    if exactly in (None, entry["Key"])
+                ]
+        return found
+
+    def _uploads(self, prefix: str, exactly: str | None) -> list[tuple[str, str]]:
+        """Multipart uploads that never ended: their parts are stored, and no listing shows them."""
+        pages = self._pages("list_multipart_uploads", prefix, "KeyMarker", "UploadIdMarker")
+        uploads = [
+            (str(each["Key"]), str(each["UploadId"])) for page in pages for each in page.get("Uploads", ())
+        ]
+        return [each for each in uploads if each[0].startswith(prefix) and exactly in (None, each[0])]
+
+    def _pages(self, method: str, prefix: str, *markers: str) -> Iterator[dict[str, Any]]:
+        going_on: dict[str, str] = {}
+        while True:
+            with _room_errors():
+                page: dict[str, Any] = self._fs.call_s3(
+                    method, Bucket=self._bucket, Prefix=prefix, **going_on
+                )
+            yield page
+            going_on = {marker: page[f"Next{marker}"] for marker in markers if page.get(f"Next{marker}")}
+            if not page.get("IsTruncated") or not going_on:
+                return
+
+    def _key(self, name: str) -> str:
+        return self._prefix + require_name(name)
+
+    def _folder(self, under: str) -> str:
+        return f"{self._key(under)}/" if under else self._prefix
+
+    def __repr__(self) -> str:
+        return f"S3Objects({self.url!r})"
+
+
+@contextmanager
+def _room_errors() -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError as exc:
+        if _code(exc) == "NoSuchBucket":
+            raise StorageUnavailable("there is no such bucket; make it, or correct the URL") from None
+        raise ObjectMissing("a stored object is missing") from None
+    except (OSError, BotoCoreError, ClientError) as exc:
+        raise StorageUnavailable(f"S3 can't be reached, or refuses ({_code(exc)})") from None
+
+
+def _code(exc: BaseException) -> str:
+    """The service's error code. Never its message: that may repeat what it was sent."""
+    for each in (exc, exc.__cause__):
+        if isinstance(each, ClientError):
+            return str(each.response.get("Error", {}).get("Code", "unknown"))
+    return type(exc).__name__

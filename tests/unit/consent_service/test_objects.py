@@ -1,0 +1,185 @@
+"""Stored objects: there or not, whole, for their owner alone, and gone for good when they are deleted."""
+
+from __future__ import annotations
+
+import stat
+import traceback
+from pathlib import Path
+
+import pytest
+from s3fs import S3FileSystem
+
+from consent_service.errors import KeyFileUnsafe, ObjectMissing, StorageUnavailable
+from consent_service.objects import ObjectStore, delete_every_copy, open_store
+from tests.unit.consent_service.aws import SECRET, Aws
+
+
+@pytest.fixture(params=["files", "s3", "s3-versioned"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
+    if request.param == "files":
+        return open_store(tmp_path / "objects")
+    aws: Aws = request.getfixturevalue("aws")
+    return open_store(f"s3://{aws.bucket(versioned=request.param == 's3-versioned')}/some/prefix")
+
+
+def test_what_is_put_is_there_and_only_there(store: ObjectStore) -> None:
+    assert store.list() == []
+    store.put("acme/voice_a/reference.sealed", b"one")
+    store.put("acme/voice_a/reference.sealed", b"two")
+    store.put("acme/voice_ab/reference.sealed", b"three")
+    assert store.get("acme/voice_a/reference.sealed") == b"two"
+    assert store.exists("acme/voice_a/reference.sealed")
+    assert not store.exists("acme/voice_a/reference")
+    assert store.list() == ["acme/voice_a/reference.sealed", "acme/voice_ab/reference.sealed"]
+    assert store.list("acme/voice_a") == ["acme/voice_a/reference.sealed"]
+    assert store.list("nobody") == []
+    assert open_store(store.url).get("acme/voice_a/reference.sealed") == b"two"
+
+
+def test_what_is_missing_is_said_to_be_missing(store: ObjectStore) -> None:
+    with pytest.raises(ObjectMissing):
+        store.get("acme/nothing")
+    assert store.delete_every_copy("acme/nothing") == ()
+    assert store.delete_everything("acme") == ()
+
+
+def test_a_deleted_object_is_gone_in_every_version_and_its_neighbours_stay(store: ObjectStore) -> None:
+    for content in (b"one", b"two", b"three"):
+        store.put("acme/a.wrapped", content)
+    store.put("acme/a.wrapped.txt", b"neighbour")
+    destroyed = store.delete_every_copy("acme/a.wrapped", wipe=True)
+    assert {copy.uri for copy in destroyed} == {store.uri("acme/a.wrapped")}
+    assert store.list() == ["acme/a.wrapped.txt"]
+    assert store.delete_every_copy("acme/a.wrapped") == ()
+    with pytest.raises(ObjectMissing):
+        store.get("acme/a.wrapped")
+
+
+def test_a_folder_is_deleted_with_all_it_holds_and_nothing_beside_it(store: ObjectStore) -> None:
+    for name in ("acme/a/one", "acme/a/deep/two", "acme/ab/three"):
+        store.put(name, b"x")
+    destroyed = store.delete_everything("acme/a")
+    assert {copy.uri for copy in destroyed} == {store.uri("acme/a/one"), store.uri("acme/a/deep/two")}
+    assert store.list() == ["acme/ab/three"]
+
+
+def test_an_object_is_deleted_by_its_uri_alone(store: ObjectStore) -> None:
+    store.put("acme/clip.wav", b"x")
+    (copy,) = delete_every_copy(store.uri("acme/clip.wav"))
+    assert copy.uri == store.uri("acme/clip.wav")
+    assert delete_every_copy(store.uri("acme/clip.wav")) == ()
+
+
+@pytest.mark.parametrize(
+    "name", ["", "/etc/passwd", "../up", "a/../b", "a//b", ".hidden", "a/.b", "a\0b", "a/"]
+)
+def test_a_name_can_t_lead_out_of_its_place(tmp_path: Path, name: str) -> None:
+    store = open_store(tmp_path)
+    for use in (store.get, store.exists, store.delete_every_copy, store.delete_everything):
+        with pytest.raises(StorageUnavailable):
+            use(name)
+    with pytest.raises(StorageUnavailable):
+        store.put(name, b"x")
+
+
+def test_every_version_and_deletion_marker_and_unfinished_upload_is_destroyed(aws: Aws) -> None:
+    bucket = aws.bucket(versioned=True)
+    store, s3 = open_store(f"s3://{bucket}/keys"), aws.client("s3")
+    for number in range(3):
+        store.put("acme/a.wrapped", b"%d" % number)
+    s3.delete_object(Bucket=bucket, Key="keys/acme/a.wrapped")  # an ordinary deletion: only a marker
+    assert not store.exists("acme/a.wrapped")
+    assert store.list() == []
+    s3.create_multipart_upload(Bucket=bucket, Key="keys/acme/a.wrapped")
+    s3.create_multipart_upload(Bucket=bucket, Key="keys/acme/a.wrapped.other")
+    destroyed = store.delete_every_copy("acme/a.wrapped")
+    assert sorted(copy.kind for copy in destroyed) == ["delete-marker", "unfinished", *["version"] * 3]
+    versions = {copy.version_id for copy in destroyed if copy.kind != "unfinished"}
+    assert len(versions) == 4
+    assert None not in versions
+    assert aws.copies(bucket) == ["keys/acme/a.wrapped.other"]
+
+
+def test_more_versions_than_one_page_are_destroyed(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+    bucket = aws.bucket(versioned=True)
+    store, s3 = open_store(f"s3://{bucket}"), aws.client("s3")
+    for number in range(7):
+        s3.put_object(Bucket=bucket, Key=f"a/key{number % 2}", Body=b"")
+    monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "3")  # the server's pages
+    assert s3.list_object_versions(Bucket=bucket)["IsTruncated"]
+    assert store.list("a") == ["a/key0", "a/key1"]
+    assert len(store.delete_everything("a")) == 7
+    assert aws.copies(bucket) == []
+
+
+def test_a_version_that_can_t_be_deleted_is_an_error_and_not_a_success(aws: Aws) -> None:
+    bucket, s3 = aws.bucket(versioned=True), aws.client("s3")
+    s3.put_object_lock_configuration(
+        Bucket=bucket,
+        ObjectLockConfiguration={
+            "ObjectLockEnabled": "Enabled", "Rule": {"DefaultRetention": {"Mode": "COMPLIANCE", "Days": 9}}
+        },
+    )  # fmt: skip
+    store = open_store(f"s3://{bucket}")
+    store.put("key", b"x")
+    with pytest.raises(StorageUnavailable):
+        store.delete_every_copy("key")
+
+
+def test_a_store_that_is_away_or_refuses_says_so_without_a_secret(
+    aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = SECRET.encode()
+    no_bucket = open_store("s3://no-such-bucket/x")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")  # nobody listens
+    monkeypatch.setattr(S3FileSystem, "retries", 1)
+    S3FileSystem.clear_instance_cache()
+    away = open_store("s3://bucket/x")
+    for use in (
+        lambda: no_bucket.put("a", content),
+        lambda: no_bucket.delete_every_copy("a"),
+        lambda: away.put("a", content),
+        lambda: away.delete_everything("a"),
+    ):
+        with pytest.raises(StorageUnavailable) as refused:
+            use()
+        assert SECRET not in "".join(traceback.format_exception(refused.value))
+    S3FileSystem.clear_instance_cache()
+
+
+@pytest.mark.parametrize(
+    "url", ["relative/folder", "gs://bucket/x", "s3://", "s3://key:secret@bucket/x", "http://x/y"]
+)
+def test_only_folders_and_buckets_are_storage(url: str) -> None:
+    with pytest.raises(StorageUnavailable) as refused:
+        open_store(url)
+    assert "secret" not in str(refused.value)
+
+
+def test_files_are_for_their_owner_alone_and_a_loose_folder_is_refused(tmp_path: Path) -> None:
+    store = open_store((tmp_path / "objects").as_uri())
+    store.put("acme/a/b", b"x")
+    for path in [tmp_path / "objects", *(tmp_path / "objects").rglob("*")]:
+        assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600)
+    (tmp_path / "objects" / "acme").chmod(0o750)
+    with pytest.raises(KeyFileUnsafe):
+        store.put("acme/c", b"x")
+
+
+def test_what_a_killed_write_left_behind_is_a_copy_too(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    store.put("acme/a.wrapped", b"whole")
+    (tmp_path / "acme" / ".a.wrapped.k2j3.new").write_bytes(b"half")
+    (tmp_path / "acme" / ".a.wrapped2.k2j3.new").write_bytes(b"another's")
+    assert store.list() == ["acme/a.wrapped"]
+    destroyed = store.delete_every_copy("acme/a.wrapped", wipe=True)
+    assert [copy.kind for copy in destroyed] == ["file", "unfinished"]
+    assert [path.name for path in (tmp_path / "acme").iterdir()] == [".a.wrapped2.k2j3.new"]
+
+
+def test_a_wiped_file_leaves_zeros_where_another_name_still_finds_it(tmp_path: Path) -> None:
+    store = open_store(tmp_path / "objects")
+    store.put("key", b"wrapped key")
+    (tmp_path / "another-name").hardlink_to(tmp_path / "objects" / "key")
+    store.delete_every_copy("key", wipe=True)
+    assert (tmp_path / "another-name").read_bytes() == bytes(len(b"wrapped key"))
