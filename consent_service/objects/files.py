@@ -42,7 +42,7 @@ class FileObjects:
         with _room_errors():
             return self._path(name).is_file()
 
-    def list(self, under: str = "") -> list[str]:
+    def names(self, under: str = "") -> list[str]:
         folder = self._path(under) if under else self._folder
         with _room_errors():
             files = [path for path in folder.rglob("*") if path.is_file() and path.name[0] != "."]

@@ -57,7 +57,7 @@ class S3Objects:
                 return False
             return True
 
-    def list(self, under: str = "") -> list[str]:
+    def names(self, under: str = "") -> list[str]:
         found = self._pages("list_objects_v2", self._folder(under), "ContinuationToken")
         names = [str(entry["Key"]) for page in found for entry in page.get("Contents", ())]
         return sorted(name.removeprefix(self._prefix) for name in names)

@@ -42,7 +42,7 @@ class ObjectStore(Protocol):
 
     def exists(self, name: str) -> bool: ...
 
-    def list(self, under: str = "") -> list[str]:
+    def names(self, under: str = "") -> list[str]:
         """Names of what is there, in order; of one folder only with `under`. Versions that were deleted and
         writes that were cut short are not there."""
         ...
@@ -52,7 +52,7 @@ class ObjectStore(Protocol):
         ...
 
     def delete_everything(self, under: str) -> tuple[Destroyed, ...]:
-        """Every copy of everything in a folder, also of what `list` no longer shows."""
+        """Every copy of everything in a folder, also of what `names` no longer shows."""
         ...
 
 

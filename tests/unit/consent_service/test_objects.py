@@ -23,16 +23,16 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
 
 
 def test_what_is_put_is_there_and_only_there(store: ObjectStore) -> None:
-    assert store.list() == []
+    assert store.names() == []
     store.put("acme/voice_a/reference.sealed", b"one")
     store.put("acme/voice_a/reference.sealed", b"two")
     store.put("acme/voice_ab/reference.sealed", b"three")
     assert store.get("acme/voice_a/reference.sealed") == b"two"
     assert store.exists("acme/voice_a/reference.sealed")
     assert not store.exists("acme/voice_a/reference")
-    assert store.list() == ["acme/voice_a/reference.sealed", "acme/voice_ab/reference.sealed"]
-    assert store.list("acme/voice_a") == ["acme/voice_a/reference.sealed"]
-    assert store.list("nobody") == []
+    assert store.names() == ["acme/voice_a/reference.sealed", "acme/voice_ab/reference.sealed"]
+    assert store.names("acme/voice_a") == ["acme/voice_a/reference.sealed"]
+    assert store.names("nobody") == []
     assert open_store(store.url).get("acme/voice_a/reference.sealed") == b"two"
 
 
@@ -49,7 +49,7 @@ def test_a_deleted_object_is_gone_in_every_version_and_its_neighbours_stay(store
     store.put("acme/a.wrapped.txt", b"neighbour")
     destroyed = store.delete_every_copy("acme/a.wrapped", wipe=True)
     assert {copy.uri for copy in destroyed} == {store.uri("acme/a.wrapped")}
-    assert store.list() == ["acme/a.wrapped.txt"]
+    assert store.names() == ["acme/a.wrapped.txt"]
     assert store.delete_every_copy("acme/a.wrapped") == ()
     with pytest.raises(ObjectMissing):
         store.get("acme/a.wrapped")
@@ -60,7 +60,7 @@ def test_a_folder_is_deleted_with_all_it_holds_and_nothing_beside_it(store: Obje
         store.put(name, b"x")
     destroyed = store.delete_everything("acme/a")
     assert {copy.uri for copy in destroyed} == {store.uri("acme/a/one"), store.uri("acme/a/deep/two")}
-    assert store.list() == ["acme/ab/three"]
+    assert store.names() == ["acme/ab/three"]
 
 
 def test_an_object_is_deleted_by_its_uri_alone(store: ObjectStore) -> None:
@@ -89,7 +89,7 @@ def test_every_version_and_deletion_marker_and_unfinished_upload_is_destroyed(aw
         store.put("acme/a.wrapped", b"%d" % number)
     s3.delete_object(Bucket=bucket, Key="keys/acme/a.wrapped")  # an ordinary deletion: only a marker
     assert not store.exists("acme/a.wrapped")
-    assert store.list() == []
+    assert store.names() == []
     s3.create_multipart_upload(Bucket=bucket, Key="keys/acme/a.wrapped")
     s3.create_multipart_upload(Bucket=bucket, Key="keys/acme/a.wrapped.other")
     destroyed = store.delete_every_copy("acme/a.wrapped")
@@ -107,7 +107,7 @@ def test_more_versions_than_one_page_are_destroyed(aws: Aws, monkeypatch: pytest
         s3.put_object(Bucket=bucket, Key=f"a/key{number % 2}", Body=b"")
     monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "3")  # the server's pages
     assert s3.list_object_versions(Bucket=bucket)["IsTruncated"]
-    assert store.list("a") == ["a/key0", "a/key1"]
+    assert store.names("a") == ["a/key0", "a/key1"]
     assert len(store.delete_everything("a")) == 7
     assert aws.copies(bucket) == []
 
@@ -171,7 +171,7 @@ def test_what_a_killed_write_left_behind_is_a_copy_too(tmp_path: Path) -> None:
     store.put("acme/a.wrapped", b"whole")
     (tmp_path / "acme" / ".a.wrapped.k2j3.new").write_bytes(b"half")
     (tmp_path / "acme" / ".a.wrapped2.k2j3.new").write_bytes(b"another's")
-    assert store.list() == ["acme/a.wrapped"]
+    assert store.names() == ["acme/a.wrapped"]
     destroyed = store.delete_every_copy("acme/a.wrapped", wipe=True)
     assert [copy.kind for copy in destroyed] == ["file", "unfinished"]
     assert [path.name for path in (tmp_path / "acme").iterdir()] == [".a.wrapped2.k2j3.new"]
