@@ -104,7 +104,8 @@ def entries(connection: Connection, tenant: str, start: int, stop: int) -> Itera
     """The canonical JSON of leaves [start, stop), in order."""
     leaf = log_entries.c.leaf
     query = select(log_entries.c.entry).where(log_entries.c.tenant == tenant, leaf >= start, leaf < stop)
-    for row in connection.execution_options(yield_per=1000).execute(query.order_by(leaf)):
+    # Options of the query, not of the connection: those would stay, and a later UPDATE has no cursor to stream.
+    for row in connection.execute(query.order_by(leaf).execution_options(yield_per=1000)):
         yield bytes(row.entry)
 
 

@@ -95,6 +95,8 @@ def register(core: Core, record: ClipRecord) -> None:
         row = row_of(writing.connection, record.tenant, record.clip_id)
         if row is None:
             raise NotFound("no grant was redeemed for this clip", code="clip_unknown")
+        if row["state"] == "tombstone":
+            raise GrantRevoked("the clip's voice was decommissioned; nothing of it may be kept")
         if any(getattr(record, name) != row[name] for name in _FIXED):
             raise Conflict("a clip's origin is fixed by its grant", code="clip_origin_fixed")
         if record.audio_sha256 and row["audio_sha256"] not in ("", record.audio_sha256):

@@ -26,6 +26,16 @@ class ConsentConfig(BaseModel):
     )
     log_origin: str = Field(default="vouch.local/log", description="C2SP checkpoint origin of the audit log.")
     grant_start_within_s: float = Field(default=30.0, gt=0, le=3600)
+    retention_days: float | None = Field(
+        default=None,
+        gt=0,
+        description="How long a voice is kept unless agreed otherwise; None: without an end.",
+    )
+    backup_horizon_days: float | None = Field(
+        default=None,
+        ge=0,
+        description="How long your backups of ledger, vault and clips are kept; certificates of deletion say it.",
+    )
     busy_timeout_s: float = Field(default=5.0, gt=0, description="How long a writer waits for the database.")
 
     @property

@@ -10,19 +10,22 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Literal, NoReturn
 
 from consent_service import (
     access,
     clips,
     consents,
     decisions,
+    decommissioning,
     enrolment,
     export,
     feed,
     redemption,
     replicas,
+    retention,
     sealing,
+    stores,
     tenants,
     voices,
     watermarks,
@@ -177,9 +180,27 @@ class ConsentService:
         return voices.show(self._core, by, voice_id)
 
     def decommission(self, by: Principal, voice_id: str, reason: str) -> Voice:
-        """Revoke every consent of the voice, destroy its data key and ciphertext. First form: no
-        certificate."""
-        return voices.decommission(self._core, by, voice_id, reason)
+        """Revoke every consent of the voice, destroy its data key, recordings, clips and names, and certify that.
+        Goes on where an earlier call was interrupted. Raises StorageUnavailable or LedgerUnavailable when something
+        could not be deleted: call again."""
+        return decommissioning.decommission(self._core, by, voice_id, reason)
+
+    def resume_decommissions(self, by: Principal) -> list[Voice]:
+        """Finish whatever was interrupted."""
+        return decommissioning.resume(self._core, by)
+
+    def certificate(self, by: Principal, voice_id: str) -> str:
+        """The signed certificate of deletion; `proofs.certificate.verify_certificate` checks it offline. NotFound
+        (certificate_missing) before the end."""
+        return decommissioning.certificate(self._core, by, voice_id)
+
+    def keep_voice_until(self, by: Principal, voice_id: str, until: float | None) -> Voice:
+        """When the voice's retention period ends (Unix seconds; None: after the configured period). Audited."""
+        return retention.keep_until(self._core, by, voice_id, until)
+
+    def sweep_voices(self, by: Principal, *, confirm: bool = False) -> list[Voice]:
+        """The voices whose retention period has passed: listed, or with `confirm` decommissioned."""
+        return retention.sweep(self._core, by, confirm=confirm)
 
     # consents -----------------------------------------------------------------------------------------------
     def record_consent(self, by: Principal, *, voice_id: str, terms: ConsentTerms) -> RecordedConsent:
@@ -249,6 +270,13 @@ class ConsentService:
         """Add digest, length and copies to the record that `redeem` made. NotFound (clip_unknown) without
         one; Conflict (clip_origin_fixed, clip_digest_fixed) when it contradicts what is there."""
         clips.register(self._core, record)
+
+    def register_store(
+        self, uri: str, kind: Literal["cache", "output"], *, tenant: str | None = None
+    ) -> None:
+        """Say where clips will lie, before any does: a door's cache, or a job's output folder. Deletion searches
+        every place named here. `tenant` None: all tenants share it. Idempotent."""
+        stores.register(self._core, uri, kind, tenant)
 
     def find_clip(self, tenant: str, clip_id: str) -> ClipRecord | None:
         return clips.find(self._core, tenant, clip_id)

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from consent_service.errors import KeyDestroyed, VaultError
 from consent_service.keys.files import make_private_folder, sync_folder, write_private
+from consent_service.objects import Destroyed, delete_every_copy, everything_under
 from consent_service.proofs.seams import KeyProvider
 
 VaultObject: TypeAlias = Literal["reference", "statement"]
@@ -67,16 +68,22 @@ class Vault:
         except (InvalidTag, ValueError) as exc:
             raise VaultError("a sealed recording is damaged, or is not the one the ledger names") from exc
 
-    def destroy(self, tenant: str, voice_id: str) -> None:
-        """Destroy the key, then the ciphertext, durably. Idempotent."""
-        key = self._key_path(tenant, voice_id)
-        if key.parent.exists():
-            key.unlink(missing_ok=True)
-            sync_folder(key.parent)
+    def key_digest(self, tenant: str, voice_id: str) -> str | None:
+        """SHA-256 of the wrapped key, in hex, for whoever must say later which one was destroyed; None without one."""
+        try:
+            return hashlib.sha256(self._key_path(tenant, voice_id).read_bytes()).hexdigest()
+        except FileNotFoundError:
+            return None
+
+    def destroy(self, tenant: str, voice_id: str) -> tuple[Destroyed, ...]:
+        """Destroy every copy of the key, then of the ciphertext, durably. Idempotent. Returns what there was."""
+        key = delete_every_copy(self._key_path(tenant, voice_id).as_uri())
         folder = self._objects / tenant / voice_id
+        sealed = [copy for uri in everything_under(str(folder)) for copy in delete_every_copy(uri)]
         if folder.exists():
             shutil.rmtree(folder)
             sync_folder(folder.parent)
+        return (*key, *sealed)
 
     def _data_key(self, tenant: str, voice_id: str) -> bytes:
         try:

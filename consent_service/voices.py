@@ -1,4 +1,4 @@
-"""Voices of the ledger: listing, keeping a designed one, and the end of one."""
+"""Voices of the ledger: listing them, and keeping a designed one."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from sqlalchemy import Connection, RowMapping, insert, select, update
 
 from consent_service.access import Permission
 from consent_service.core import Core, Writing
-from consent_service.errors import Conflict, InvalidInput, NotFound
+from consent_service.errors import InvalidInput, NotFound
 from consent_service.grants import Basis
 from consent_service.ids import new_id, require_name
 from consent_service.languages import require_language
-from consent_service.ledger.tables import clips, consents, voices
+from consent_service.ledger.tables import clips, voices
 from consent_service.models import Principal, Voice
 from consent_service.recordings import read_recording
 from consent_service.sealing import pack_reference
@@ -124,47 +124,3 @@ def keep_designed(
     except BaseException:
         core.vault.destroy(by.tenant, voice_id)
         raise
-
-
-def decommission(core: Core, by: Principal, voice_id: str, reason: str) -> Voice:
-    """Revoke, then destroy. If the process dies in between, calling it again finishes the destruction."""
-    reason = require_name(reason, "a reason", 500)
-    with core.write(by, Permission.VOICE_DECOMMISSION) as writing:
-        row = find(writing.connection, writing.tenant, voice_id)
-        if row["state"] in ("enrolling", "review"):
-            raise Conflict(
-                "the voice is still being enrolled; refuse it in review instead", code="voice_not_active"
-            )
-        if row["state"] != "decommissioned":
-            _silence(writing, by, row, reason)
-        elif row["destroyed_at"] is not None:
-            return to_voice(row)
-    core.vault.destroy(by.tenant, voice_id)
-    with core.write(by, Permission.VOICE_DECOMMISSION) as writing:
-        writing.log.append("voice.key_destroyed", by=by.key_id, voice=voice_id)
-        return change(writing, voice_id, destroyed_at=writing.now)
-
-
-def _silence(writing: Writing, by: Principal, row: RowMapping, reason: str) -> None:
-    voice_id, epoch = row["voice_id"], row["epoch"] + 1
-    live = (
-        (consents.c.tenant == writing.tenant)
-        & (consents.c.voice_id == voice_id)
-        & (consents.c.state == "live")
-    )
-    ended = writing.connection.execute(
-        update(consents).where(live).values(state="revoked", revoked_at=writing.now, revoked_reason=reason)
-    )
-    mine = (clips.c.tenant == writing.tenant) & (clips.c.voice_id == voice_id) & (clips.c.state == "live")
-    withdrawn = writing.connection.execute(update(clips).where(mine).values(state="withdrawn"))
-    change(writing, voice_id, state="decommissioned", epoch=epoch)
-    writing.publish_revocation(voice_id, epoch, None, reason)
-    writing.log.append(
-        "voice.decommissioned",
-        by=by.key_id,
-        voice=voice_id,
-        epoch=epoch,
-        consents=ended.rowcount,
-        clips=withdrawn.rowcount,
-        reason=writing.log.commit_to(voice_id, "decommissioned", reason),
-    )

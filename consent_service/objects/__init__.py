@@ -13,10 +13,10 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from consent_service.errors import StorageUnavailable
-from consent_service.objects.files import FileObjects, delete_file
+from consent_service.objects.files import FileObjects, delete_file, every_file
 from consent_service.objects.store import Destroyed, ObjectStore
 
-__all__ = ["Destroyed", "ObjectStore", "delete_every_copy", "open_store"]
+__all__ = ["Destroyed", "ObjectStore", "delete_every_copy", "everything_under", "open_store"]
 
 
 def open_store(url: str | Path) -> ObjectStore:
@@ -41,6 +41,17 @@ def delete_every_copy(uri: str) -> tuple[Destroyed, ...]:
 
     parent, _, name = uri.rpartition("/")
     return S3Objects(parent).delete_every_copy(name)
+
+
+def everything_under(url: str) -> list[str]:
+    """URIs of all that lies under a place, for `delete_every_copy`: hidden and unfinished files, deleted versions and
+    uploads that never ended included; nothing where there is no such folder. Raises StorageUnavailable."""
+    path = _local(url)
+    if path is not None:
+        return every_file(path)
+    from consent_service.objects.s3 import S3Objects
+
+    return S3Objects(str(url)).every_uri()
 
 
 def _local(url: str | Path) -> Path | None:

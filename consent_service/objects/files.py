@@ -85,6 +85,12 @@ def delete_file(path: Path, *, wipe: bool = False) -> tuple[Destroyed, ...]:
     return tuple(_destroyed(copy) for copy in copies)
 
 
+def every_file(folder: Path) -> list[str]:
+    """URIs of the files under a folder of anyone's, hidden ones too."""
+    with _room_errors():
+        return [path.as_uri() for path in sorted(folder.rglob("*")) if path.is_symlink() or not path.is_dir()]
+
+
 def _copies(path: Path) -> list[Path]:
     return [copy for copy in (path, *unfinished(path)) if os.path.lexists(copy)]
 

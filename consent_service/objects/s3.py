@@ -70,6 +70,11 @@ class S3Objects:
     def delete_everything(self, under: str) -> tuple[Destroyed, ...]:
         return self._delete(self._folder(require_name(under)))
 
+    def every_uri(self) -> list[str]:
+        """Of whatever has a version, a deletion marker or an unfinished upload here."""
+        uploads = {f"s3://{self._bucket}/{key}" for key, _ in self._uploads(self._prefix, None)}
+        return sorted({copy.uri for copy in self._copies(self._prefix, None)} | uploads)
+
     def _delete(self, prefix: str, exactly: str | None = None) -> tuple[Destroyed, ...]:
         """Everything with a prefix, or of one key alone (which may be the beginning of others)."""
         destroyed: list[Destroyed] = []

@@ -1,0 +1,295 @@
+"""The end of a voice, in steps that a crash can't undo: silence, destroy, delete, erase, certify.
+
+    silenced    consents revoked, clips withdrawn, epoch raised, feed told: nothing speaks any more
+    destroyed   every copy of the wrapped data key, then of the sealed recordings
+    deleted     every copy of every clip, wherever the doors registered that they keep them
+    erased      names, contact, words and salts
+    scrubbed    the database overwrites what it had only marked as deleted
+    certified   the log's entry over the whole account, and the signed certificate
+
+A step does its work first and is recorded after it, in one transaction with its audit entry. All work can be done
+again without harm, so that a run which died is resumed by repeating the step it died in; of two runs at once, one
+records. Nothing is undone: a voice that was silenced stays so even if nobody ever finishes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final, TypeAlias
+
+from sqlalchemy import Connection, RowMapping, insert, select, update
+
+from consent_service import audit, derivatives, erasure, voices
+from consent_service.access import Permission
+from consent_service.core import Core, Writing
+from consent_service.errors import Conflict, NotFound
+from consent_service.ids import require_name
+from consent_service.ledger.tables import clips, consents, decommissions
+from consent_service.models import Principal, Voice
+from consent_service.proofs.certificate import CERTIFIED, sign_certificate
+from consent_service.proofs.seams import KeyPurpose
+from consent_service.proofs.statement import canonical_digest
+
+_LATELY_S: Final = 3600.0  # how old a clip may be and still have been on its way when its voice was silenced
+_DAY_S: Final = 86_400.0
+Report: TypeAlias = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """One voice on its way out."""
+
+    core: Core
+    by: Principal
+    voice_id: str
+
+    @property
+    def tenant(self) -> str:
+        return self.by.tenant
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """`work` happens outside of any transaction, and tells what it did; `record` is the transaction's part."""
+
+    name: str
+    work: Callable[[_Run], Report]
+    record: Callable[[_Run, Writing, Report], Report]
+
+
+def decommission(
+    core: Core, by: Principal, voice_id: str, reason: str, *, unfinished_too: bool = False
+) -> Voice:
+    """Take a voice out of the world for good, or go on where an earlier call was interrupted.
+
+    unfinished_too: also one that is still being enrolled (a retention period spares nobody).
+    """
+    reason = require_name(reason, "a reason", 500)
+    with core.write(by, Permission.VOICE_DECOMMISSION) as writing:
+        row = voices.find(writing.connection, writing.tenant, voice_id)
+        if row["state"] in ("enrolling", "review") and not unfinished_too:
+            raise Conflict(
+                "the voice is still being enrolled; refuse it in review instead", code="voice_not_active"
+            )
+        if _found(writing.connection, writing.tenant, voice_id) is None:
+            _begin(writing, by, row, reason)
+    return _finish(_Run(core, by, voice_id))
+
+
+def resume(core: Core, by: Principal) -> list[Voice]:
+    """Finish every decommissioning of the tenant that was interrupted, oldest first."""
+    with core.read(by, Permission.VOICE_DECOMMISSION) as reading:
+        query = select(decommissions.c.voice_id).where(
+            decommissions.c.tenant == reading.tenant, decommissions.c.finished_at.is_(None)
+        )
+        left = reading.connection.execute(query.order_by(decommissions.c.begun_at)).scalars().all()
+    return [_finish(_Run(core, by, voice_id)) for voice_id in left]
+
+
+def certificate(core: Core, by: Principal, voice_id: str) -> str:
+    """The signed certificate. Raises NotFound (certificate_missing) for a voice that was not decommissioned to the
+    end."""
+    with core.read(by, Permission.CONSENT_READ) as reading:
+        row = _found(reading.connection, reading.tenant, voice_id)
+        if row is None or not row["certificate"]:
+            raise NotFound("this voice has no certificate of deletion", code="certificate_missing")
+        return str(row["certificate"])
+
+
+def _finish(run: _Run) -> Voice:
+    for step in _STEPS:
+        with run.core.read(run.by, Permission.VOICE_DECOMMISSION) as reading:
+            if _is_done(_require(reading.connection, run), step):
+                continue
+        told = step.work(run)
+        with run.core.write(run.by, Permission.VOICE_DECOMMISSION) as writing:
+            row = _require(writing.connection, run)
+            if not _is_done(row, step):
+                report = {**row["report"], **step.record(run, writing, {**row["report"], **told})}
+                _advance(writing, run.voice_id, step=step.name, report=report)
+    with run.core.read(run.by, Permission.VOICE_DECOMMISSION) as reading:
+        return voices.to_voice(voices.find(reading.connection, run.tenant, run.voice_id))
+
+
+def _begin(writing: Writing, by: Principal, row: RowMapping, reason: str) -> None:
+    voice_id, epoch = row["voice_id"], row["epoch"] + 1
+    of = (consents.c.tenant == writing.tenant) & (consents.c.voice_id == voice_id)
+    given = (
+        writing.connection.execute(select(consents).where(of).order_by(consents.c.recorded_at))
+        .mappings()
+        .all()
+    )
+    live = of & (consents.c.state == "live")
+    ended = writing.connection.execute(
+        update(consents).where(live).values(state="revoked", revoked_at=writing.now, revoked_reason=reason)
+    )
+    mine = (clips.c.tenant == writing.tenant) & (clips.c.voice_id == voice_id) & (clips.c.state == "live")
+    withdrawn = writing.connection.execute(update(clips).where(mine).values(state="withdrawn"))
+    voices.change(writing, voice_id, state="decommissioned", epoch=epoch)
+    told = writing.publish_revocation(voice_id, epoch, None, reason)
+    writing.log.append(
+        "voice.decommissioned",
+        by=by.key_id,
+        voice=voice_id,
+        epoch=epoch,
+        consents=ended.rowcount,
+        clips=withdrawn.rowcount,
+        reason=writing.log.commit_to(voice_id, "decommissioned", reason),
+    )
+    report = {
+        "kind": row["kind"],
+        "consents": [
+            {
+                "consent_id": each["consent_id"],
+                "version": each["version"],
+                "ended_at": each["revoked_at"] or writing.now,
+            }
+            for each in given
+        ],
+        "revocation": {"seq": told.seq, "epoch": epoch, "at": told.at},
+        "recordings": {"reference": row["prompt_digest"] or None},
+    }
+    writing.connection.execute(
+        insert(decommissions),
+        {
+            "voice_id": voice_id,
+            "tenant": writing.tenant,
+            "step": "silenced",
+            "begun_at": writing.now,
+            "report": report,
+            "certificate": "",
+        },
+    )
+
+
+def _name_what_goes(run: _Run) -> Report:
+    return {"wrapped_key": run.core.vault.key_digest(run.tenant, run.voice_id)}
+
+
+def _destroy(run: _Run) -> Report:
+    return {"copies": [asdict(copy) for copy in run.core.vault.destroy(run.tenant, run.voice_id)]}
+
+
+def _record_destroyed(run: _Run, writing: Writing, report: Report) -> Report:
+    writing.log.append(
+        "voice.key_destroyed",
+        by=run.by.key_id,
+        voice=run.voice_id,
+        key=report["wrapped_key"],
+        copies=len(report["copies"]),
+    )
+    return {"copies": report["copies"], "destroyed_at": writing.now}
+
+
+def _delete(run: _Run) -> Report:
+    derivatives.delete_clips(run.core, run.tenant, run.voice_id)
+    with run.core.ledger.read() as connection:
+        began = _require(connection, run)["begun_at"]
+    return {"stores": derivatives.search_stores(run.core, run.tenant, run.voice_id, began - _LATELY_S)}
+
+
+def _record_deleted(run: _Run, writing: Writing, report: Report) -> Report:
+    told = derivatives.account(writing.connection, run.tenant, run.voice_id)
+    derivatives.forget_places(writing.connection, run.tenant, run.voice_id)
+    writing.log.append("voice.clips_deleted", by=run.by.key_id, voice=run.voice_id, **told)
+    return {"clips": {**told, "stores": report["stores"]}, "deleted_at": writing.now}
+
+
+def _record_erased(run: _Run, writing: Writing, _: Report) -> Report:
+    told = erasure.erase(writing, run.voice_id)
+    writing.log.append("voice.erased", by=run.by.key_id, voice=run.voice_id, salts=told["salts"])
+    return {"erased": told, "erased_at": writing.now}
+
+
+def _scrub(run: _Run) -> Report:
+    return {"database": erasure.scrub(run.core.ledger)}
+
+
+def _certify(run: _Run, writing: Writing, report: Report) -> Report:
+    """The account, its entry in the log and the certificate over both, in one transaction."""
+    account = _account(run, writing, report)
+    leaf = writing.log.append(
+        CERTIFIED, by=run.by.key_id, voice=run.voice_id, account=canonical_digest(account)
+    )
+    writing.log.flush()
+    tree = writing.log.tree
+    (entry,) = audit.entries(writing.connection, run.tenant, leaf, leaf + 1)
+    text = sign_certificate(
+        account,
+        entry=entry,
+        leaf=leaf,
+        path=audit.inclusion_proof(writing.connection, run.tenant, leaf, tree.size),
+        checkpoint=run.core.checkpoint(run.tenant, tree),
+        sign=lambda message: run.core.keys.sign(KeyPurpose.RECEIPT, message),
+    )
+    _advance(writing, run.voice_id, finished_at=writing.now, certificate=text)
+    voices.change(writing, run.voice_id, destroyed_at=writing.now)
+    return {}
+
+
+def _account(run: _Run, writing: Writing, report: Report) -> Report:
+    days = run.core.config.backup_horizon_days
+    begun_at = _require(writing.connection, run)["begun_at"]
+    return {
+        "controller": run.core.config.provider,
+        "tenant": run.tenant,
+        "voice_id": run.voice_id,
+        "begun_at": begun_at,
+        "finished_at": writing.now,
+        **report,
+        "kept": list(erasure.KEPT),
+        "prompts": (
+            "held in the memory of replicas only; each that follows the feed of revocations drops them within a "
+            "second, and one that can't follow it speaks no more"
+        ),
+        "backups": {
+            "horizon_days": days,
+            "gone_by": None if days is None else writing.now + days * _DAY_S,
+            "reach": (
+                "copies that were made outside of the places named here (backups, replicas of a bucket or database, "
+                "the write-ahead log of PostgreSQL) are out of reach and age out within the horizon; a backup of "
+                "the ledger holds no key that opens a recording"
+            ),
+        },
+    }
+
+
+def _nothing(_: _Run) -> Report:
+    return {}
+
+
+def _keep(*names: str) -> Callable[[_Run, Writing, Report], Report]:
+    return lambda run, writing, report: {name: report[name] for name in names}
+
+
+_STEPS: Final = (
+    _Step("named", _name_what_goes, _keep("wrapped_key")),
+    _Step("destroyed", _destroy, _record_destroyed),
+    _Step("deleted", _delete, _record_deleted),
+    _Step("erased", _nothing, _record_erased),
+    _Step("scrubbed", _scrub, _keep("database")),
+    _Step("certified", _nothing, _certify),
+)
+_ORDER: Final[Mapping[str, int]] = {"silenced": 0} | {step.name: at for at, step in enumerate(_STEPS, 1)}
+
+
+def _is_done(row: RowMapping, step: _Step) -> bool:
+    return _ORDER[row["step"]] >= _ORDER[step.name]
+
+
+def _found(connection: Connection, tenant: str, voice_id: str) -> RowMapping | None:
+    mine = (decommissions.c.tenant == tenant) & (decommissions.c.voice_id == voice_id)
+    return connection.execute(select(decommissions).where(mine)).mappings().one_or_none()
+
+
+def _require(connection: Connection, run: _Run) -> RowMapping:
+    row = _found(connection, run.tenant, run.voice_id)
+    if row is None:
+        raise NotFound("this voice is not being decommissioned", code="certificate_missing")
+    return row
+
+
+def _advance(writing: Writing, voice_id: str, **values: Any) -> None:
+    mine = (decommissions.c.tenant == writing.tenant) & (decommissions.c.voice_id == voice_id)
+    writing.connection.execute(update(decommissions).where(mine).values(**values))
