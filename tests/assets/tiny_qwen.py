@@ -142,8 +142,15 @@ def _speaker_encoder_config() -> dict[str, Any]:
 
 
 def _write_codec(folder: Path) -> None:
-    from qwen_tts.core import Qwen3TTSTokenizerV2Config, Qwen3TTSTokenizerV2Model
     from transformers import EncodecFeatureExtractor
+
+    codec().save_pretrained(folder)
+    EncodecFeatureExtractor(feature_size=1, sampling_rate=24_000).save_pretrained(folder)
+
+
+def codec(**changes: Any) -> Any:
+    """The 12 Hz codec alone, with `changes` to its decoder's configuration; draws from torch's random numbers."""
+    from qwen_tts.core import Qwen3TTSTokenizerV2Config, Qwen3TTSTokenizerV2Model
 
     encoder = {
         "num_filters": 4,
@@ -175,14 +182,14 @@ def _write_codec(folder: Path) -> None:
         "num_hidden_layers": 1,
         "num_quantizers": _GROUPS,
         "decoder_dim": 32,
+        **changes,
     }
     config = Qwen3TTSTokenizerV2Config(encoder_config=encoder, decoder_config=decoder)
     model = Qwen3TTSTokenizerV2Model(config)
     _randomise(model)
     _fill_codebooks(model.encoder)
     _set_level(model.decoder)
-    model.save_pretrained(folder)
-    EncodecFeatureExtractor(feature_size=1, sampling_rate=24_000).save_pretrained(folder)
+    return model.eval()
 
 
 def _write_tokenizer(folder: Path) -> dict[str, int]:
