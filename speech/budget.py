@@ -22,7 +22,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from speech.markup import PAUSE
+from speech.text.markup import PAUSE
 
 FRAMES_PER_SECOND: Final = 12.5
 

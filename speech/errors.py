@@ -2,7 +2,8 @@
 
 SpeechError                         speech_error
 ├── TextError                       text_invalid   (text_empty, text_too_long, text_control_characters,
-│                                                   language_unsupported, instruct_missing, instruct_too_long)
+│                                                   language_unsupported, instruct_missing, instruct_too_long,
+│                                                   markup_invalid, lexicon_invalid)
 ├── RequestInvalid                  request_invalid
 │   ├── UngrantedClone              grant_missing
 │   └── SpeakerUnknown              speaker_unknown

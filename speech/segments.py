@@ -18,7 +18,7 @@ import regex  # type: ignore[import-untyped]
 
 from consent_service.grants import Utterance
 from speech.budget import expected_seconds
-from speech.markup import PAUSE
+from speech.text.markup import PAUSE
 
 LONGEST_SEGMENT_S: Final = 20.0  # by the budget's estimate; longer generations drift and run away more often
 SENTENCE_PAUSE_S: Final = 0.35

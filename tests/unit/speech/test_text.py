@@ -51,7 +51,7 @@ def test_canonical_text_is_one_trimmed_composed_line(text: str) -> None:
         ("zero\u200bwidth\ufeff, soft\u00adhyphen", "zerowidth, softhyphen"),
         ("e\u200d\u0301", "é"),  # composed only once the joiner is gone
         ("tag\U000e0041\U000e0042ged", "tagged"),  # invisible instructions
-        ("3 < 4 | 5 > 2", "3 < 4 | 5 > 2"),
+        ("a < b | c > d", "a < b | c > d"),
     ],
 )
 def test_texts_that_look_alike_become_the_same(raw: str, canonical: str) -> None:

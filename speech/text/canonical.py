@@ -1,4 +1,4 @@
-"""The canonical form of what is to be said: what a grant's digest, the cache and the engine all see.
+"""The canonical form of one string, before anything in it is understood.
 
 Canonical: Unicode NFC (UAX #15), one line, single spaces, none at the ends, no invisible format characters.
 What has no honest canonical form is refused, never repaired: control characters, unpaired surrogates, private
@@ -12,12 +12,7 @@ import re
 import unicodedata
 from typing import Final
 
-from consent_service.grants import Utterance
 from speech.errors import TextError
-from speech.languages import language_code
-
-MAX_CHARACTERS: Final = 4096
-MAX_INSTRUCT_CHARACTERS: Final = 1000
 
 _LINE_BREAKS: Final = frozenset("\n\r\t")
 _BIDI_OVERRIDES: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -29,42 +24,6 @@ _REFUSED: Final = {
 }
 _CONTROL_TOKEN: Final = re.compile(r"<\|[^<>|]{1,40}\|>|<tts_[a-z_]{1,40}>")
 _RAW_FACTOR: Final = 4  # raw text may be this much longer than canonical before we stop looking
-
-
-def prepare(
-    text: str,
-    language: str,
-    instruct: str = "",
-    *,
-    max_characters: int = MAX_CHARACTERS,
-    max_instruct_characters: int = MAX_INSTRUCT_CHARACTERS,
-) -> Utterance:
-    """The canonical utterance. Preparing its own output again changes nothing.
-
-    text, instruct: any Unicode string. language: see `languages.language_code`.
-    Raises TextError: text_empty, text_too_long, text_control_characters, instruct_too_long,
-    language_unsupported.
-    """
-    code = language_code(language)
-    said = canonical(text, limit=max_characters, what="text", too_long="text_too_long")
-    if not any(unicodedata.category(character)[0] in "LN" for character in said):
-        raise TextError("the text has no letter or digit, so there is nothing to say", code="text_empty")
-    style = canonical(
-        instruct, limit=max_instruct_characters, what="instruction", too_long="instruct_too_long"
-    )
-    return Utterance(said, code, style)
-
-
-def check(utterance: Utterance, *, max_characters: int = MAX_CHARACTERS) -> None:
-    """Refuse an utterance that did not come from `prepare`: an engine speaks canonical text only.
-
-    Raises TextError, with code text_invalid where only the form is wrong.
-    """
-    canonical_form = prepare(
-        utterance.text, utterance.language, utterance.instruct, max_characters=max_characters
-    )
-    if canonical_form != utterance:
-        raise TextError("the utterance is not in canonical form; build it with speech.text.prepare")
 
 
 def canonical(text: str, *, limit: int, what: str = "text", too_long: str = "text_too_long") -> str:
