@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from consent_service.keys.settings import KmsConfig
+from consent_service.references import complete, holds_password, read_address
 
 
 class ConsentConfig(BaseModel):
     """Configuration of ledger, vault and keys. The defaults are the embedded ones: SQLite and files."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     data_dir: Path = Field(
         description="Holds ledger.sqlite3, vault/, keys/ and clips/ unless configured otherwise."
@@ -20,7 +23,29 @@ class ConsentConfig(BaseModel):
         default="local",
         description="Only `local` creates keys on first use; `cluster` refuses to start without.",
     )
-    ledger_url: str | None = Field(default=None, description="SQLAlchemy URL; None: SQLite in data_dir.")
+    ledger_url: str | None = Field(
+        default=None,
+        description="SQLAlchemy URL, its password as ${NAME} of an environment variable; None: SQLite in data_dir.",
+    )
+    ledger_url_file: Path | None = Field(
+        default=None, description="A file of mode 0600 that holds the SQLAlchemy URL, in place of ledger_url."
+    )
+    vault_url: str | None = Field(
+        default=None, description="Sealed recordings: a folder or s3://bucket/prefix; None: data_dir/vault."
+    )
+    wrapped_keys_url: str | None = Field(
+        default=None,
+        description="The voices' wrapped data keys, kept out of every backup; None: data_dir/wrapped-keys.",
+    )
+    keys_url: str | None = Field(
+        default=None, description="Key files; in S3 only where a KMS seals them. None: data_dir/keys."
+    )
+    kms: KmsConfig | None = Field(default=None, description="None: keys in files.")
+    key_overlap_s: float = Field(
+        default=86_400.0,
+        ge=0,
+        description="How long a rotated key is kept at least before it may be retired.",
+    )
     provider: str = Field(
         default="Vouch (self-hosted)", description="Who answers for the clips; goes into each."
     )
@@ -38,6 +63,37 @@ class ConsentConfig(BaseModel):
     )
     busy_timeout_s: float = Field(default=5.0, gt=0, description="How long a writer waits for the database.")
 
+    @model_validator(mode="after")
+    def _no_secret_in_it(self) -> Self:
+        """Configuration is written into job files and shown in reprs."""
+        if self.ledger_url is not None and self.ledger_url_file is not None:
+            raise ValueError("give ledger_url or ledger_url_file, not both")
+        if self.ledger_url is not None and holds_password(self.ledger_url):
+            raise ValueError(
+                "ledger_url must not hold a password: write ${NAME} of an environment variable in its place, "
+                "or put the whole URL into a file of mode 0600 and name that in ledger_url_file"
+            )
+        if self.kms is None and self.keys_url is not None and self.keys_url.startswith("s3:"):
+            raise ValueError("keys lie in S3 only where a KMS seals them: configure kms, or name a folder")
+        return self
+
     @property
     def url(self) -> str:
-        return self.ledger_url or f"sqlite:///{self.data_dir / 'ledger.sqlite3'}"
+        """The ledger's address, complete: for opening it and nothing else. Raises LedgerUnavailable."""
+        if self.ledger_url_file is not None:
+            return read_address(self.ledger_url_file)
+        return (
+            complete(self.ledger_url) if self.ledger_url else f"sqlite:///{self.data_dir / 'ledger.sqlite3'}"
+        )
+
+    @property
+    def vault_place(self) -> str | Path:
+        return self.vault_url or self.data_dir / "vault"
+
+    @property
+    def wrapped_keys_place(self) -> str | Path:
+        return self.wrapped_keys_url or self.data_dir / "wrapped-keys"
+
+    @property
+    def keys_place(self) -> str | Path:
+        return self.keys_url or self.data_dir / "keys"

@@ -3,6 +3,8 @@
     ConsentError                        code
     ├── AccessError
     │   ├── Unauthenticated             unauthenticated
+    │   ├── LinkInvalid                 link_invalid         (unknown, altered, used or expired)
+    │   ├── RateLimited                 rate_limited
     │   └── PermissionDenied            permission_denied
     ├── NotFound                        not_found
     ├── InvalidInput                    invalid_input
@@ -18,10 +20,13 @@
     ├── ReplicaUnknown                  replica_unknown
     ├── VaultError                      vault_error
     │   ├── KeyDestroyed                key_destroyed
+    │   ├── KeyServiceUnavailable       key_service_unavailable
     │   ├── ObjectMissing               object_missing
     │   └── StorageUnavailable          storage_unavailable
     ├── KeyFileUnsafe                   key_file_unsafe
+    ├── MessageNotSent                  message_not_sent
     ├── ProofInvalid                    proof_invalid
+    ├── ExaminationUnavailable          examination_unavailable
     └── LedgerUnavailable               ledger_unavailable
 
 `code` is stable and goes out over HTTP and into status columns; the message says what the caller can do. No
@@ -61,6 +66,22 @@ class Unauthenticated(AccessError):
     """The API key is missing, unknown, revoked or expired."""
 
     code = "unauthenticated"
+
+
+class LinkInvalid(AccessError):
+    """A link that nobody sent, or that was used, or that has expired: one error for all of them."""
+
+    code = "link_invalid"
+
+
+class RateLimited(AccessError):
+    """Too many failures. `retry_after_s`: when to try again."""
+
+    code = "rate_limited"
+
+    def __init__(self, message: str, *, code: str | None = None, retry_after_s: float = 1.0) -> None:
+        super().__init__(message, code=code)
+        self.retry_after_s = retry_after_s
 
 
 class PermissionDenied(AccessError):
@@ -151,6 +172,12 @@ class KeyDestroyed(VaultError):
     code = "key_destroyed"
 
 
+class KeyServiceUnavailable(VaultError):
+    """The KMS can't be reached, or refuses."""
+
+    code = "key_service_unavailable"
+
+
 class ObjectMissing(VaultError):
     """No object of this name is stored."""
 
@@ -169,10 +196,22 @@ class KeyFileUnsafe(ConsentError):
     code = "key_file_unsafe"
 
 
+class MessageNotSent(ConsentError):
+    """A message to a person could not be handed over for delivery."""
+
+    code = "message_not_sent"
+
+
 class ProofInvalid(ConsentError):
     """An exported log, proof, checkpoint or receipt does not verify."""
 
     code = "proof_invalid"
+
+
+class ExaminationUnavailable(ConsentError):
+    """Recordings could not be examined; nobody is enrolled unexamined (fail closed)."""
+
+    code = "examination_unavailable"
 
 
 class LedgerUnavailable(ConsentError):

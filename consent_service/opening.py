@@ -1,28 +1,40 @@
 """Opening an installation: folders, keys, node secret, ledger. One process at a time; safe to repeat.
 
-Keys come before the ledger. A ledger that is there while its keys are not is a loss, not a first use: new
-keys would open nothing that was sealed, so the folder must come back from its backup.
+A ledger that is in use while its keys are not there is a loss, not a first use: new keys would open nothing that
+was sealed, so they must come back from their backup.
 """
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final
+
+from sqlalchemy import inspect, select
 
 from consent_service.config import ConsentConfig
 from consent_service.core import Core
 from consent_service.errors import VaultError
 from consent_service.keys import FileKeyProvider
+from consent_service.keys.certificates import life_left
+from consent_service.keys.creation import new_ring
 from consent_service.keys.files import locked, make_private_folder, write_private
+from consent_service.keys.manifest import ROOT_FILE
+from consent_service.keys.ring import Ring
+from consent_service.keys.rings import RingProvider
 from consent_service.ledger.engine import Ledger, create_sqlite_file, fail_closed
 from consent_service.ledger.schema import migrate
+from consent_service.ledger.tables import counters, tenants
+from consent_service.objects import open_store
 from consent_service.proofs.seams import KeyProvider
 from consent_service.sealing import NODE_FOLDER, NODE_SECRET
 from consent_service.vault import Vault
 
-KEYS_FOLDER: Final = "keys"
 _LOCK: Final = ".opening.lock"
+# A clip verifies only while its leaf is valid, and a consent may last ten years: renew while four are left.
+_RENEW_BELOW: Final = 1 / 3
 
 
 def open_core(config: ConsentConfig, keys: KeyProvider | None, clock: Callable[[], float]) -> Core:
@@ -30,24 +42,60 @@ def open_core(config: ConsentConfig, keys: KeyProvider | None, clock: Callable[[
     with fail_closed():
         make_private_folder(config.data_dir)
         with locked(config.data_dir / _LOCK):
-            if keys is None:
-                keys = _file_keys(config)
-            _node_secret(config)
-            vault = Vault(config.data_dir, keys)
             ledger = Ledger(config.url, busy_timeout_s=config.busy_timeout_s)
+            if keys is None:
+                keys = _keys(config, ledger)
+            _node_secret(config)
+            vault = Vault(open_store(config.vault_place), open_store(config.wrapped_keys_place), keys)
             if ledger.is_sqlite:
                 create_sqlite_file(ledger.path)
             migrate(ledger)
+            if isinstance(keys, RingProvider):
+                _keep_up(keys, ledger)
     return Core(config, ledger, keys, vault, clock)
 
 
-def _file_keys(config: ConsentConfig) -> FileKeyProvider:
-    folder = config.data_dir / KEYS_FOLDER
-    if folder.exists() or config.profile != "local":
+def _keys(config: ConsentConfig, ledger: Ledger) -> KeyProvider:
+    """Open them; make them only on first use, in profile `local`."""
+    place, may_make = config.keys_place, config.profile == "local"
+    if config.kms is not None:
+        from consent_service.keys.kms import KmsKeyProvider  # botocore: only those who need it pay
+
+        if may_make and not _in_use(ledger):
+            return KmsKeyProvider.create(place, config.kms, organisation=config.provider)
+        return KmsKeyProvider(place, config.kms)
+    folder = Path(place)
+    if folder.exists() or not may_make:
+        if folder.exists():
+            FileKeyProvider.upgrade(folder)
         return FileKeyProvider(folder)
-    if config.ledger_url is None and (config.data_dir / "ledger.sqlite3").exists():
+    if _in_use(ledger):
         raise VaultError("the ledger is here but its keys are not; restore the keys folder from its backup")
     return FileKeyProvider.create(folder, organisation=config.provider)
+
+
+def _in_use(ledger: Ledger) -> bool:
+    if ledger.is_sqlite:
+        return ledger.path.exists()
+    with ledger.read() as connection:
+        known = inspect(connection).has_table(tenants.name)
+        return known and connection.execute(select(tenants.c.tenant).limit(1)).first() is not None
+
+
+def _keep_up(keys: RingProvider, ledger: Ledger) -> None:
+    """What an older installation lacks, and what time has used up."""
+    if not keys.has_ring(Ring.WATERMARK):
+        mine = counters.c.name == "watermark"
+        with ledger.read() as connection:
+            drawn = connection.execute(select(counters.c.value).where(mine)).scalar() or 0
+        if drawn:
+            raise VaultError(
+                "clips carry marks, but the watermark's key is missing; restore the keys from a backup"
+            )
+        keys.box.write(Ring.WATERMARK.file, new_ring(keys.box, Ring.WATERMARK))
+    now = datetime.now(UTC)
+    if life_left(keys.certificate_chain(), now) < _RENEW_BELOW and keys.box.has(ROOT_FILE):
+        keys.renew_leaf(now)
 
 
 def _node_secret(config: ConsentConfig) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from consent_service import errors
 from consent_service.config import ConsentConfig
-from consent_service.errors import ConsentError, LedgerUnavailable
+from consent_service.errors import ConsentError, LedgerUnavailable, StorageUnavailable
 from consent_service.service import ConsentService
 from tests.unit.consent_service.world import World
 
@@ -72,9 +72,9 @@ def test_a_failing_disk_under_the_vault_is_unavailable(world: World) -> None:
     sealed = world.data_dir / "vault" / "acme" / world.voice.voice_id / "reference.sealed"
     sealed.unlink()
     sealed.mkdir()  # reading it is an error of the disk
-    with pytest.raises(LedgerUnavailable):
+    with pytest.raises(StorageUnavailable):
         world.service.redeem(allowed.token, world.replica.replica_id)
-    assert world.log()[-1]["reason"] == "ledger_unavailable"
+    assert world.log()[-1]["reason"] == "storage_unavailable"
 
 
 def test_a_file_that_is_no_ledger_is_not_opened(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from consent_service.errors import KeyDestroyed, VaultError
 from consent_service.keys import FileKeyProvider
+from consent_service.objects import open_store
 from consent_service.sealing import (
     ReplicaKey,
     open_reference,
@@ -28,7 +29,8 @@ SECRET = b"RIFF a recording that nobody may see" * 10
 @pytest.fixture
 def vault(tmp_path: Path) -> Iterator[Vault]:
     tmp_path.chmod(0o700)
-    made = Vault(tmp_path, FileKeyProvider.create(tmp_path / "keys", organisation="Testers"))
+    keys = FileKeyProvider.create(tmp_path / "keys", organisation="Testers")
+    made = Vault(open_store(tmp_path / "vault"), open_store(tmp_path / "wrapped-keys"), keys)
     made.create_key("acme", "voice_a")
     return made
 
