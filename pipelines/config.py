@@ -11,6 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from consent_service.config import ConsentConfig
 from speech.config import EngineConfig
+from speech.errors import TextError
+from speech.text import TEXT_VERSION
+from speech.text.lexicon import Lexicon
 
 # What of an engine's configuration decides how a row sounds; the rest is about where and how fast.
 _DECIDES_THE_SOUND: Final = {
@@ -19,6 +22,7 @@ _DECIDES_THE_SOUND: Final = {
     "custom_voice",
     "voice_design",
     "max_frames",
+    "budget",
     "on_runaway",
     "dtype",
 }
@@ -27,7 +31,7 @@ _DECIDES_THE_SOUND: Final = {
 class NarrateConfig(BaseModel):
     """One narration: a script in, results and clips out. The same configuration resumes it."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     input: str = Field(min_length=1, description="Parquet file or folder of them: a path or an fsspec URI.")
     output: str = Field(min_length=1, description="Folder for results and clips: a path or an fsspec URI.")
@@ -35,6 +39,10 @@ class NarrateConfig(BaseModel):
     engine: EngineConfig
     api_key_file: Path = Field(description="File of mode 0600 that holds the API key; read by every process.")
     purpose: str | None = Field(default=None, description="For rows that name none.")
+
+    lexicon: dict[str, str] = Field(
+        default={}, repr=False, description="Respellings for every row: how words are said that read wrong."
+    )
 
     ray_address: str | None = Field(
         default=None,
@@ -63,6 +71,15 @@ class NarrateConfig(BaseModel):
         default=3, ge=0, description="How often a block may be tried again after its actor died."
     )
 
+    @field_validator("lexicon", mode="after")
+    @classmethod
+    def _usable(cls, lexicon: dict[str, str]) -> dict[str, str]:
+        try:
+            Lexicon(lexicon)
+        except TextError as exc:
+            raise ValueError(exc.message) from None
+        return lexicon
+
     @field_validator("input", "output", mode="after")
     @classmethod
     def _absolute_uri(cls, uri: str) -> str:
@@ -81,8 +98,9 @@ class NarrateConfig(BaseModel):
 
     @property
     def model_identity(self) -> str:
-        """Changes when the engine would make other audio of the same rows; part of every row's digest."""
+        """Changes when other audio would be made of the same rows; part of every row's digest."""
         body = self.engine.model_dump(mode="json", include=set(_DECIDES_THE_SOUND))
+        body |= {"lexicon": self.lexicon, "text": TEXT_VERSION}
         return hashlib.sha256(rfc8785.dumps(body)).hexdigest()
 
     @property

@@ -60,6 +60,7 @@ class ConsentActor:
                 model=config.model_identity,
                 purpose=config.purpose,
                 max_characters=config.engine.max_characters,
+                lexicon=config.lexicon,
             )
         except _OURS as exc:
             raise _told(exc) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final, Literal
 
@@ -33,16 +34,22 @@ class ScriptRow:
     instruct: str | None = field(default=None, repr=False)
     seed: int | None = None
 
-    def utterance(self, *, max_characters: int = MAX_CHARACTERS) -> Utterance:
-        """What is to be said, in canonical form. Raises TextError; text_empty, language_empty and voice_empty
-        are also for nulls."""
+    def utterance(
+        self, *, lexicon: Mapping[str, str] | None = None, max_characters: int = MAX_CHARACTERS
+    ) -> Utterance:
+        """What is to be said: canonical, respelled, numbers in words.
+
+        Raises TextError; text_empty, language_empty and voice_empty are also for nulls.
+        """
         if not self.text:
             raise TextError("the row has no text", code="text_empty")
         if not self.language:
             raise TextError("the row has no language", code="language_empty")
         if not self.voice:
             raise TextError("the row has no voice", code="voice_empty")
-        return prepare(self.text, self.language, self.instruct or "", max_characters=max_characters)
+        return prepare(
+            self.text, self.language, self.instruct or "", lexicon=lexicon, max_characters=max_characters
+        )
 
     def digest(self, model: str, purpose: str | None) -> str:
         """SHA-256 in hex over everything that decides what is said, and by which model. The id is not in it.

@@ -6,8 +6,28 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, StringConstraints
 
+from speech.text.lexicon import MAX_ENTRIES, MAX_RESPELLING, MAX_WORD
+
 Id = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9_.:-]+$")]
-Text = Annotated[str, Field(description="What is to be said; canonicalised before it is authorised.")]
+Text = Annotated[
+    str,
+    Field(
+        description="What is to be said; [pause 500ms] is a pause. Brought into canonical form, with numbers in words, "
+        "before it is authorised."
+    ),
+]
+Lexicon = Annotated[
+    dict[
+        Annotated[str, StringConstraints(min_length=1, max_length=MAX_WORD)],
+        Annotated[str, StringConstraints(min_length=1, max_length=MAX_RESPELLING)],
+    ],
+    Field(
+        max_length=MAX_ENTRIES,
+        description="Words and how to spell them so that they sound right: {'Nguyen': 'Win'}. Whole words; one "
+        "in lower case matches in any case. What is authorised, counted and said is the respelled text.",
+        repr=False,
+    ),
+]
 Language = Annotated[str, StringConstraints(max_length=32)]
 Short = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
@@ -23,6 +43,7 @@ class _Spoken(_Body):
     channel: Short | None = None
     seed: int | None = Field(default=None, ge=0, lt=2**31, description="Omitted: derived from the request.")
     response_format: str = Field(default="wav", description="Only wav for now.")
+    lexicon: Lexicon | None = None
 
 
 class VoiceCloneBody(_Spoken):
@@ -55,7 +76,7 @@ class CustomVoiceBody(_Spoken):
 
 
 class SpeechBody(BaseModel):
-    """POST /v1/audio/speech, as OpenAI's clients send it. The last five fields are ours (`extra_body`).
+    """POST /v1/audio/speech, as OpenAI's clients send it. The last six fields are ours (`extra_body`).
 
     Fields this service does not know are refused, so that nobody believes they had an effect.
     """
@@ -75,6 +96,7 @@ class SpeechBody(BaseModel):
     territory: Short | None = None
     channel: Short | None = None
     seed: int | None = Field(default=None, ge=0, lt=2**31)
+    lexicon: Lexicon | None = None
 
 
 class BeginEnrolmentBody(_Body):

@@ -76,7 +76,9 @@ async def _say(
         raise RequestRefused(
             "format_unsupported", "response_format: only 'wav' for now", param="response_format"
         )
-    utterance = prepare(text, language, instruct, max_characters=ctx.limits.max_text_characters)
+    utterance = prepare(
+        text, language, instruct, lexicon=body.lexicon, max_characters=ctx.limits.max_text_characters
+    )
     request = Say(
         api_key=api_key,
         mode=mode,

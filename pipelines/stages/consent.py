@@ -33,6 +33,7 @@ class Consent:
         model: str,
         purpose: str | None,
         max_characters: int,
+        lexicon: Mapping[str, str] | None = None,
     ) -> None:
         self._service = service
         self._principal = principal
@@ -41,6 +42,7 @@ class Consent:
         self._model = model
         self._purpose = purpose
         self._max_characters = max_characters
+        self._lexicon = lexicon
 
     def __call__(self, rows: Sequence[ScriptRow]) -> list[RowResult | Ready]:
         """One value per row, in order."""
@@ -65,7 +67,7 @@ class Consent:
         )
         ready = Ready(Utterance("", "", ""), row.voice or "", purpose, row.seed or 0, "", 0.0, result)
         try:
-            said = row.utterance(max_characters=self._max_characters)
+            said = row.utterance(lexicon=self._lexicon, max_characters=self._max_characters)
         except Exception as exc:  # noqa: BLE001 — whatever a row holds, it is that row's status
             return ready.fail(*outcome_of(exc))
         return ready.saying(said)

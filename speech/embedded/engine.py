@@ -27,8 +27,10 @@ from speech.engine import (
     SpeechStream,
 )
 from speech.errors import EngineUnavailable
+from speech.joining import Joiner
 from speech.languages import CODES, LANGUAGES
 from speech.requests import check_request
+from speech.segments import plan
 from speech.stream import QueuedStream
 
 _DATA_FILES: Final = ("phondata", "phonindex", "phontab", "intonations")
@@ -81,21 +83,34 @@ class EmbeddedEngine:
     def _speak(self, request: SpeechRequest, stream: QueuedStream) -> None:
         self._process.start()
         said = request.utterance
-        text = said.text
-        if said.language == "ja":
-            self._kana = self._kana or KanaReader()
-            text = self._kana.read(text)
         voice = voices.espeak_voice(self._timbre(request), request.seed)
+        joiner = Joiner(SAMPLE_RATE)
+        for segment in plan(said):
+            if segment.text:
+                speech = Speech(
+                    self._readable(segment.text, said.language), LANGUAGES[said.language].espeak_voice, voice
+                )
+                self._say(speech, joiner, stream)
+            stream.emit(joiner.end_segment(segment.pause_s))
+        stream.emit(joiner.finish())
+
+    def _say(self, speech: Speech, joiner: Joiner, stream: QueuedStream) -> None:
         resampler = soxr.ResampleStream(self._process.sample_rate, SAMPLE_RATE, 1, dtype="float32")
 
         def take(block: bytes) -> None:
             samples = np.frombuffer(block, dtype="<i2").astype(np.float32) / 32768.0
-            stream.emit(resampler.resample_chunk(samples))
+            stream.emit(joiner.feed(resampler.resample_chunk(samples)))
             if self._config.pace is not None:
                 time.sleep(samples.size / self._process.sample_rate / self._config.pace)
 
-        self._process.say(Speech(text, LANGUAGES[said.language].espeak_voice, voice), take)
-        stream.emit(resampler.resample_chunk(np.zeros(0, dtype=np.float32), last=True))
+        self._process.say(speech, take)
+        stream.emit(joiner.feed(resampler.resample_chunk(np.zeros(0, dtype=np.float32), last=True)))
+
+    def _readable(self, text: str, language: str) -> str:
+        if language != "ja":
+            return text
+        self._kana = self._kana or KanaReader()
+        return self._kana.read(text)
 
     def _timbre(self, request: SpeechRequest) -> voices.Timbre:
         match request:

@@ -17,6 +17,7 @@ from pipelines.job import submit
 from pipelines.keyfile import write_key_file
 from pipelines.narrate import narrate
 from vouch import ray_token
+from vouch.commands.lexicon import LexiconFile, read_lexicon
 from vouch.commands.options import Json
 from vouch.home import Home, open_home
 from vouch.output import emit, err, reporting
@@ -34,6 +35,7 @@ def narrate_command(
     engines: Annotated[int, typer.Option(min=1, help="Engine actors at the start.")] = 1,
     engines_max: Annotated[int | None, typer.Option(min=1, help="Engine actors at most.")] = None,
     gpus: Annotated[float, typer.Option(min=0, help="Share of a GPU for each engine actor.")] = 0.0,
+    lexicon: LexiconFile = None,
     as_json: Json = False,
 ) -> None:
     """One row out for each row in, with its status. Exit 1 when the run failed; refused rows are results."""
@@ -45,6 +47,7 @@ def narrate_command(
             engine=home.config.engine,
             api_key_file=_key_file(home),
             purpose=purpose,
+            lexicon=read_lexicon(lexicon),
             engines=engines,
             engines_max=engines_max,
             engine_gpus=gpus,

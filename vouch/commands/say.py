@@ -12,6 +12,7 @@ from serve_app.door import Clip, Say
 from serve_app.opening import in_process
 from speech.engine import Mode
 from speech.text import prepare
+from vouch.commands.lexicon import LexiconFile, read_lexicon
 from vouch.commands.options import Json, Language
 from vouch.home import open_home
 from vouch.output import Failed, emit, err, reporting
@@ -35,6 +36,7 @@ def say(
         int | None,
         typer.Option(min=0, help="The same seed and text give the same clip; default: from the request."),
     ] = None,
+    lexicon: LexiconFile = None,
     as_json: Json = False,
 ) -> None:
     """Say TEXT into a file: consent, synthesis, watermark and manifest, in this process."""
@@ -42,7 +44,13 @@ def say(
         # Before a grant is used up on a clip that could not be kept.
         if not output.absolute().parent.is_dir():
             raise Failed("not_found", f"no such folder: {output.absolute().parent}")
-        utterance = prepare(text, language, instruct, max_characters=home.config.ingress.max_text_characters)
+        utterance = prepare(
+            text,
+            language,
+            instruct,
+            lexicon=read_lexicon(lexicon),
+            max_characters=home.config.ingress.max_text_characters,
+        )
 
         async def make() -> Clip:
             if not as_json:
