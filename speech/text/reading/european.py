@@ -39,7 +39,7 @@ def _amount(locale: Locale) -> str:
 
 def _with_nouns(locale: Locale) -> list[Rule]:
     signs = "|".join(re.escape(sign) for sign in sorted(locale.nouns, key=len, reverse=True))
-    before = f"(?<!%)(?:(?P<governing>{locale.governing}) )?" if locale.code == "ru" else ""
+    before = f"(?<!%)(?:(?P<governing>{locale.governing}) )?" if locale.language == "ru" else ""
     read = partial(_counted, locale)
     return [
         Rule(rf"{before}(?P<minus>[-−])?{_amount(locale)} ?(?P<sign>{signs})", read),
@@ -66,27 +66,27 @@ def _counted(locale: Locale, match: re.Match[str]) -> str | None:
 
 
 def _money(locale: Locale, whole: int, decimals: str, noun: Noun) -> str | None:
-    if len(decimals) != 2 or locale.code == "ru" or (whole == 0 and int(decimals)):
+    if len(decimals) != 2 or locale.language == "ru" or (whole == 0 and int(decimals)):
         return None
     units = _joined(_counting(whole, noun, locale), _form(whole, noun, locale))
     if int(decimals) == 0:
         return units
-    hundredths = cardinal(int(decimals), locale.code)
+    hundredths = cardinal(int(decimals), locale.language)
     return None if units is None or hundredths is None else units + locale.hundredths + hundredths
 
 
 def _counting(number: int, noun: Noun, locale: Locale) -> str | None:
     """The cardinal as it stands before the noun."""
-    if number >= 1_000_000 and number % 1_000_000 == 0 and locale.code not in ("de", "ru"):
+    if number >= 1_000_000 and number % 1_000_000 == 0 and locale.language not in ("de", "ru"):
         return None  # un million d'euros
-    if locale.code == "ru":
+    if locale.language == "ru":
         return cardinal(number, "ru", gender=noun.gender)
-    words = cardinal(number, locale.code)
-    if words is None or not agrees(number, locale.code):
+    words = cardinal(number, locale.language)
+    if words is None or not agrees(number, locale.language):
         return words
     if noun.gender != "m":
         return None
-    match locale.code:
+    match locale.language:
         case "de":
             return words.removesuffix("s") if words.endswith("eins") else words
         case "es" if words.endswith("veintiuno"):
@@ -98,30 +98,30 @@ def _counting(number: int, noun: Noun, locale: Locale) -> str | None:
 
 
 def _form(number: int, noun: Noun, locale: Locale) -> str:
-    if locale.code == "ru":
+    if locale.language == "ru":
         ones, tens = number % 10, number % 100
         if ones == 1 and tens != 11:
             return noun.one
         return noun.few if 2 <= ones <= 4 and not 12 <= tens <= 14 else noun.many
-    return noun.one if number == 1 or (number == 0 and locale.code == "fr") else noun.many
+    return noun.one if number == 1 or (number == 0 and locale.language == "fr") else noun.many
 
 
 def _of_decimal(locale: Locale, whole: int, noun: Noun) -> str:
-    if locale.code == "ru":
+    if locale.language == "ru":
         return noun.few
-    return noun.one if locale.code == "fr" and whole < 2 else noun.many
+    return noun.one if locale.language == "fr" and whole < 2 else noun.many
 
 
 def _decimal(locale: Locale, whole: int, decimals: str) -> str | None:
-    if locale.code == "ru":
+    if locale.language == "ru":
         from decimal import Decimal
 
         from num2words import num2words
 
         return str(num2words(Decimal(f"{whole}.{decimals}"), lang="ru")) if len(decimals) <= 2 else None
-    as_number = locale.code != "de" and len(decimals) == 2 and decimals[0] != "0"
-    said = cardinal(int(decimals), locale.code) if as_number else digits(decimals, locale.code)
-    units = cardinal(whole, locale.code)
+    as_number = locale.language != "de" and len(decimals) == 2 and decimals[0] != "0"
+    said = cardinal(int(decimals), locale.language) if as_number else digits(decimals, locale.language)
+    units = cardinal(whole, locale.language)
     return None if said is None or units is None else f"{units} {locale.comma} {said}"
 
 
@@ -130,7 +130,7 @@ def _dates(locale: Locale) -> list[Rule]:
         return []
     month = "|".join(locale.months)
     read = partial(_date, locale)
-    if locale.code == "de":
+    if locale.language == "de":
         return [
             Rule(rf"{_GERMAN_DATIVE} {_DAY}\. (?P<month>{month})(?: {_YEAR})?", read),
             Rule(rf"{_GERMAN_DATIVE} {_DAY}\.(?P<number>0?[1-9]|1[0-2])\.{_YEAR}", read),
@@ -146,19 +146,19 @@ def _date(locale: Locale, match: re.Match[str]) -> str | None:
     found = match.groupdict()
     month = found.get("month") or locale.months[int(found["number"]) - 1]
     number = int(found["day"])
-    if locale.code == "de":
+    if locale.language == "de":
         day: str | None = f"{found['before']} {ordinal(number, 'de')}n"
     else:
-        day = locale.first if number == 1 else cardinal(number, locale.code)
+        day = locale.first if number == 1 else cardinal(number, locale.language)
     parts = [day, month]
     if found["year"]:
-        parts.append(year(int(found["year"]), locale.code))
+        parts.append(year(int(found["year"]), locale.language))
     return None if None in parts else locale.joint.join(part for part in parts if part)
 
 
 def _clock(locale: Locale) -> list[Rule]:
     hour, minute = "(?P<hour>[01]?[0-9]|2[0-3])", "(?P<minute>[0-5][0-9])"
-    match locale.code:
+    match locale.language:
         case "de":
             return [Rule(rf"{hour}(?:[:.]{minute})? Uhr", _german_clock)]
         case "fr":
@@ -187,10 +187,10 @@ def _feminine(number: int) -> str:
 
 def _southern_clock(locale: Locale, match: re.Match[str]) -> str | None:
     hour, minute = int(match["hour"]), int(match["minute"])
-    if minute == 0 or agrees(hour, locale.code):
+    if minute == 0 or agrees(hour, locale.language):
         return None
-    said = cardinal(minute, locale.code) if minute > 9 else None
-    hours = cardinal(hour, locale.code)
+    said = cardinal(minute, locale.language) if minute > 9 else None
+    hours = cardinal(hour, locale.language)
     return said and hours and f"{match['before']} {hours}{locale.clock_joint}{said}"
 
 
@@ -205,17 +205,17 @@ def _bare(locale: Locale) -> list[Rule]:
 
 
 def _reference(locale: Locale, match: re.Match[str]) -> str | None:
-    words = cardinal(int(match["number"]), locale.code)
+    words = cardinal(int(match["number"]), locale.language)
     return words and f"{match['before']} {words}"
 
 
 def _year(locale: Locale, match: re.Match[str]) -> str | None:
-    words = year(int(match["year"]), locale.code)
+    words = year(int(match["year"]), locale.language)
     return words and f"{match['before']} {words}"
 
 
 def _ordinals(locale: Locale) -> list[Rule]:
-    if locale.code == "fr":
+    if locale.language == "fr":
         return [Rule("(?P<number>[1-9][0-9]?)(?P<sign>er|re|ère|e|ème)", _french_ordinal)]
     if not locale.ordinals:
         return []
@@ -232,9 +232,9 @@ def _french_ordinal(match: re.Match[str]) -> str | None:
 
 def _southern_ordinal(locale: Locale, match: re.Match[str]) -> str | None:
     number = int(match["number"])
-    if locale.code == "es" and number in (1, 3) and match["sign"] == "º":
+    if locale.language == "es" and number in (1, 3) and match["sign"] == "º":
         return None  # primero, or primer before a noun
-    words = ordinal(number, locale.code)
+    words = ordinal(number, locale.language)
     return words.removesuffix("o") + locale.ordinals[match["sign"]] if words.endswith("o") else None
 
 
@@ -243,11 +243,11 @@ def _alone(locale: Locale, match: re.Match[str]) -> str | None:
     whole = _whole(match)
     if match["decimals"] is not None:
         return _decimal(locale, whole, match["decimals"])
-    if agrees(whole, locale.code):
+    if agrees(whole, locale.language):
         return None
-    if locale.code == "de" and 1100 <= whole < 2000 and len(match["whole"]) == 4:
+    if locale.language == "de" and 1100 <= whole < 2000 and len(match["whole"]) == 4:
         return None  # a year says its hundreds, a number its thousand
-    return cardinal(whole, locale.code)
+    return cardinal(whole, locale.language)
 
 
 def _whole(match: re.Match[str]) -> int:

@@ -26,7 +26,7 @@ class Locale:
     governing: Russian words that put what follows in another case than the one we give it.
     """
 
-    code: str
+    language: str
     thousands: str
     comma: str
     minus: str
@@ -44,7 +44,7 @@ class Locale:
 
 
 _DE: Final = Locale(
-    code="de",
+    language="de",
     thousands=r"\.",
     comma="Komma",
     minus="minus",
@@ -64,7 +64,7 @@ _DE: Final = Locale(
 )  # fmt: skip
 
 _FR: Final = Locale(
-    code="fr",
+    language="fr",
     thousands="[ .]",
     comma="virgule",
     minus="moins",
@@ -85,7 +85,7 @@ _FR: Final = Locale(
 )  # fmt: skip
 
 _ES: Final = Locale(
-    code="es",
+    language="es",
     thousands=r"\.",
     comma="coma",
     minus="menos",
@@ -110,7 +110,7 @@ _ES: Final = Locale(
 )  # fmt: skip
 
 _IT: Final = Locale(
-    code="it",
+    language="it",
     thousands=r"\.",
     comma="virgola",
     minus="meno",
@@ -135,7 +135,7 @@ _IT: Final = Locale(
 )  # fmt: skip
 
 _PT: Final = Locale(
-    code="pt",
+    language="pt",
     thousands=r"\.",
     comma="vírgula",
     minus="menos",
@@ -160,7 +160,7 @@ _PT: Final = Locale(
 )  # fmt: skip
 
 _RU: Final = Locale(
-    code="ru",
+    language="ru",
     thousands=" ",
     comma="",
     minus="минус",
@@ -180,4 +180,4 @@ _RU: Final = Locale(
     ),
 )  # fmt: skip
 
-LOCALES: Final = {locale.code: locale for locale in (_DE, _FR, _ES, _IT, _PT, _RU)}
+LOCALES: Final = {locale.language: locale for locale in (_DE, _FR, _ES, _IT, _PT, _RU)}
