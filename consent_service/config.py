@@ -8,6 +8,8 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from consent_service.keys.settings import KmsConfig
+from consent_service.limits import LimitsConfig
+from consent_service.messenger import SmtpConfig
 from consent_service.references import complete, holds_password, read_address
 
 
@@ -49,8 +51,20 @@ class ConsentConfig(BaseModel):
     provider: str = Field(
         default="Vouch (self-hosted)", description="Who answers for the clips; goes into each."
     )
+    privacy_contact: str = Field(
+        default="", description="Where a person asks about their data; goes into receipts and messages."
+    )
+    privacy_notice: str = Field(default="", description="URL of the privacy notice; goes into receipts.")
     log_origin: str = Field(default="vouch.local/log", description="C2SP checkpoint origin of the audit log.")
     grant_start_within_s: float = Field(default=30.0, gt=0, le=3600)
+    smtp: SmtpConfig | None = Field(
+        default=None,
+        description="How persons get their links. None: profile `local` writes them to data_dir/outbox.",
+    )
+    subject_page: str = Field(
+        default="http://127.0.0.1:8000/me", description="The page that a person's link opens."
+    )
+    limits: LimitsConfig = Field(default=LimitsConfig(), description="Rate limits, of each process.")
     retention_days: float | None = Field(
         default=None,
         gt=0,

@@ -8,20 +8,22 @@ again.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
 from dataclasses import replace
+from hashlib import sha256
 from typing import Any, Final
 
+import rfc8785
 from sqlalchemy import Connection, RowMapping, insert, select, update
 
-from consent_service import access, purposes, terms, voices
+from consent_service import access, purposes, receipts, terms, voices
 from consent_service.access import Permission
 from consent_service.core import Core, Writing
-from consent_service.errors import Conflict, InvalidInput, NotFound
+from consent_service.errors import Conflict, NotFound
 from consent_service.ids import new_id, require_name
-from consent_service.ledger.tables import clips, consent_versions
+from consent_service.ledger.tables import clips, consent_versions, enrolments, subjects
 from consent_service.ledger.tables import consents as consents_table
-from consent_service.models import Consent, ConsentTerms, Principal, RecordedConsent, Revocation
+from consent_service.models import Consent, ConsentTerms, Narrowing, Principal, RecordedConsent, Revocation
+from consent_service.narrowing import leaves_clips_untold, narrowed
 from consent_service.proofs.receipt import sign_receipt
 from consent_service.proofs.seams import KeyPurpose
 
@@ -40,6 +42,7 @@ def to_consent(row: RowMapping) -> Consent:
         recorded_at=row["recorded_at"],
         revoked_at=row["revoked_at"],
         revoked_reason=row["revoked_reason"],
+        evidence=row["evidence"] or {},
     )
 
 
@@ -86,9 +89,10 @@ def record(core: Core, by: Principal, *, voice_id: str, agreed: ConsentTerms) ->
             terms=agreed,
             state="live",
             recorded_at=writing.now,
+            evidence=_evidence(writing, voice),
         )
         leaf = writing.log.append("consent.recorded", by=by.key_id, **_told(writing, consent))
-        recorded = _with_receipt(core, writing, consent, leaf)
+        recorded = _with_receipt(core, writing, consent, _history(writing, consent), leaf)
         writing.connection.execute(
             insert(consents_table),
             {
@@ -103,37 +107,32 @@ def record(core: Core, by: Principal, *, voice_id: str, agreed: ConsentTerms) ->
                 "recorded_at": writing.now,
                 "revoked_reason": "",
                 "receipt": recorded.receipt,
+                "evidence": dict(consent.evidence),
             },
         )
         _keep_version(writing, recorded)
         return recorded
 
 
-def narrow(core: Core, by: Principal, consent_id: str, *, to: Sequence[str]) -> RecordedConsent:
-    """A new version with fewer purposes, a new token and receipt. What was made for the lost ones is
+def narrow(core: Core, by: Principal, consent_id: str, wanted: Narrowing) -> RecordedConsent:
+    """A new version within the terms of the old, a new token and receipt. What was made for what is lost is
     withdrawn."""
-    wanted = tuple(sorted(set(to)))
-    terms.require_purposes(wanted)
     with core.write(by, Permission.CONSENT_RECORD) as writing:
-        row = find(writing.connection, writing.tenant, consent_id)
-        before = to_consent(row)
+        before = to_consent(find(writing.connection, writing.tenant, consent_id))
         if before.state != "live":
             raise Conflict("the consent was withdrawn", code="consent_revoked")
-        if not all(purposes.any_covers(before.terms.purposes, purpose) for purpose in wanted):
-            raise InvalidInput("a consent can only be narrowed", code="purpose_not_consented")
-        narrowed = replace(before, version=before.version + 1, terms=replace(before.terms, purposes=wanted))
-        lost = [p for p in _clip_purposes(writing, consent_id) if not purposes.any_covers(wanted, p)]
-        withdrawn = _withdraw_clips(writing, consent_id, clips.c.purpose.in_(lost))
-        _raise_epoch(writing, narrowed, NARROWED)
-        leaf = writing.log.append(
-            "consent.narrowed", by=by.key_id, clips=withdrawn, **_told(writing, narrowed)
-        )
-        recorded = _with_receipt(core, writing, narrowed, leaf)
+        remaining = narrowed(before.terms, wanted, writing.now)
+        after = replace(before, version=before.version + 1, terms=remaining)
+        withdrawn = _withdraw_clips(writing, consent_id, _lost(writing, before, remaining))
+        _raise_epoch(writing, after, NARROWED)
+        leaf = writing.log.append("consent.narrowed", by=by.key_id, clips=withdrawn, **_told(writing, after))
+        history = [*_history(writing, before), receipts.Event("narrowed", writing.now, receipts.CONTROLLER)]
+        recorded = _with_receipt(core, writing, after, history, leaf)
         _change(
             writing,
             consent_id,
-            version=narrowed.version,
-            terms=terms.to_json(narrowed.terms),
+            version=after.version,
+            terms=terms.to_json(after.terms),
             token_sha256=access.digest_of(recorded.consent_token),
             receipt=recorded.receipt,
         )
@@ -141,11 +140,17 @@ def narrow(core: Core, by: Principal, consent_id: str, *, to: Sequence[str]) -> 
         return recorded
 
 
-def revoke(core: Core, by: Principal, consent_id: str, reason: str) -> Revocation:
-    """Consent, voice epoch, feed, clips, receipt and audit entry: together or not at all."""
+def revoke(
+    core: Core, by: Principal, consent_id: str, reason: str, *, subject_id: str | None = None
+) -> Revocation:
+    """Consent, voice epoch, feed, clips, receipt and audit entry: together or not at all. With `subject_id` it is the
+    person who withdraws, and reaches no consent but their own."""
     reason = require_name(reason, "a reason", 500)
-    with core.write(by, Permission.CONSENT_REVOKE) as writing:
+    right = Permission.CONSENT_REVOKE if subject_id is None else Permission.OWN_REVOKE
+    with core.write(by, right) as writing:
         consent = to_consent(find(writing.connection, writing.tenant, consent_id))
+        if subject_id is not None and consent.subject_id != subject_id:
+            raise NotFound("no such consent", code="consent_unknown")
         if consent.state != "live":
             raise Conflict("the consent was withdrawn before", code="consent_revoked")
         ended = replace(consent, state="revoked", revoked_at=writing.now, revoked_reason=reason)
@@ -154,6 +159,7 @@ def revoke(core: Core, by: Principal, consent_id: str, reason: str) -> Revocatio
         leaf = writing.log.append(
             "consent.revoked",
             by=by.key_id,
+            by_subject=subject_id,
             consent=consent_id,
             version=consent.version,
             voice=consent.voice_id,
@@ -161,15 +167,26 @@ def revoke(core: Core, by: Principal, consent_id: str, reason: str) -> Revocatio
             clips=withdrawn,
             reason=writing.log.commit_to(consent_id, "revoked", reason),
         )
+        who = receipts.CONTROLLER if subject_id is None else receipts.PERSON
+        history = [*_history(writing, consent), receipts.Event("withdrawn", writing.now, who)]
         _change(
             writing,
             consent_id,
             state="revoked",
             revoked_at=writing.now,
             revoked_reason=reason,
-            receipt=_receipt(core, writing, ended, leaf),
+            receipt=_receipt(core, writing, ended, history, leaf),
         )
         return revocation
+
+
+def _lost(writing: Writing, before: Consent, remaining: ConsentTerms) -> Any:
+    """Which clips a narrowing takes along: those of the lost purposes; all of them when an axis shrinks that a clip's
+    record does not tell."""
+    if leaves_clips_untold(before.terms, remaining):
+        return True
+    made_for = _clip_purposes(writing, before.consent_id)
+    return clips.c.purpose.in_([p for p in made_for if not purposes.any_covers(remaining.purposes, p)])
 
 
 def _raise_epoch(writing: Writing, consent: Consent, reason: str) -> Revocation:
@@ -212,43 +229,49 @@ def _told(writing: Writing, consent: Consent) -> dict[str, Any]:
         "outside_boundary": agreed.outside_boundary,
         "valid_from": agreed.valid_from,
         "valid_until": agreed.valid_until,
+        "budget": agreed.character_budget,
+        "evidence": consent.evidence.get("digest"),
         "grantee": writing.log.commit_to(consent.consent_id, field, agreed.grantee),
     }
 
 
-def _with_receipt(core: Core, writing: Writing, consent: Consent, leaf: int) -> RecordedConsent:
-    return RecordedConsent(
-        consent, _receipt(core, writing, consent, leaf), f"vct_{secrets.token_urlsafe(32)}"
+def _evidence(writing: Writing, voice: RowMapping) -> dict[str, Any]:
+    """How it is known that this person agreed: what the enrolment proved, under one digest."""
+    mine = (enrolments.c.tenant == writing.tenant) & (enrolments.c.voice_id == voice["voice_id"])
+    row = writing.connection.execute(select(enrolments).where(mine)).mappings().one_or_none()
+    person = (subjects.c.tenant == writing.tenant) & (subjects.c.subject_id == voice["subject_id"])
+    confirmed = writing.connection.execute(select(subjects.c.contact_confirmed_at).where(person)).scalar()
+    proved = {} if row is None else dict(row["evidence"] or {})
+    if row is not None:
+        proved |= {"enrolment": row["enrolment_id"], "statement_sha256": row["statement_digest"]}
+    proved |= {"contact_confirmed_at": confirmed}
+    return {**proved, "digest": sha256(rfc8785.dumps(proved)).hexdigest()}
+
+
+def _history(writing: Writing, consent: Consent) -> list[receipts.Event]:
+    """What happened to a consent so far, by the versions that are kept of it."""
+    narrowed_later = (
+        (consent_versions.c.tenant == writing.tenant)
+        & (consent_versions.c.consent_id == consent.consent_id)
+        & (consent_versions.c.version > 1)
     )
+    query = select(consent_versions.c.recorded_at).where(narrowed_later).order_by(consent_versions.c.version)
+    given = receipts.Event("given", consent.recorded_at, receipts.PERSON)
+    steps = writing.connection.execute(query).scalars()
+    return [given, *(receipts.Event("narrowed", at, receipts.CONTROLLER) for at in steps)]
 
 
-def _receipt(core: Core, writing: Writing, consent: Consent, leaf: int) -> str:
+def _with_receipt(
+    core: Core, writing: Writing, consent: Consent, history: list[receipts.Event], leaf: int
+) -> RecordedConsent:
+    receipt = _receipt(core, writing, consent, history, leaf)
+    return RecordedConsent(consent, receipt, f"vct_{secrets.token_urlsafe(32)}")
+
+
+def _receipt(core: Core, writing: Writing, consent: Consent, history: list[receipts.Event], leaf: int) -> str:
     """Signed before the commit, and shown only after it: it lies in the same transaction."""
-    agreed = consent.terms
-    body = {
-        "schema": "ISO/IEC TS 27560:2023",
-        "consent_id": consent.consent_id,
-        "version": consent.version,
-        "state": consent.state,
-        "controller": core.config.provider,
-        "tenant": consent.tenant,
-        "voice_id": consent.voice_id,
-        "subject_id": consent.subject_id,
-        "grantee": agreed.grantee,
-        "purposes": [{"term": term, "dpv": purposes.PURPOSES[term]} for term in agreed.purposes],
-        "languages": list(agreed.languages),
-        "territories": list(agreed.territories),
-        "channels": list(agreed.channels),
-        "outside_boundary": agreed.outside_boundary,
-        "valid_from": agreed.valid_from,
-        "valid_until": agreed.valid_until,
-        "recorded_at": consent.recorded_at,
-        "revoked_at": consent.revoked_at,
-        "issued_at": writing.now,
-        "withdrawal": "at any time, without a reason; it takes effect at once and can't be undone",
-        "audit_leaf": leaf,
-        "checkpoint": core.checkpoint(writing.tenant, writing.log.tree),
-    }
+    place = receipts.Place(leaf, core.checkpoint(writing.tenant, writing.log.tree))
+    body = receipts.body(core.config, consent, history, place, writing.now)
     return sign_receipt(body, lambda message: core.keys.sign(KeyPurpose.RECEIPT, message))
 
 

@@ -43,6 +43,7 @@ class _Run:
     core: Core
     by: Principal
     voice_id: str
+    right: Permission
 
     @property
     def tenant(self) -> str:
@@ -59,14 +60,21 @@ class _Step:
 
 
 def decommission(
-    core: Core, by: Principal, voice_id: str, reason: str, *, unfinished_too: bool = False
+    core: Core,
+    by: Principal,
+    voice_id: str,
+    reason: str,
+    *,
+    unfinished_too: bool = False,
+    right: Permission = Permission.VOICE_DECOMMISSION,
 ) -> Voice:
     """Take a voice out of the world for good, or go on where an earlier call was interrupted.
 
     unfinished_too: also one that is still being enrolled (a retention period spares nobody).
+    right: under which the caller does it.
     """
     reason = require_name(reason, "a reason", 500)
-    with core.write(by, Permission.VOICE_DECOMMISSION) as writing:
+    with core.write(by, right) as writing:
         row = voices.find(writing.connection, writing.tenant, voice_id)
         if row["state"] in ("enrolling", "review") and not unfinished_too:
             raise Conflict(
@@ -74,7 +82,7 @@ def decommission(
             )
         if _found(writing.connection, writing.tenant, voice_id) is None:
             _begin(writing, by, row, reason)
-    return _finish(_Run(core, by, voice_id))
+    return _finish(_Run(core, by, voice_id, right))
 
 
 def resume(core: Core, by: Principal) -> list[Voice]:
@@ -84,13 +92,15 @@ def resume(core: Core, by: Principal) -> list[Voice]:
             decommissions.c.tenant == reading.tenant, decommissions.c.finished_at.is_(None)
         )
         left = reading.connection.execute(query.order_by(decommissions.c.begun_at)).scalars().all()
-    return [_finish(_Run(core, by, voice_id)) for voice_id in left]
+    return [_finish(_Run(core, by, voice_id, Permission.VOICE_DECOMMISSION)) for voice_id in left]
 
 
-def certificate(core: Core, by: Principal, voice_id: str) -> str:
+def certificate(
+    core: Core, by: Principal, voice_id: str, *, right: Permission = Permission.CONSENT_READ
+) -> str:
     """The signed certificate. Raises NotFound (certificate_missing) for a voice that was not decommissioned to the
     end."""
-    with core.read(by, Permission.CONSENT_READ) as reading:
+    with core.read(by, right) as reading:
         row = _found(reading.connection, reading.tenant, voice_id)
         if row is None or not row["certificate"]:
             raise NotFound("this voice has no certificate of deletion", code="certificate_missing")
@@ -99,16 +109,16 @@ def certificate(core: Core, by: Principal, voice_id: str) -> str:
 
 def _finish(run: _Run) -> Voice:
     for step in _STEPS:
-        with run.core.read(run.by, Permission.VOICE_DECOMMISSION) as reading:
+        with run.core.read(run.by, run.right) as reading:
             if _is_done(_require(reading.connection, run), step):
                 continue
         told = step.work(run)
-        with run.core.write(run.by, Permission.VOICE_DECOMMISSION) as writing:
+        with run.core.write(run.by, run.right) as writing:
             row = _require(writing.connection, run)
             if not _is_done(row, step):
                 report = {**row["report"], **step.record(run, writing, {**row["report"], **told})}
                 _advance(writing, run.voice_id, step=step.name, report=report)
-    with run.core.read(run.by, Permission.VOICE_DECOMMISSION) as reading:
+    with run.core.read(run.by, run.right) as reading:
         return voices.to_voice(voices.find(reading.connection, run.tenant, run.voice_id))
 
 

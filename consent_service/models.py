@@ -46,7 +46,63 @@ class Principal:
     roles: frozenset[Role]
     claims: Claims
     label: str = ""
-    subject_id: str | None = None  # of a person who signed in: this key reaches what is theirs, and nothing else
+    subject_id: str | None = None  # of a person who signed in; the key reaches what is theirs alone
+
+
+@dataclass(frozen=True, slots=True)
+class KeyInfo:
+    """What is known of an API key. `bindings`: voice id → the consent that it uses by default."""
+
+    key_id: str
+    grantee: str
+    roles: tuple[Role, ...]
+    claims: Claims
+    label: str
+    created_at: float
+    expires_at: float | None
+    revoked_at: float | None
+    bindings: Mapping[str, str]
+
+
+class ContactState(StrEnum):
+    """Where a person's contact stands."""
+
+    CONFIRMATION_PENDING = "confirmation_pending"  # a link went to the contact
+    CHANGE_PENDING = "change_pending"  # a link went to the contact so far, which must agree first
+    CONFIRMED = "confirmed"
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A person who signed in: a key that reaches what is theirs, for a short while."""
+
+    api_key: str = field(repr=False)
+    subject_id: str
+    expires_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """One time a voice spoke. `characters` is None where the log's entry does not tell them."""
+
+    at: float
+    voice_id: str
+    consent_id: str | None
+    purpose: str
+    grantee: str
+    characters: int | None
+    seconds: float  # 0.0 until the clip was finished
+    clip_id: str
+    reused: bool  # a clip that was there already was handed out once more
+    leaf: int  # where the audit log tells of it
+
+
+@dataclass(frozen=True, slots=True)
+class Uses:
+    """A page of uses, latest first. `next` asks for the page after it; "" on the last."""
+
+    uses: tuple[Use, ...]
+    next: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +118,7 @@ class SpeechClaim:
     consent_token: str | None = field(default=None, repr=False)
     territory: str | None = None
     channel: str | None = None
+    outside_boundary: bool = False  # the voice would be processed outside the organisation's own machines
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +240,19 @@ class ConsentTerms:
     channels: tuple[str, ...] = ("*",)
     outside_boundary: bool = False  # may the voice be processed outside the controller's boundary?
     character_budget: int | None = None  # characters that may be spoken under it, in all; None: no limit
+
+
+@dataclass(frozen=True, slots=True)
+class Narrowing:
+    """What is to remain of a consent's terms; None leaves an axis as it is."""
+
+    purposes: tuple[str, ...] | None = None
+    languages: tuple[str, ...] | None = None
+    territories: tuple[str, ...] | None = None
+    channels: tuple[str, ...] | None = None
+    valid_until: float | None = None
+    character_budget: int | None = None
+    inside_boundary: bool = False  # take back that the voice may be processed outside
 
 
 @dataclass(frozen=True, slots=True)

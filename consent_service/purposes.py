@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Final
 
+from consent_service.proofs.vocabulary import NAMESPACE
+
 # Purpose → nearest DPV term. A term without one of its own maps to its parent's.
 PURPOSES: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -32,6 +34,11 @@ PURPOSES: Final[Mapping[str, str]] = MappingProxyType(
         "training.internal": "dpv:PersonnelManagement",
     }
 )
+
+
+def iri(purpose: str) -> str:
+    """The purpose's name among everybody's: a term of the local namespace (`proofs.vocabulary`)."""
+    return f"{NAMESPACE}{purpose}"
 
 
 def is_known(purpose: str) -> bool:

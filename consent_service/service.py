@@ -21,17 +21,22 @@ from consent_service import (
     enrolment,
     export,
     feed,
+    own,
     redemption,
     replicas,
     retention,
     sealing,
     stores,
+    subjects,
     tenants,
     voices,
     watermarks,
 )
 from consent_service.config import ConsentConfig
 from consent_service.core import Core
+from consent_service.errors import Unauthenticated
+from consent_service.limits import Limits
+from consent_service.messenger import Messenger
 from consent_service.models import (
     Allow,
     Challenge,
@@ -39,32 +44,47 @@ from consent_service.models import (
     Closing,
     Consent,
     ConsentTerms,
+    ContactState,
     Deny,
+    KeyInfo,
+    Narrowing,
     Principal,
     RecordedConsent,
     Redeemed,
     Revocation,
     Role,
+    Session,
     SpeechClaim,
+    Uses,
     Voice,
 )
 from consent_service.opening import open_core
+from consent_service.parts import Parts
 from consent_service.proofs.seams import ClipRecord, KeyProvider, Standing, WatermarkTag
 
 
 class ConsentService:
     """One open ledger, vault and key provider. Stays in its process: others open their own."""
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: Core, messenger: Messenger | None = None) -> None:
         self._core = core
+        self._limits = Limits(core.config.limits)
+        self._post = subjects.Post(
+            messenger or subjects.default_messenger(core.config), core.config.subject_page
+        )
 
     @classmethod
     def open(
-        cls, config: ConsentConfig, *, keys: KeyProvider | None = None, clock: Callable[[], float] = time.time
+        cls,
+        config: ConsentConfig,
+        *,
+        keys: KeyProvider | None = None,
+        clock: Callable[[], float] = time.time,
+        messenger: Messenger | None = None,
     ) -> ConsentService:
         """Open (and in profile `local` create) ledger, vault and keys; runs migrations. Raises
         LedgerUnavailable, VaultError (keys are missing) or KeyFileUnsafe."""
-        return cls(open_core(config, keys, clock))
+        return cls(open_core(config, keys, clock), messenger)
 
     def close(self) -> None:
         self._core.ledger.close()
@@ -73,14 +93,20 @@ class ConsentService:
     def keys(self) -> KeyProvider:
         return self._core.keys
 
+    @property
+    def parts(self) -> Parts:
+        """The same calls for the parts of a platform that is not ours, each with a key of its own."""
+        return Parts(self, self._core)
+
     def __reduce__(self) -> NoReturn:
         raise TypeError("a consent service stays in its process: send the ConsentConfig and open another")
 
     # access -------------------------------------------------------------------------------------------------
-    def bootstrap_tenant(self, tenant: str) -> str:
+    def bootstrap_tenant(self, tenant: str, *, api_key: str | None = None) -> str:
         """First use only: create the tenant and an operator+voice_admin key; returns the API key, shown once.
-        Raises Conflict when the tenant exists. Local operation on the machine that holds the key files."""
-        return tenants.bootstrap(self._core, tenant)
+        Raises Conflict when the tenant exists. Local operation on the machine that holds the key files.
+        `api_key`: one that `access.NewKey.mint` made, for a caller who must keep it before it counts."""
+        return tenants.bootstrap(self._core, tenant, api_key)
 
     def create_api_key(
         self,
@@ -101,11 +127,21 @@ class ConsentService:
         """Effective at once, also for grants that are out. Idempotent. Needs OPERATOR."""
         tenants.revoke_key(self._core, by, key_id)
 
-    def authenticate(self, api_key: str) -> Principal:
-        """Raises Unauthenticated (constant-time comparison; the same error for unknown, revoked and
-        expired)."""
-        with self._core.ledger.read() as connection:
-            return access.authenticate(connection, api_key, self._core.clock())
+    def api_keys(self, by: Principal) -> list[KeyInfo]:
+        """Every key of the tenant, without its secret. Needs OPERATOR."""
+        return tenants.list_keys(self._core, by)
+
+    def authenticate(self, api_key: str, *, source: str | None = None) -> Principal:
+        """Raises Unauthenticated (constant-time comparison; the same error for unknown, revoked and expired), or
+        RateLimited after too many failures. `source`: the network address that it came from, where there is one."""
+        key_id = access.key_id_of(api_key)
+        self._limits.before_authentication(key_id, source)
+        try:
+            with self._core.ledger.read() as connection:
+                return access.authenticate(connection, api_key, self._core.clock())
+        except Unauthenticated:
+            self._limits.failed(key_id, source)
+            raise
 
     def bind_consent(self, by: Principal, key_id: str, consent_id: str) -> None:
         """Make a consent the default of a key for its voice, so that a request needs no consent_token."""
@@ -221,23 +257,105 @@ class ConsentService:
         offline."""
         return consents.receipt(self._core, by, consent_id)
 
-    def narrow_consent(self, by: Principal, consent_id: str, *, purposes: Sequence[str]) -> RecordedConsent:
-        """Fewer purposes: a new version, token and receipt. Grants of the old version die, and clips made for
-        the lost purposes are withdrawn. InvalidInput code purpose_not_consented when it would widen."""
-        return consents.narrow(self._core, by, consent_id, to=purposes)
+    def narrow_consent(
+        self,
+        by: Principal,
+        consent_id: str,
+        *,
+        purposes: Sequence[str] | None = None,
+        languages: Sequence[str] | None = None,
+        territories: Sequence[str] | None = None,
+        channels: Sequence[str] | None = None,
+        valid_until: float | None = None,
+        character_budget: int | None = None,
+        inside_boundary: bool = False,
+    ) -> RecordedConsent:
+        """What is to remain of the terms: a new version, token and receipt. Grants of the old version die, and clips
+        made for the lost purposes are withdrawn (all clips, when another axis than purposes, end or budget shrinks).
+        InvalidInput with purpose_not_consented, language_…, territory_…, channel_not_consented, validity_invalid or
+        budget_invalid when it would widen."""
+        wanted = Narrowing(
+            purposes=_tuple(purposes),
+            languages=_tuple(languages),
+            territories=_tuple(territories),
+            channels=_tuple(channels),
+            valid_until=valid_until,
+            character_budget=character_budget,
+            inside_boundary=inside_boundary,
+        )
+        return consents.narrow(self._core, by, consent_id, wanted)
 
     def revoke_consent(self, by: Principal, consent_id: str, reason: str) -> Revocation:
         """Immediate and irreversible: state, voice epoch, feed and audit in one transaction."""
         return consents.revoke(self._core, by, consent_id, reason)
 
+    # the person whose voice it is ---------------------------------------------------------------------------
+    def propose_contact(self, by: Principal, voice_id: str, contact: str) -> ContactState:
+        """Send the link by which a contact (an e-mail address) confirms that it reaches the person. While another
+        one is confirmed, the link goes there instead: only they can agree to the change. Needs VOICE_ADMIN. Raises
+        InvalidInput (contact_invalid), Conflict (contact_unchanged), MessageNotSent."""
+        return subjects.propose_contact(self._core, self._post, by, voice_id, contact)
+
+    def confirm_contact(self, token: str, *, source: str | None = None) -> ContactState:
+        """Use such a link up. Raises LinkInvalid, or RateLimited after too many failures."""
+        with self._limits.failures_of(token, source):
+            return subjects.confirm_contact(self._core, self._post, token)
+
+    def request_sign_in(self, tenant: str, contact: str, *, source: str | None = None) -> None:
+        """Send a sign-in link to a confirmed contact. The same answer for every contact there may be; answer the
+        caller before you call, or its time tells. Raises RateLimited, for an address that asks too often."""
+        self._limits.message(source)
+        subjects.request_sign_in(self._core, self._post, tenant, contact)
+
+    def sign_in(self, token: str, *, source: str | None = None) -> Session:
+        """Use a sign-in link up for an hour's key with the role SUBJECT. Raises LinkInvalid, RateLimited."""
+        with self._limits.failures_of(token, source):
+            return subjects.sign_in(self._core, token)
+
+    def sign_out(self, by: Principal) -> None:
+        """End the caller's session; what follows needs SUBJECT too."""
+        subjects.sign_out(self._core, by)
+
+    def own_voices(self, by: Principal) -> list[Voice]:
+        """The voices of the person who signed in."""
+        return own.list_voices(self._core, by)
+
+    def own_consents(self, by: Principal) -> list[Consent]:
+        """Every consent for them, those that ended too."""
+        return own.list_consents(self._core, by)
+
+    def own_uses(self, by: Principal, *, after: str = "", limit: int = 100) -> Uses:
+        """Every time one of them spoke, latest first; `after` is the `next` of the page before."""
+        return own.uses(self._core, by, after, limit)
+
+    def own_receipt(self, by: Principal, consent_id: str) -> str:
+        """The signed receipt of one of them. NotFound for anybody else's."""
+        return own.receipt(self._core, by, consent_id)
+
+    def revoke_own_consent(self, by: Principal, consent_id: str, reason: str = "withdrawn") -> Revocation:
+        """As `revoke_consent`, by the person. NotFound for anybody else's."""
+        return own.revoke(self._core, by, consent_id, reason)
+
+    def decommission_own_voice(self, by: Principal, voice_id: str, reason: str) -> Voice:
+        """As `decommission`, by the person: irreversible, nobody is asked. NotFound for anybody else's."""
+        return own.decommission(self._core, by, voice_id, reason)
+
+    def own_certificate(self, by: Principal, voice_id: str) -> str:
+        """The certificate of its deletion; fetch it within the session, for the contact is erased too."""
+        return own.certificate(self._core, by, voice_id)
+
     # decision -----------------------------------------------------------------------------------------------
     def authorize(self, by: Principal, claim: SpeechClaim) -> Allow | Deny:
-        """Look up, decide (consent_service.policy), sign. A refusal is audited too."""
-        return decisions.authorize_many(self._core, by, [claim])[0]
+        """Look up, decide (consent_service.policy), sign. A refusal is audited too; RateLimited after too many."""
+        return self.authorize_many(by, [claim])[0]
 
     def authorize_many(self, by: Principal, claims: Sequence[SpeechClaim]) -> list[Allow | Deny]:
         """The same decisions, in order, from one look-up."""
-        return decisions.authorize_many(self._core, by, claims)
+        with self._limits.refusals_of(by.key_id):
+            verdicts = decisions.authorize_many(self._core, by, claims)
+        if not all(verdicts):
+            self._limits.refused(by.key_id)
+        return verdicts
 
     def register_replica(self, replica_id: str, public_key: bytes, proof: bytes) -> dict[str, bytes]:
         """Register an X25519 key (32 raw bytes); proof is sealing.node_proof(node_secret, replica_id,
@@ -249,13 +367,15 @@ class ConsentService:
         """Use a grant up: signature, start time, nonce, revocation, audit entry and clip record in one
         transaction; then seal the reference to the replica's key. Raises GrantError subclasses,
         ReplicaUnknown."""
-        return redemption.redeem(self._core, token, replica_id)
+        with self._limits.refusals_of(token):
+            return redemption.redeem(self._core, token, replica_id)
 
     def redeem_cached(self, token: str, cached_clip_id: str) -> Redeemed:
         """Use a grant up to hand over a clip that exists already: the same checks and an audit entry, no
         reference. GrantMismatch when the cached clip's tenant, voice, consent, purpose, grantee or text is
         not the grant's; GrantRevoked when the cached clip is not live."""
-        return redemption.redeem_cached(self._core, token, cached_clip_id)
+        with self._limits.refusals_of(token):
+            return redemption.redeem_cached(self._core, token, cached_clip_id)
 
     def close_clip(self, grant_id: str, closing: Closing) -> int:
         """The second audit record of a redeemed grant; returns its leaf index. Idempotent."""
@@ -331,3 +451,7 @@ class ConsentService:
     def consistency_proof(self, by: Principal, first: int, second: int) -> list[bytes]:
         """For `proofs.merkle.verify_consistency`. NotFound when the log is not that long."""
         return export.consistency_proof(self._core, by, first, second)
+
+
+def _tuple(values: Sequence[str] | None) -> tuple[str, ...] | None:
+    return None if values is None else tuple(values)

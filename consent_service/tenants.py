@@ -8,21 +8,22 @@ from typing import Final
 from sqlalchemy import Connection, RowMapping, delete, insert, select, update
 
 from consent_service import access, audit, consents, purposes, terms
-from consent_service.access import Permission
+from consent_service.access import NewKey, Permission
 from consent_service.audit import LogWriter
 from consent_service.core import Core
 from consent_service.errors import Conflict, InvalidInput, NotFound
 from consent_service.ids import ID, require_name, require_tenant
 from consent_service.ledger.tables import api_keys, bindings
 from consent_service.ledger.tables import tenants as tenants_table
-from consent_service.models import Claims, Principal, Role
+from consent_service.models import Claims, KeyInfo, Principal, Role
 
 FIRST_ROLES: Final = (Role.OPERATOR, Role.VOICE_ADMIN)
 
 
-def bootstrap(core: Core, tenant: str) -> str:
+def bootstrap(core: Core, tenant: str, api_key: str | None) -> str:
     """Create a tenant, its log and its first key."""
     require_tenant(tenant)
+    key = NewKey.mint() if api_key is None else NewKey.of(api_key)
     with core.ledger.write() as connection:
         now = core.clock()
         if connection.execute(select(tenants_table).where(tenants_table.c.tenant == tenant)).one_or_none():
@@ -31,9 +32,9 @@ def bootstrap(core: Core, tenant: str) -> str:
         audit.create_log(connection, tenant)
         log = LogWriter(connection, tenant, now)
         log.append("tenant.created")
-        key = access.insert_key(
-            connection, tenant=tenant, grantee=tenant, roles=FIRST_ROLES, claims=Claims(), label="bootstrap",
-            now=now, expires_at=None,
+        access.insert_key(
+            connection, key, tenant=tenant, grantee=tenant, roles=FIRST_ROLES, claims=Claims(),
+            label="bootstrap", now=now, expires_at=None,
         )  # fmt: skip
         log.append("key.created", key=key.key_id, roles=[role.value for role in FIRST_ROLES])
         log.flush()
@@ -53,16 +54,22 @@ def create_key(
     grantee, label = require_name(grantee, "a grantee"), require_name(label, "a label") if label else ""
     if not roles:
         raise InvalidInput("a key needs a role", code="role_missing")
+    if Role.SUBJECT in roles:
+        raise InvalidInput(
+            "nobody hands out the role of a subject: the person signs in", code="role_not_assignable"
+        )
     if not all(purposes.is_known(purpose) for purpose in claims.purposes):
         raise InvalidInput("a key can only claim known purposes", code="purpose_unknown")
     if not all(ID.fullmatch(voice) for voice in claims.voices):
         raise InvalidInput("a key claims voice ids, preset:NAME, design or *", code="voice_unknown")
     terms.require_scope(claims.territories, claims.channels)
+    key = NewKey.mint()
     with core.write(by, Permission.KEY_MANAGE) as writing:
         if expires_at is not None and not expires_at > writing.now:
             raise InvalidInput("a key expires in the future", code="validity_invalid")
-        key = access.insert_key(
+        access.insert_key(
             writing.connection,
+            key,
             tenant=writing.tenant,
             grantee=grantee,
             roles=roles,
@@ -92,6 +99,33 @@ def revoke_key(core: Core, by: Principal, key_id: str) -> None:
         mine = (api_keys.c.tenant == writing.tenant) & (api_keys.c.key_id == key_id)
         writing.connection.execute(update(api_keys).where(mine).values(revoked_at=writing.now))
         writing.log.append("key.revoked", by=by.key_id, key=key_id)
+
+
+def list_keys(core: Core, by: Principal) -> list[KeyInfo]:
+    """Oldest first; what is known of each, which is not its secret."""
+    with core.read(by, Permission.KEY_MANAGE) as reading:
+        mine = bindings.c.tenant == reading.tenant
+        bound: dict[str, dict[str, str]] = {}
+        for row in reading.connection.execute(select(bindings).where(mine)):
+            bound.setdefault(row.key_id, {})[row.voice_id] = row.consent_id
+        query = select(api_keys).where(api_keys.c.tenant == reading.tenant).order_by(api_keys.c.created_at)
+        return [
+            _info(row, bound.get(row["key_id"], {})) for row in reading.connection.execute(query).mappings()
+        ]
+
+
+def _info(row: RowMapping, bound: dict[str, str]) -> KeyInfo:
+    return KeyInfo(
+        key_id=row["key_id"],
+        grantee=row["grantee"],
+        roles=tuple(Role(role) for role in row["roles"]),
+        claims=Claims(**{axis: tuple(values) for axis, values in row["claims"].items()}),
+        label=row["label"],
+        created_at=row["created_at"],
+        expires_at=row["expires_at"],
+        revoked_at=row["revoked_at"],
+        bindings=bound,
+    )
 
 
 def bind(core: Core, by: Principal, key_id: str, consent_id: str) -> None:

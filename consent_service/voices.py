@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, insert, select, update
 
-from consent_service.access import Permission
+from consent_service.access import Permission, may_see
 from consent_service.core import Core, Writing
 from consent_service.errors import InvalidInput, NotFound
 from consent_service.grants import Basis
@@ -55,11 +55,14 @@ def change(writing: Writing, voice_id: str, **values: Any) -> Voice:
 def list_voices(core: Core, by: Principal) -> list[Voice]:
     with core.read(by, Permission.VOICE_READ) as reading:
         query = select(voices).where(voices.c.tenant == reading.tenant).order_by(voices.c.created_at)
-        return [to_voice(row) for row in reading.connection.execute(query).mappings()]
+        rows = reading.connection.execute(query).mappings()
+        return [to_voice(row) for row in rows if may_see(reading.by, row["voice_id"])]
 
 
 def show(core: Core, by: Principal, voice_id: str) -> Voice:
     with core.read(by, Permission.VOICE_READ) as reading:
+        if not may_see(reading.by, voice_id):
+            raise NotFound("no such voice", code="voice_unknown")
         return to_voice(find(reading.connection, reading.tenant, voice_id))
 
 

@@ -23,6 +23,7 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    text,
 )
 
 from consent_service.ids import ID, new_salt
@@ -134,7 +135,8 @@ enrolments = Table(
     metadata,
     Column("enrolment_id", Id(64), primary_key=True),
     _tenant(),
-    Column("voice_id", Id(64), nullable=False, unique=True),
+    Column("voice_id", Id(64), nullable=False),
+    Column("kind", String(16), nullable=False, server_default="enrolment"),  # or "statement": a further one
     Column("enrolled_by", Id(64), nullable=False),
     Column("state", String(16), nullable=False),
     Column("expires_at", Float, nullable=False),
@@ -144,6 +146,7 @@ enrolments = Table(
     Column("grantee", Text, nullable=False, server_default=""),
     Column("purpose", String(64), nullable=False, server_default=""),
     Column("evidence", JSON),
+    Index("enrolments_by_voice", "tenant", "voice_id"),
 )
 
 consents = Table(
@@ -199,6 +202,14 @@ redemptions = Table(
     Column("leaf", BigInteger, nullable=False),
     Column("closing_leaf", BigInteger),
     Column("redeemed_at", Float, nullable=False),
+    # Only of those that handed out a clip once more: an ordinary redemption pays nothing for it.
+    Index(
+        "redemptions_by_reuse",
+        "tenant",
+        "reused_clip_id",
+        sqlite_where=text("reused_clip_id IS NOT NULL"),
+        postgresql_where=text("reused_clip_id IS NOT NULL"),
+    ),
 )
 
 clips = Table(
@@ -222,9 +233,20 @@ clips = Table(
     Column("watermark_epoch", Integer),
     Column("watermark_tag", Integer),
     Column("fingerprint", LargeBinary),
-    Index("clips_by_voice", "tenant", "voice_id"),
+    Index("clips_by_voice", "tenant", "voice_id", "audit_leaf"),
     Index("clips_by_consent", "tenant", "consent_id"),
     Index("clips_by_mark", "watermark_epoch", "watermark_tag", unique=True),
+)
+
+# What the replica that redeemed a grant for a one-off design says came of it: only that may be kept as a voice.
+design_reports = Table(
+    "design_reports",
+    metadata,
+    Column("clip_id", Id(64), primary_key=True),
+    _tenant(),
+    Column("grant_id", Id(64), nullable=False),
+    Column("replica_id", Id(200), nullable=False),
+    Column("audio_sha256", String(64), nullable=False),
 )
 
 # Where a door keeps what was derived from voices: deletion looks in every one of them.

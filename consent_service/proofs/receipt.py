@@ -1,8 +1,9 @@
 """Consent receipts (after ISO/IEC TS 27560:2023): canonical JSON (RFC 8785), signed with Ed25519. Pure.
 
 A receipt is what the person who lent the voice takes home. It names them by a number only, and says what was
-allowed, to whom, until when, where it stands in the audit log, and that it can be withdrawn. It verifies
-offline, against the public key that the organisation publishes.
+allowed, to whom, until when, where it stands in the audit log, and that it can be withdrawn. It is JSON-LD and carries
+its context (`vocabulary`), so that nothing is fetched to read it. It verifies offline, against the public key that the
+organisation publishes.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from consent_service.errors import ProofInvalid
 
 RECEIPT_TYPE: Final = "vouch.consent-receipt.v1"
+MAX_BYTES: Final = 1 << 20  # far above any receipt; what is longer is not read
 
 
 def sign_receipt(body: Mapping[str, Any], sign: Callable[[bytes], tuple[str, bytes]]) -> str:
@@ -27,9 +29,12 @@ def sign_receipt(body: Mapping[str, Any], sign: Callable[[bytes], tuple[str, byt
     return _render(signed, *sign(rfc8785.dumps(signed)))
 
 
-def verify_receipt(text: str, public_keys: Mapping[str, bytes]) -> dict[str, Any]:
+def verify_receipt(receipt: str | bytes, public_keys: Mapping[str, bytes]) -> dict[str, Any]:
     """The receipt's body. `public_keys`: key id → 32 raw bytes. Raises ProofInvalid on any change."""
+    if len(receipt) > MAX_BYTES:
+        raise ProofInvalid("not a receipt: it is far too long")
     try:
+        text = receipt if isinstance(receipt, str) else receipt.decode()
         document = json.loads(text)
         body, proof = dict(document["receipt"]), document["signature"]
         kid, signature = proof["kid"], base64.b64decode(proof["value"], validate=True)

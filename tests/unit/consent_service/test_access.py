@@ -5,21 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from consent_service.access import PERMISSIONS, Permission
+from consent_service.access import PERMISSIONS, NewKey, Permission, insert_key
 from consent_service.errors import (
     Conflict,
+    GrantMismatch,
     GrantRevoked,
     InvalidInput,
     NotFound,
     PermissionDenied,
+    ReplicaUnknown,
     Unauthenticated,
 )
 from consent_service.models import Claims, Deny, Principal, Role
-from tests.unit.consent_service.world import World, tone
+from tests.unit.consent_service.operations import OPERATIONS, asking_for_a_principal
+from tests.unit.consent_service.world import DAY, World
 
 
 def test_a_key_opens_what_it_was_made_for(world: World) -> None:
@@ -98,73 +100,95 @@ def test_what_a_key_may_do_is_read_from_the_ledger_and_not_from_the_caller(world
         world.service.voices(Principal("acme", "0" * 16, "studio", frozenset(Role), Claims()))
 
 
-OPERATIONS: list[tuple[Permission, Callable[[World, Principal], Any]]] = [
-    (
-        Permission.KEY_MANAGE,
-        lambda w, by: w.service.create_api_key(by, grantee="g", roles=[Role.JOB], claims=Claims()),
-    ),
-    (Permission.KEY_MANAGE, lambda w, by: w.service.revoke_api_key(by, w.narrator.key_id)),
-    (Permission.KEY_BIND, lambda w, by: w.service.bind_consent(by, w.narrator.key_id, w.consent_id)),
-    (
-        Permission.VOICE_ENROL,
-        lambda w, by: w.service.begin_enrolment(
-            by, name="n", language="en", grantee="g", purpose="narration", subject_name="s"
-        ),
-    ),
-    (
-        Permission.VOICE_ENROL,
-        lambda w, by: w.service.complete_enrolment(
-            by, "enrolment_x", reference=tone(3.1), transcript="t", statement=tone(3.1)
-        ),
-    ),
-    (
-        Permission.VOICE_ENROL,
-        lambda w, by: w.service.keep_designed_voice(
-            by, name="n", language="en", reference=tone(3.1), transcript="t", clip_id="c"
-        ),
-    ),
-    (Permission.VOICE_REVIEW, lambda w, by: w.service.review_enrolment(by, w.voice.voice_id, approve=True)),
-    (Permission.VOICE_READ, lambda w, by: w.service.voices(by)),
-    (Permission.VOICE_READ, lambda w, by: w.service.voice(by, w.voice.voice_id)),
-    (
-        Permission.CONSENT_RECORD,
-        lambda w, by: w.service.record_consent(by, voice_id=w.voice.voice_id, terms=w.terms()),
-    ),
-    (
-        Permission.CONSENT_RECORD,
-        lambda w, by: w.service.narrow_consent(by, w.consent_id, purposes=["narration"]),
-    ),
-    (Permission.CONSENT_READ, lambda w, by: w.service.consent(by, w.consent_id)),
-    (Permission.CONSENT_READ, lambda w, by: w.service.consents(by)),
-    (Permission.CONSENT_READ, lambda w, by: w.service.receipt(by, w.consent_id)),
-    (Permission.SPEAK, lambda w, by: w.service.authorize(by, w.claim())),
-    (Permission.SPEAK, lambda w, by: w.service.authorize_many(by, [w.claim()])),
-    (Permission.CLIP_READ, lambda w, by: w.service.clip(by, "clip")),
-    (Permission.CLIP_READ, lambda w, by: w.service.release_clip(by, "clip")),
-    (Permission.AUDIT_READ, lambda w, by: w.service.export_audit(by, w.data_dir / "export")),
-    (Permission.AUDIT_READ, lambda w, by: w.service.checkpoint(by)),
-    (Permission.AUDIT_READ, lambda w, by: w.service.audit_entries(by)),
-    (Permission.AUDIT_READ, lambda w, by: w.service.inclusion_proof(by, 0, 1)),
-    (Permission.AUDIT_READ, lambda w, by: w.service.consistency_proof(by, 1, 1)),
-    (Permission.CONSENT_REVOKE, lambda w, by: w.service.revoke_consent(by, w.consent_id, "no more")),
-    (Permission.VOICE_DECOMMISSION, lambda w, by: w.service.decommission(by, w.voice.voice_id, "the end")),
-]
-
-
-def test_every_role_may_do_exactly_what_its_row_says(world: World) -> None:
-    assert {permission for permission, _ in OPERATIONS} == set(Permission)
+def test_every_operation_that_takes_a_principal_has_its_cell() -> None:
+    assert asking_for_a_principal() == set(OPERATIONS)
+    assert {permission for permission, _ in OPERATIONS.values()} == set(Permission)
     assert set(PERMISSIONS) == set(Role)
-    keys = {role: world.key(role, purposes=("narration",), voices=("*",)) for role in Role}
-    for role, by in keys.items():
-        for permission, operation in OPERATIONS:
-            if permission not in PERMISSIONS[role]:
-                with pytest.raises(PermissionDenied):
-                    operation(world, by)
-    for permission, operation in OPERATIONS:
-        role = next(role for role in Role if permission in PERMISSIONS[role])
-        # Allowed to try: the objects that some of them name do not exist.
-        with suppress(NotFound, Conflict, InvalidInput):
-            operation(world, keys[role])
+
+
+@pytest.mark.parametrize("role", Role)
+def test_a_role_may_do_exactly_what_its_row_says(world: World, role: Role) -> None:
+    by = key_of(world, role)
+    for permission, operation in OPERATIONS.values():
+        if permission not in PERMISSIONS[role]:
+            with pytest.raises(PermissionDenied):
+                operation(world, by)
+    for permission, operation in OPERATIONS.values():
+        if permission in PERMISSIONS[role]:
+            # Allowed to try: the objects that some of them name do not exist, or were ended by an earlier one.
+            with suppress(NotFound, Conflict, InvalidInput, GrantMismatch, ReplicaUnknown):
+                operation(world, by)
+            by = key_of(world, role)  # one of them ended its own session
+
+
+def test_nobody_is_handed_the_role_of_a_subject(world: World) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        world.service.create_api_key(
+            world.admin, grantee="g", roles=[Role.NARRATOR, Role.SUBJECT], claims=Claims()
+        )
+    assert refused.value.code == "role_not_assignable"
+
+
+def test_a_subject_s_role_without_a_person_behind_it_reaches_nothing(world: World) -> None:
+    by = key_of(world, Role.SUBJECT, subject_id=None)
+    for name in ("own_voices", "own_consents", "own_uses", "own_receipt", "revoke_own_consent"):
+        with pytest.raises(PermissionDenied):
+            OPERATIONS[name][1](world, by)
+
+
+def key_of(world: World, role: Role, subject_id: str | None = "subject_of_no_voice") -> Principal:
+    """A key with one role. A subject's comes from signing in alone, so it is put into the ledger by hand."""
+    key = NewKey.mint()
+    with world.service._core.ledger.write() as connection:
+        insert_key(
+            connection, key, tenant=world.admin.tenant, grantee="studio", roles=[role],
+            claims=Claims(purposes=("narration",), voices=("*",)), label="", now=world.clock.now, expires_at=None,
+            subject_id=subject_id if role is Role.SUBJECT else None,
+        )  # fmt: skip
+    return world.service.authenticate(key.token)
+
+
+def test_whoever_speaks_sees_the_voices_that_the_key_may_claim(world: World) -> None:
+    second = world.enrol("Another", 220.0)
+    everything = {world.voice.voice_id, second.voice_id}
+
+    def seen(by: Principal) -> set[str]:
+        return {voice.voice_id for voice in world.service.voices(by)}
+
+    for role in (Role.NARRATOR, Role.JOB):
+        one = world.key(role, voices=(second.voice_id,))
+        assert seen(one) == {second.voice_id}
+        assert world.service.voice(one, second.voice_id) == second
+        with pytest.raises(NotFound):
+            world.service.voice(one, world.voice.voice_id)
+        assert seen(world.key(role, voices=("*",))) == everything
+        assert seen(world.key(role, voices=("design", "preset:*"))) == set()
+    for role in (Role.VOICE_ADMIN, Role.AUDITOR, Role.REVIEWER, Role.OPERATOR):
+        assert seen(world.key(role)) == everything
+
+
+def test_the_list_of_keys_tells_everything_but_the_secret(world: World) -> None:
+    token = world.service.create_api_key(
+        world.admin, grantee="radio", roles=[Role.NARRATOR], claims=Claims(channels=("podcast",)), label="x",
+        expires_at=world.clock.now + DAY,
+    )  # fmt: skip
+    listed = {key.key_id: key for key in world.service.api_keys(world.admin)}
+    made = listed[world.service.authenticate(token).key_id]
+    assert (made.grantee, made.roles, made.claims.channels) == ("radio", (Role.NARRATOR,), ("podcast",))
+    assert made.expires_at == world.clock.now + DAY
+    assert listed[world.narrator.key_id].bindings == {world.voice.voice_id: world.consent_id}
+    assert token.split("_", 2)[2] not in repr(listed)
+
+
+def test_a_first_key_can_be_kept_before_it_counts(world: World) -> None:
+    key = NewKey.mint()
+    with pytest.raises(Unauthenticated):
+        world.service.authenticate(key.token)
+    assert world.service.bootstrap_tenant("later", api_key=key.token) == key.token
+    assert world.service.authenticate(key.token).tenant == "later"
+    for wrong in ("", "vouch_1_2", key.token[:-1], key.token + "x", "other" + key.token[5:]):
+        with pytest.raises(InvalidInput):
+            world.service.bootstrap_tenant("never", api_key=wrong)
 
 
 def test_a_key_can_not_claim_what_does_not_exist(world: World) -> None:

@@ -1,0 +1,164 @@
+"""How often a stranger may fail, and how often a caller may be refused: token buckets, in bounded memory.
+
+A failed authentication costs a token of the key id it named and one of the address it came from. An address without
+tokens is refused before the ledger is asked, whatever it sends, so that the answer tells nothing. A key id without
+tokens is refused only to addresses that have failed themselves: whoever knows a key id can't lock its holder out.
+A refusal that the audit log must record costs a token too: an authenticated caller can't fill the disk with them.
+
+Buckets belong to one process and run on the monotonic clock; an installation of N processes allows N times as much.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from hashlib import blake2b
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from consent_service.errors import (
+    GrantExpired,
+    GrantMismatch,
+    GrantRevoked,
+    GrantUsed,
+    LinkInvalid,
+    PermissionDenied,
+    RateLimited,
+    ReplicaUnknown,
+)
+
+MOST_BUCKETS: Final = 8192
+# Those that the audit log records. A forged grant belongs to no tenant and leaves no entry.
+_REFUSALS: Final = (
+    PermissionDenied, GrantExpired, GrantMismatch, GrantRevoked, GrantUsed, ReplicaUnknown,
+)  # fmt: skip
+_NOWHERE: Final = ""  # the address of a caller whose door gives none
+
+
+class LimitsConfig(BaseModel):
+    """Burst and refill of each bucket."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    failures: int = Field(
+        default=20, ge=1, description="Failed authentications in a row, per key id and address."
+    )
+    failures_per_s: float = Field(default=0.2, gt=0, description="How fast an address is forgiven.")
+    refusals: int = Field(
+        default=1000, ge=1, description="Refusals in a row that are written to the audit log."
+    )
+    refusals_per_s: float = Field(default=100.0, gt=0)
+    messages: int = Field(default=5, ge=1, description="Sign-in links asked for in a row, per address.")
+    messages_per_s: float = Field(default=1 / 60, gt=0)
+
+
+class Buckets:
+    """Token buckets by name. Thread-safe. A bucket that has filled up again is forgotten; when too many are in use,
+    the one that was touched longest ago is."""
+
+    def __init__(
+        self,
+        burst: int,
+        per_s: float,
+        *,
+        most: int = MOST_BUCKETS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._burst, self._per_s, self._most, self._clock = float(burst), per_s, most, clock
+        # Digest of the name (a caller chose it, and its length) → (tokens, as of).
+        self._levels: OrderedDict[bytes, tuple[float, float]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def wait_s(self, name: str) -> float:
+        """Seconds until the bucket holds a token; 0.0 when it does."""
+        with self._lock:
+            return max(0.0, (1.0 - self._level(_digest(name))) / self._per_s)
+
+    def is_full(self, name: str) -> bool:
+        with self._lock:
+            return self._level(_digest(name)) >= self._burst
+
+    def take(self, name: str) -> None:
+        """Take a token; a bucket never goes below empty."""
+        bucket = _digest(name)
+        with self._lock:
+            self._levels[bucket] = (max(0.0, self._level(bucket) - 1.0), self._clock())
+            self._levels.move_to_end(bucket)
+            while len(self._levels) > self._most:
+                self._levels.popitem(last=False)
+
+    def __len__(self) -> int:
+        return len(self._levels)
+
+    def _level(self, bucket: bytes) -> float:
+        tokens, since = self._levels.get(bucket, (self._burst, 0.0))
+        tokens = min(self._burst, tokens + (self._clock() - since) * self._per_s)
+        if tokens >= self._burst:
+            self._levels.pop(bucket, None)
+        return tokens
+
+
+class Limits:
+    """The limits of one open service."""
+
+    def __init__(self, config: LimitsConfig, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._addresses = Buckets(config.failures, config.failures_per_s, clock=clock)
+        self._keys = Buckets(config.failures, config.failures_per_s, clock=clock)
+        self._refusals = Buckets(config.refusals, config.refusals_per_s, clock=clock)
+        self._messages = Buckets(config.messages, config.messages_per_s, clock=clock)
+
+    def before_authentication(self, key_id: str, source: str | None) -> None:
+        """Raises RateLimited."""
+        address = source or _NOWHERE
+        waits = [self._addresses.wait_s(address)] if source else []
+        if not source or not self._addresses.is_full(address):
+            waits.append(self._keys.wait_s(key_id))
+        _require_token(max(waits), "too many failed attempts")
+
+    def failed(self, key_id: str, source: str | None) -> None:
+        if source:
+            self._addresses.take(source)
+        self._keys.take(key_id)
+
+    @contextmanager
+    def failures_of(self, token: str, source: str | None) -> Iterator[None]:
+        """Count a link that turns out invalid within. Raises RateLimited instead, after too many."""
+        self.before_authentication(token, source)
+        try:
+            yield
+        except LinkInvalid:
+            self.failed(token, source)
+            raise
+
+    @contextmanager
+    def refusals_of(self, name: str) -> Iterator[None]:
+        """Count a refusal that is raised within. Raises RateLimited instead, once there were too many. `name`: whose
+        refusals they are (a key id, a grant)."""
+        _require_token(self._refusals.wait_s(name), "too many refused requests")
+        try:
+            yield
+        except _REFUSALS:
+            self.refused(name)
+            raise
+
+    def refused(self, name: str) -> None:
+        self._refusals.take(name)
+
+    def message(self, source: str | None) -> None:
+        """Count a request for a link. Raises RateLimited."""
+        address = source or _NOWHERE
+        _require_token(self._messages.wait_s(address), "too many links were asked for")
+        self._messages.take(address)
+
+
+def _digest(name: str) -> bytes:
+    return blake2b(name.encode(errors="surrogatepass"), digest_size=16).digest()
+
+
+def _require_token(wait_s: float, what: str) -> None:
+    if wait_s > 0.0:
+        raise RateLimited(f"{what}; try again later", retry_after_s=wait_s)
