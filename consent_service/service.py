@@ -14,6 +14,7 @@ from typing import Literal, NoReturn
 
 from consent_service import (
     access,
+    bundles,
     clips,
     consents,
     decisions,
@@ -435,6 +436,18 @@ class ConsentService:
         """entries.jsonl, checkpoint, public key: all that `proofs.log.verify_export(folder)` needs
         offline."""
         export.export_audit(self._core, by, folder)
+
+    def export_bundle(self, by: Principal, file: Path) -> None:
+        """One signed file with which clips are verified offline: `proofs.bundle.Bundle.read`."""
+        bundles.export_bundle(self._core, by, file)
+
+    def standings(self, by: Principal) -> str:
+        """How every consent of the tenant stands now, signed: `proofs.standings.verify_standings`."""
+        return bundles.standings(self._core, by)
+
+    def trusted_keys(self, by: Principal) -> str:
+        """The public keys of log, receipts and certificates: `proofs.trust.TrustedKeys.from_text`."""
+        return bundles.trusted_keys(self._core, by)
 
     def checkpoint(self, by: Principal) -> str:
         """A signed note over the tenant's log as it is now. Needs AUDITOR or OPERATOR, as all below."""

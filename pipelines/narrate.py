@@ -34,8 +34,8 @@ def narrate(config: NarrateConfig, progress: ProgressCallback = lambda _: None) 
     started = time.monotonic()
     progress(Progress(stage="check"))
     script = open_script(config.input)
-    _require_key(config)
     output = Folder(config.output)
+    _require_key(config, output)
     with exclusive(output):
         journal = Journal(output)
         finished = journal.open()
@@ -52,10 +52,11 @@ def narrate(config: NarrateConfig, progress: ProgressCallback = lambda _: None) 
     return summary
 
 
-def _require_key(config: NarrateConfig) -> None:
+def _require_key(config: NarrateConfig, output: Folder) -> None:
     service = ConsentService.open(config.consent)
     try:
-        principal_of(service, config)
+        tenant = principal_of(service, config).tenant
+        service.register_store(output.uri, "output", tenant=tenant)  # before any clip lies in it
     finally:
         service.close()
 

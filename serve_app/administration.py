@@ -136,6 +136,17 @@ async def decommission(voice_id: str, body: ReasonBody, ctx: Ctx, api_key: ApiKe
     return gone
 
 
+@router.get(
+    "/v1/voices/{voice_id}/certificate",
+    tags=["voices"],
+    response_class=Response,
+    responses={200: {"content": {"application/json": {}}}},
+)
+async def certificate(voice_id: str, ctx: Ctx, api_key: ApiKey) -> Response:
+    """The signed certificate of deletion of a voice that was decommissioned; it verifies offline."""
+    return Response(await _ask(ctx, api_key, "certificate", voice_id=voice_id), media_type="application/json")
+
+
 # consents ---------------------------------------------------------------------------------------------------------
 @router.post("/v1/consents", status_code=201, tags=["consents"])
 async def record_consent(body: ConsentBody, ctx: Ctx, api_key: ApiKey) -> dict[str, Any]:

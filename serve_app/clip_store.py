@@ -84,7 +84,7 @@ class ClipStore:
         body = head + b"\n" + nonce + AESGCM(data_key).encrypt(nonce, audio, head)
         path = self._path(header.tenant, header.cache_key)
         self._fs.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
-        partial = f"{path}.{secrets.token_hex(4)}.part"
+        partial = f"{path}.{header.clip_id}.part"  # deletion knows what is left behind by the clip's name
         self._fs.pipe_file(partial, body)
         return StagedClip(partial, path, str(self._fs.unstrip_protocol(path)))
 

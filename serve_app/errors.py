@@ -99,6 +99,7 @@ STATUS: Final[dict[str, int]] = {
     "not_found": 404,
     "voice_unknown": 404,
     "speaker_unknown": 404,
+    "certificate_missing": 404,
     "consent_unknown": 404,
     "clip_unknown": 404,
     "enrolment_unknown": 404,

@@ -27,6 +27,7 @@ T = TypeVar("T")
 ADMINISTRATION: Final = frozenset(
     {
         "begin_enrolment", "review_enrolment", "keep_designed_voice", "voices", "voice", "decommission",
+        "certificate",
         "record_consent", "consent", "consents", "receipt", "narrow_consent", "revoke_consent", "clip",
         "checkpoint", "audit_entries", "inclusion_proof", "consistency_proof",
     }
@@ -102,6 +103,10 @@ class ConsentGate:
             if events or time.monotonic() >= until:
                 return Feed(tuple(events), events[-1].seq if events else after)
             await asyncio.sleep(self._poll_s)
+
+    async def register_store(self, uri: str) -> None:
+        """Where a door keeps clips of every tenant: deletion looks there."""
+        await self._run(self._service.register_store, uri, "cache")
 
     # clips ----------------------------------------------------------------------------------------------------
     async def new_clip_key(self, tenant: str, clip_id: str) -> tuple[bytes, bytes]:

@@ -37,6 +37,7 @@ async def open_context(config: AppConfig, gate: Remote, voice: Remote, metrics: 
     gate = FailClosed(gate)
     bridge = await GateBridge.connect(gate)
     anchor = await gate.call("trust_anchor")
+    await gate.call("register_store", config.clips)  # before any clip lies in it
     stamper = Stamper(bridge)
     await asyncio.to_thread(stamper.warm_up)
     door = Door(

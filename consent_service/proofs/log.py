@@ -20,6 +20,7 @@ import rfc8785
 from consent_service.errors import ProofInvalid
 from consent_service.proofs.checkpoint import LogKey, verify_checkpoint
 from consent_service.proofs.merkle import Frontier, leaf_hash
+from consent_service.proofs.trust import TrustedKeys
 
 ENTRIES: Final = "entries.jsonl"
 CHECKPOINT: Final = "checkpoint"
@@ -38,7 +39,7 @@ class LogSummary:
     kinds: Mapping[str, int]
 
 
-def verify_export(folder: Path, *, trusted: LogKey | None = None) -> LogSummary:
+def verify_export(folder: Path, *, trusted: LogKey | TrustedKeys | None = None) -> LogSummary:
     """Verify the three files of `folder` against each other. Raises ProofInvalid."""
     try:
         key_text = (folder / KEY).read_bytes().decode()
@@ -46,7 +47,8 @@ def verify_export(folder: Path, *, trusted: LogKey | None = None) -> LogSummary:
         key = LogKey.from_text(key_text.removesuffix("\n"))
         if key_text != key.to_text() + "\n":
             raise ProofInvalid("the key file is not in canonical form")
-        if trusted is not None and trusted != key:
+        known = trusted.logs if isinstance(trusted, TrustedKeys) else (trusted,)
+        if trusted is not None and key not in known:
             raise ProofInvalid("the export was signed by another key than the trusted one")
         with (folder / ENTRIES).open("rb") as lines:
             return verify_log(lines, note, key)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from provenance.verify import Verifier
+from consent_service.proofs.bundle import Bundle
+from provenance.verify import Origin, Verdict, Verifier
+from vouch.commands.audit import KeyFile, trusted_from
 from vouch.commands.options import Json
 from vouch.home import open_home
 from vouch.output import Failed, emit, reporting
@@ -18,6 +21,10 @@ def verify(
     anchor: Annotated[
         Path | None, typer.Option(help="Verify by signature alone, against this root certificate (PEM).")
     ] = None,
+    offline: Annotated[
+        Path | None, typer.Option(help="Verify without the ledger, against an exported bundle.")
+    ] = None,
+    key: KeyFile = None,
     as_json: Json = False,
 ) -> None:
     """Three separate answers: origin, integrity, standing. Exit 1 when the clip was altered."""
@@ -26,17 +33,38 @@ def verify(
             data = file.read_bytes()
         except FileNotFoundError:
             raise Failed("not_found", f"no such file: {file}") from None
-        if anchor is not None:
+        proven: dict[str, Any] = {}
+        if offline is not None:
+            bundle = Bundle.read(offline.read_bytes(), trusted_from(key))
+            verdict = Verifier(bundle.trust_anchor, bundle).verify(data)
+            proven = {"bundle": _proven(bundle, verdict, trusted=key is not None)}
+        elif anchor is not None:
             verdict = Verifier(anchor.read_bytes()).verify(data)
         else:
             with open_home() as home:
                 verdict = Verifier(home.service.keys.trust_anchor(), home.service).verify(data)
-        report = verdict.to_json()
+        report = verdict.to_json() | proven
         emit(report, as_json=as_json, human=_lines(report))
         if report["integrity"] == "altered":
             raise typer.Exit(1)
 
 
+def _proven(bundle: Bundle, verdict: Verdict, *, trusted: bool) -> dict[str, Any]:
+    """What the log in the bundle says of the clip. Raises ProofInvalid when it contradicts what the clip says."""
+    told: dict[str, Any] = {
+        "as_of": datetime.fromtimestamp(bundle.as_of, UTC).isoformat(timespec="seconds"),
+        "log": bundle.checkpoint.origin,
+        "keys": "the ones you gave" if trusted else "the bundle's own: give --key to know whose it is",
+    }
+    said = verdict.evidence.get("disclosure")
+    if verdict.origin is Origin.OURS and said is not None:
+        bundle.verify_in_log(said["clip_id"], said["audit_leaf"], said["checkpoint"])
+        told["in_log"] = True
+    return told
+
+
 def _lines(report: dict[str, object]) -> str:
     answers = [f"{key:>10}  {report[key]}" for key in ("origin", "integrity", "standing") if key in report]
-    return "\n".join([*answers, "", str(report["sentence"])])
+    found = report.get("bundle")
+    checked = [f"{key:>10}  {found[key]}" for key in ("log", "keys")] if isinstance(found, dict) else []
+    return "\n".join([*answers, *checked, "", str(report["sentence"])])

@@ -1,19 +1,21 @@
-"""`vouch voice`: enrol, review, design, list, show, decommission."""
+"""`vouch voice`: enrol, review, design, list, show, keep, sweep, decommission."""
 
 from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from consent_service.keys.files import make_private_folder, write_private
+from consent_service.models import Voice
 from serve_app.door import Clip, Say
 from serve_app.opening import in_process
 from speech.text import prepare
-from vouch.commands.options import Json, Language
-from vouch.home import GRANTEE, open_home
-from vouch.output import Failed, emit, err, reporting
+from vouch.commands.options import Json, Language, moment
+from vouch.home import GRANTEE, Home, open_home
+from vouch.output import Failed, emit, err, plain, reporting
 
 app = typer.Typer(
     help="Voices: enrol a person's, or design one with no person behind it.", no_args_is_help=True
@@ -125,16 +127,66 @@ def show(voice_id: VoiceId, as_json: Json = False) -> None:
 
 @app.command()
 def decommission(
-    voice_id: VoiceId,
-    reason: Annotated[str, typer.Option(help="Goes into the audit log.")],
+    voice_id: Annotated[str | None, typer.Argument(help="A voice id.")] = None,
+    reason: Annotated[str | None, typer.Option(help="Goes into the audit log, as a commitment.")] = None,
+    certificate: Annotated[
+        Path | None,
+        typer.Option(help="Where to write the certificate; default: certificates/ of the data folder."),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Finish whatever was interrupted.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Irreversible: revoke every consent, destroy the key and the recordings."""
+    """Irreversible: revoke every consent, destroy key, recordings, clips and names, and write the certificate."""
     with reporting(as_json=as_json), open_home() as home:
+        if resume:
+            finished = home.service.resume_decommissions(home.act_as("admin"))
+            emit([_with_certificate(home, voice, None) for voice in finished], as_json=as_json)
+            return
+        if voice_id is None or reason is None:
+            raise typer.BadParameter("name a voice and give a --reason")
         if not yes and (as_json or not _confirmed(f"Destroy the recordings of {voice_id} for good?")):
             raise Failed("not_confirmed", "nothing was done; --yes does it without being asked")
-        emit(home.service.decommission(home.act_as("admin"), voice_id, reason), as_json=as_json)
+        gone = home.service.decommission(home.act_as("admin"), voice_id, reason)
+        emit(_with_certificate(home, gone, certificate), as_json=as_json)
+
+
+@app.command()
+def keep(
+    voice_id: VoiceId,
+    until: Annotated[
+        str | None,
+        typer.Option(help="A date such as 2028-12-31; without it, the configured period counts again."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Set how long a voice is kept; `vouch voice sweep` ends it afterwards."""
+    with reporting(as_json=as_json), open_home() as home:
+        ends = None if until is None else moment(until)
+        emit(home.service.keep_voice_until(home.act_as("admin"), voice_id, ends), as_json=as_json)
+
+
+@app.command()
+def sweep(
+    confirm: Annotated[
+        bool, typer.Option("--confirm", help="Decommission them; without it they are only listed.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """The voices whose retention period has passed: a dry run, unless confirmed."""
+    with reporting(as_json=as_json), open_home() as home:
+        due = home.service.sweep_voices(home.act_as("admin"), confirm=confirm)
+        emit([_with_certificate(home, voice, None) for voice in due] if confirm else due, as_json=as_json)
+
+
+def _with_certificate(home: Home, voice: Voice, file: Path | None) -> dict[str, Any]:
+    """Write it, readable by its owner alone; whoever gets it decides who else may."""
+    text = home.service.certificate(home.act_as("admin"), voice.voice_id)
+    if file is None:
+        file = home.config.consent.data_dir / "certificates" / f"{voice.voice_id}.json"
+        make_private_folder(file.parent)
+    write_private(file.absolute(), text.encode())
+    return {**plain(voice), "certificate": str(file)}
 
 
 def _confirmed(question: str) -> bool:
