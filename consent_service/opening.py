@@ -95,7 +95,7 @@ def _keep_up(keys: RingProvider, ledger: Ledger) -> None:
         keys.box.write(Ring.WATERMARK.file, new_ring(keys.box, Ring.WATERMARK))
     now = datetime.now(UTC)
     if life_left(keys.certificate_chain(), now) < _RENEW_BELOW and keys.box.has(ROOT_FILE):
-        keys.renew_leaf(now)
+        keys.write_leaf(keys.new_leaf(now)[0])
 
 
 def _node_secret(config: ConsentConfig) -> None:

@@ -37,6 +37,14 @@ def current_epoch(core: Core) -> int:
     return _tag(max(0, drawn - 1)).epoch
 
 
+def open_epoch(core: Core, epoch: int) -> None:
+    """Draw from `epoch` on, at least: the epochs before it are closed. Idempotent. Tags that processes hold already
+    are still used, under their own epoch's key."""
+    begin = (epoch - 1) * TAGS_PER_EPOCH
+    with core.ledger.write() as connection:
+        connection.execute(update(counters).where(_MINE, counters.c.value < begin).values(value=begin))
+
+
 def keys(core: Core) -> dict[int, bytes]:
     """Every epoch's key, newest first."""
     return {epoch: core.keys.watermark_key(epoch) for epoch in range(current_epoch(core), 0, -1)}

@@ -67,6 +67,11 @@ def read_leaf(sealer: Sealer, raw: bytes, remote: Callable[[str], DerSign]) -> L
     return Leaf(chain, lambda message: key.sign(message, ec.ECDSA(hashes.SHA256())))
 
 
+def chain_of(content: bytes) -> bytes:
+    """The chain in a file's content."""
+    return str(json.loads(content)["chain"]).encode("ascii")
+
+
 def issue_leaf(sealer: Sealer, root: Root, now: datetime) -> bytes:
     """A fresh key and its chain, as the file's content."""
     key = new_manifest_key()

@@ -13,9 +13,17 @@ from cryptography.hazmat.primitives import serialization
 
 from consent_service.errors import VaultError
 from consent_service.keys.box import KeyBox
-from consent_service.keys.certificates import Root
+from consent_service.keys.certificates import Root, leaf_id
 from consent_service.keys.creation import new_key
-from consent_service.keys.manifest import MANIFEST_FILE, DerSign, Leaf, issue_leaf, read_leaf, read_root
+from consent_service.keys.manifest import (
+    MANIFEST_FILE,
+    DerSign,
+    Leaf,
+    chain_of,
+    issue_leaf,
+    read_leaf,
+    read_root,
+)
 from consent_service.keys.opened import Secrets, Signers, Watched, open_secrets, open_signers
 from consent_service.keys.ring import SIGNING, KeyRing, Ring, RingKey
 from consent_service.proofs.seams import KeyPurpose
@@ -67,10 +75,14 @@ class RingProvider:
     def trust_anchor(self) -> bytes:
         return self._leaf.get().root.public_bytes(serialization.Encoding.PEM)
 
-    def renew_leaf(self, now: datetime) -> None:
-        """A new leaf under the same root. Raises VaultError where the root's key is not here."""
-        self._box.write(MANIFEST_FILE, self._new_leaf(read_root(self._box, self._leaf.again()), now))
-        self._leaf.again()
+    def new_leaf(self, now: datetime) -> tuple[bytes, str]:
+        """The file of a new leaf under the same root, and the leaf's id. Raises VaultError where the root's key is
+        not here."""
+        content = self._new_leaf(read_root(self._box, self._leaf.again()), now)
+        return content, leaf_id(chain_of(content))
+
+    def write_leaf(self, content: bytes) -> None:
+        self._box.write(MANIFEST_FILE, content)
 
     def _new_leaf(self, root: Root, now: datetime) -> bytes:
         return issue_leaf(self._box, root, now)

@@ -28,6 +28,8 @@ OPERATIONS: Mapping[str, Operation] = {
         P.KEY_BIND,
         lambda w, by: w.service.bind_consent(by, w.narrator.key_id, w.consent_id),
     ),
+    "rotate_keys": (P.KEY_ROTATE, lambda w, by: w.service.rotate_keys(by)),
+    "retire_keys": (P.KEY_ROTATE, lambda w, by: w.service.retire_keys(by)),
     "begin_enrolment": (
         P.VOICE_ENROL,
         lambda w, by: w.service.begin_enrolment(
@@ -103,6 +105,7 @@ OPERATIONS: Mapping[str, Operation] = {
     # What ends something comes last.
     "sign_out": (P.OWN_READ, lambda w, by: w.service.sign_out(by)),
     "revoke_consent": (P.CONSENT_REVOKE, lambda w, by: w.service.revoke_consent(by, w.consent_id, "no more")),
+    "sweep_vault": (P.VOICE_DECOMMISSION, lambda w, by: w.service.sweep_vault(by)),
     "sweep_voices": (P.VOICE_DECOMMISSION, lambda w, by: w.service.sweep_voices(by)),
     "resume_decommissions": (P.VOICE_DECOMMISSION, lambda w, by: w.service.resume_decommissions(by)),
     "decommission_own_voice": (
