@@ -12,11 +12,12 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Final
 
-import rfc8785
 from sqlalchemy import Connection, bindparam, insert, select, update
 
+from consent_service import canonical
 from consent_service.errors import NotFound
 from consent_service.ledger.tables import log_entries, log_heads, log_nodes, salts
 from consent_service.proofs.merkle import Frontier, Node, consistency_path, inclusion_path, leaf_hash
@@ -27,7 +28,18 @@ _HEAD: Final = select(log_heads.c.size, log_heads.c.peaks, log_heads.c.said_salt
     log_heads.c.tenant == bindparam("of")
 )
 _LOCKED_HEAD: Final = _HEAD.with_for_update()
+_ADD_ENTRIES: Final = insert(log_entries)
+_ADD_NODES: Final = insert(log_nodes)
 _MOVE_HEAD: Final = update(log_heads).where(log_heads.c.tenant == bindparam("of"))
+
+
+@dataclass(frozen=True, slots=True)
+class LogMark:
+    """How far a writer had come."""
+
+    tree: Frontier
+    entries: int
+    nodes: int
 
 
 class LogWriter:
@@ -43,7 +55,7 @@ class LogWriter:
         """Add an entry; returns its leaf index. A field that is None is left out."""
         leaf = self.tree.size
         told = {name: value for name, value in fields.items() if value is not None}
-        entry = rfc8785.dumps({**told, "at": self._now, "kind": kind, "n": leaf, "v": ENTRY_VERSION})
+        entry = canonical.dumps({**told, "at": self._now, "kind": kind, "n": leaf, "v": ENTRY_VERSION})
         self.tree, nodes = self.tree.append(leaf_hash(entry))
         self._entries.append(entry)
         self._nodes += nodes
@@ -62,20 +74,28 @@ class LogWriter:
         the log's head."""
         return commitment(bytes(voice_salt) if voice_salt else self._said_salt, said_digest)
 
+    def mark(self) -> LogMark:
+        return LogMark(self.tree, len(self._entries), len(self._nodes))
+
+    def undo(self, to: LogMark) -> None:
+        """Forget what was appended since."""
+        self.tree = to.tree
+        del self._entries[to.entries :], self._nodes[to.nodes :]
+
     def flush(self) -> None:
         """Write what was appended."""
         if not self._entries:
             return
         first = self.tree.size - len(self._entries)
         self._connection.execute(
-            insert(log_entries),
+            _ADD_ENTRIES,
             [
                 {"tenant": self._tenant, "leaf": first + at, "entry": raw}
                 for at, raw in enumerate(self._entries)
             ],
         )
         self._connection.execute(
-            insert(log_nodes),
+            _ADD_NODES,
             [
                 {"tenant": self._tenant, "level": node.level, "position": node.index, "digest": node.digest}
                 for node in self._nodes

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from typing import Any, Final
 
-from sqlalchemy import Connection, RowMapping, insert, select, update
+from sqlalchemy import Connection, RowMapping, select, update
 
 from consent_service import access, policy, terms
 from consent_service.access import Permission
@@ -55,30 +55,27 @@ def to_clip(row: RowMapping) -> ClipRecord:
     )
 
 
-def insert_clip(writing: Writing, grant: Grant, leaf: int, mark: WatermarkTag) -> None:
+def new_row(writing: Writing, grant: Grant, leaf: int, mark: WatermarkTag) -> dict[str, Any]:
     """The record of a clip that does not exist yet; part of `redeem`."""
-    writing.connection.execute(
-        insert(clips_table),
-        {
-            "clip_id": grant.clip_id,
-            "tenant": writing.tenant,
-            "voice_id": grant.voice_id,
-            "basis": grant.basis.value,
-            "consent_id": grant.consent_id,
-            "consent_version": grant.consent_version,
-            "purpose": grant.purpose,
-            "grantee": grant.grantee,
-            "said_digest": grant.said_digest,
-            "audit_leaf": leaf,
-            "audio_sha256": "",
-            "seconds": 0.0,
-            "created_at": writing.now,
-            "objects": [],
-            "state": "live",
-            "watermark_epoch": mark.epoch,
-            "watermark_tag": mark.tag,
-        },
-    )
+    return {
+        "clip_id": grant.clip_id,
+        "tenant": writing.tenant,
+        "voice_id": grant.voice_id,
+        "basis": grant.basis.value,
+        "consent_id": grant.consent_id,
+        "consent_version": grant.consent_version,
+        "purpose": grant.purpose,
+        "grantee": grant.grantee,
+        "said_digest": grant.said_digest,
+        "audit_leaf": leaf,
+        "audio_sha256": "",
+        "seconds": 0.0,
+        "created_at": writing.now,
+        "objects": [],
+        "state": "live",
+        "watermark_epoch": mark.epoch,
+        "watermark_tag": mark.tag,
+    }
 
 
 def row_of(connection: Connection, tenant: str, clip_id: str) -> RowMapping | None:

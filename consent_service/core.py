@@ -10,24 +10,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection
 
 from consent_service import access
 from consent_service.access import Permission
 from consent_service.audit import LogWriter
+from consent_service.committing import Committer, Committers
 from consent_service.config import ConsentConfig
+from consent_service.grants import GrantVerifier
 from consent_service.ledger.engine import Ledger
-from consent_service.ledger.tables import counters, revocations
-from consent_service.models import Principal, Revocation
+from consent_service.models import Principal
 from consent_service.proofs.checkpoint import Checkpoint, LogKey, sign_checkpoint
 from consent_service.proofs.merkle import Frontier
 from consent_service.proofs.seams import KeyProvider, KeyPurpose
 from consent_service.vault import Vault
+from consent_service.watermarks import Tags
+from consent_service.writing import EVERYONE, FEED, Writing
 
-EVERYONE = "*"  # the tenant of rows that belong to the installation
-FEED = "revocations"
+__all__ = ["EVERYONE", "FEED", "Core", "Reading", "Writing"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,39 +43,6 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
-class Writing:
-    """A transaction on one tenant, with its audit log locked. It all happens, or nothing does."""
-
-    connection: Connection
-    tenant: str
-    log: LogWriter
-    now: float
-
-    def publish_revocation(
-        self, voice_id: str, epoch: int, consent_id: str | None, reason: str
-    ) -> Revocation:
-        """Append to the feed that gates and replicas follow."""
-        feed = (counters.c.tenant == EVERYONE) & (counters.c.name == FEED)
-        # Drawing the number first holds its row until the commit: no reader sees 8 before 7.
-        self.connection.execute(update(counters).where(feed).values(value=counters.c.value + 1))
-        seq = self.connection.execute(select(counters.c.value).where(feed)).scalar_one()
-        entry = Revocation(seq, self.tenant, voice_id, epoch, consent_id, reason, self.now)
-        self.connection.execute(
-            insert(revocations),
-            {
-                "seq": seq,
-                "tenant": self.tenant,
-                "voice_id": voice_id,
-                "voice_epoch": epoch,
-                "consent_id": consent_id,
-                "reason": reason,
-                "at": self.now,
-            },
-        )
-        return entry
-
-
-@dataclass(frozen=True, slots=True)
 class Core:
     """Thread-safe; stays in its process."""
 
@@ -82,6 +51,9 @@ class Core:
     keys: KeyProvider
     vault: Vault
     clock: Callable[[], float]
+    tags: Tags = field(default_factory=Tags)
+    _committers: Committers = field(default_factory=Committers)
+    _verifiers: dict[tuple[tuple[str, bytes], ...], GrantVerifier] = field(default_factory=dict)
 
     @contextmanager
     def read(self, by: Principal, permission: Permission) -> Iterator[Reading]:
@@ -105,6 +77,19 @@ class Core:
             log = LogWriter(connection, tenant, now := self.clock())
             yield Writing(connection, tenant, log, now)
             log.flush()
+
+    def committer(self, tenant: str) -> Committer:
+        """Where operations on grants queue for the tenant's log."""
+        return self._committers.of(self, tenant)
+
+    def grant_verifier(self) -> GrantVerifier:
+        """Over every key that still verifies; a ring that was rotated gives another one."""
+        keys = tuple(sorted(self.keys.public_keys(KeyPurpose.GRANT).items()))
+        found = self._verifiers.get(keys)
+        if found is None:
+            self._verifiers.clear()
+            found = self._verifiers[keys] = GrantVerifier(dict(keys), clock=self.clock)
+        return found
 
     def origin(self, tenant: str) -> str:
         """The name of a tenant's log (C2SP: a schema-less URL)."""

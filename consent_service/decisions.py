@@ -8,79 +8,70 @@ is on the disk before the caller hears of it.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
-from typing import Any, Final, TypeVar
+from typing import Any
 
-import rfc8785
-from sqlalchemy import Connection, select
-
-from consent_service import access, purposes, terms
+from consent_service import access, canonical, purposes
 from consent_service.access import Permission
 from consent_service.core import Core
-from consent_service.errors import PermissionDenied
+from consent_service.errors import ConsentError, PermissionDenied
 from consent_service.grants import Grant, sign_grant
+from consent_service.group import Group
 from consent_service.languages import LANGUAGES
-from consent_service.ledger.tables import bindings, consents, voices
+from consent_service.lookups import Known, Question
 from consent_service.models import Allow, Deny, Principal, SpeechClaim
-from consent_service.policy import MAX_CHARACTERS, ConsentFacts, Facts, Permitted, VoiceFacts, decide
+from consent_service.policy import MAX_CHARACTERS, Permitted, decide
 from consent_service.proofs.seams import KeyPurpose
-
-_T = TypeVar("_T")
-_AT_ONCE: Final = 500  # values of one IN (…): well below every database's limit
-
-
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """What the ledger holds on a batch of claims, within one tenant."""
-
-    voices: dict[str, VoiceFacts]
-    by_token: dict[bytes, ConsentFacts]
-    by_binding: dict[str, ConsentFacts]
-
-    def facts(self, claim: SpeechClaim, caller: Principal, now: float) -> Facts:
-        if claim.consent_token is None:
-            consent = self.by_binding.get(claim.voice_id)
-        else:
-            consent = self.by_token.get(access.digest_of(claim.consent_token))
-        voice = self.voices.get(claim.voice_id)
-        return Facts(now, caller.grantee, caller.claims, voice, consent)
 
 
 def authorize_many(core: Core, by: Principal, claims: Sequence[SpeechClaim]) -> list[Allow | Deny]:
     """Decide every claim, in order. Raises Unauthenticated, PermissionDenied or LedgerUnavailable."""
-    try:
-        with core.read(by, Permission.SPEAK) as reading:
-            caller, now = reading.by, reading.now
-            known = _look_up(reading.connection, caller, claims)
-    except PermissionDenied:
-        with core.write_as(by.tenant) as writing:
-            writing.log.append(
-                "speech.refused", by=by.key_id, code=PermissionDenied.code, requests=len(claims)
-            )
-        raise
+    question = Question.of(claims)
+    with core.ledger.look() if question.is_one_query else core.ledger.read() as connection:
+        known = question.answered(connection, by, now := core.clock())
+    caller = known.caller
+    if not access.permits(caller.roles, Permission.SPEAK):
+        _note(core, caller, [{"code": PermissionDenied.code, "requests": len(claims)}])
+        access.require(caller, Permission.SPEAK)
     decisions: list[Allow | Deny] = []
-    refused: list[tuple[SpeechClaim, Deny]] = []
+    refused: list[dict[str, Any]] = []
     for claim in claims:
-        verdict = decide(claim, known.facts(claim, caller, now))
+        verdict = decide(claim, known.facts(claim, now))
         if isinstance(verdict, Deny):
-            refused.append((claim, verdict))
+            refused.append({"code": verdict.code, **_told(claim, known)})
             decisions.append(verdict)
         else:
             decisions.append(_allow(core, caller, claim, verdict, now))
     if refused:
-        with core.write_as(caller.tenant) as writing:
-            for claim, verdict in refused:
-                writing.log.append(
-                    "speech.refused", by=caller.key_id, code=verdict.code, **_told(claim, known)
-                )
+        _note(core, caller, refused)
     return decisions
+
+
+@dataclass(frozen=True, slots=True)
+class _Refusals:
+    """What a group commit writes of one caller's refused claims."""
+
+    key_id: str
+    entries: Sequence[Mapping[str, Any]]
+    grant_id: None = None
+
+    def run(self, group: Group) -> None:
+        for entry in self.entries:
+            group.writing.log.append("speech.refused", by=self.key_id, **entry)
+
+    def refused(self, group: Group, error: ConsentError) -> None:
+        """Nothing can refuse a record."""
+
+
+def _note(core: Core, caller: Principal, entries: Sequence[Mapping[str, Any]]) -> None:
+    """On the disk when it returns."""
+    core.committer(caller.tenant).submit(_Refusals(caller.key_id, entries))
 
 
 def cache_scope(grant: Grant) -> str:
     """What a cached clip may be shared within: canonical JSON, so that no two scopes read the same."""
-    return rfc8785.dumps(
+    return canonical.dumps(
         [
             grant.tenant,
             grant.grantee,
@@ -124,41 +115,7 @@ def _allow(core: Core, caller: Principal, claim: SpeechClaim, permitted: Permitt
     return Allow(grant, token, cache_scope(grant))
 
 
-def _look_up(connection: Connection, caller: Principal, claims: Sequence[SpeechClaim]) -> _Known:
-    clones = [claim for claim in claims if claim.mode == "clone"]
-    wanted = {claim.voice_id for claim in clones}
-    tokens = {access.digest_of(claim.consent_token) for claim in clones if claim.consent_token is not None}
-    found: dict[str, VoiceFacts] = {}
-    for ids in _chunks(wanted):
-        mine = (voices.c.tenant == caller.tenant) & voices.c.voice_id.in_(ids)
-        for row in connection.execute(select(voices).where(mine)).mappings():
-            found[row["voice_id"]] = VoiceFacts(row["voice_id"], row["kind"], row["state"], row["epoch"])
-    by_token: dict[bytes, ConsentFacts] = {}
-    for hashes in _chunks(tokens):
-        mine = (consents.c.tenant == caller.tenant) & consents.c.token_sha256.in_(hashes)
-        for row in connection.execute(select(consents).where(mine)).mappings():
-            by_token[bytes(row["token_sha256"])] = to_facts(row)
-    by_binding: dict[str, ConsentFacts] = {}
-    for ids in _chunks({claim.voice_id for claim in clones if claim.consent_token is None}):
-        bound = consents.join(bindings, bindings.c.consent_id == consents.c.consent_id)
-        mine = (
-            (bindings.c.tenant == caller.tenant)
-            & (consents.c.tenant == caller.tenant)
-            & (bindings.c.key_id == caller.key_id)
-            & bindings.c.voice_id.in_(ids)
-        )
-        for row in connection.execute(select(consents).select_from(bound).where(mine)).mappings():
-            by_binding[row["voice_id"]] = to_facts(row)
-    return _Known(found, by_token, by_binding)
-
-
-def to_facts(row: Any) -> ConsentFacts:
-    return ConsentFacts(
-        row["consent_id"], row["version"], row["voice_id"], row["state"], terms.from_json(row["terms"])
-    )
-
-
-def _told(claim: SpeechClaim, known: _Known) -> dict[str, Any]:
+def _told(claim: SpeechClaim, known: Known) -> dict[str, Any]:
     """What the log holds of a refused claim. A caller's free words are not repeated: only terms that we
     know."""
     voice_id = claim.voice_id if claim.voice_id in known.voices else None
@@ -169,9 +126,3 @@ def _told(claim: SpeechClaim, known: _Known) -> dict[str, Any]:
         "language": claim.language if claim.language in LANGUAGES else None,
         "characters": claim.characters if 1 <= claim.characters <= MAX_CHARACTERS else None,
     }
-
-
-def _chunks(values: Iterable[_T]) -> Iterator[list[_T]]:
-    rest = iter(values)
-    while chunk := list(islice(rest, _AT_ONCE)):
-        yield chunk

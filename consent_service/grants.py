@@ -15,14 +15,14 @@ import json
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any, Final
 
-import rfc8785
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from consent_service import canonical
 from consent_service.errors import GrantExpired, GrantForged, GrantMalformed, GrantMismatch
 
 GRANT_VERSION: Final = 1
@@ -61,7 +61,7 @@ class Utterance:
         """SHA-256 over the canonical JSON of all fields, in hex."""
         body: dict[str, Any] = {"instruct": self.instruct, "language": self.language, "text": self.text}
         body["v"] = GRANT_VERSION
-        return hashlib.sha256(rfc8785.dumps(body)).hexdigest()
+        return hashlib.sha256(canonical.dumps(body)).hexdigest()
 
     @property
     def characters(self) -> int:
@@ -107,13 +107,14 @@ class VerifiedGrant:
 
 
 _VERIFIER: Final = object()
+_FIELDS: Final = tuple(each.name for each in fields(Grant))
 
 
 def sign_grant(grant: Grant, *, key_id: str, sign: Callable[[bytes], bytes]) -> str:
     """Serialise and sign. Returns `base64url(payload).base64url(signature)`; `sign` is Ed25519."""
-    body: dict[str, Any] = asdict(grant)
+    body: dict[str, Any] = {name: getattr(grant, name) for name in _FIELDS}
     body |= {"basis": grant.basis.value, "kid": key_id, "v": GRANT_VERSION}
-    payload = rfc8785.dumps(body)
+    payload = canonical.dumps(body)
     return f"{_b64(payload)}.{_b64(sign(payload))}"
 
 

@@ -40,6 +40,8 @@ REASONS: Final[Mapping[str, str]] = MappingProxyType(
         "consent_not_yet_valid": "the consent has not begun yet",
         "grantee_mismatch": "the consent was given to another grantee than this key's",
         "language_not_consented": "the consent does not cover this language",
+        "processing_outside_not_consented": "the consent does not allow processing outside the boundary",
+        "budget_exhausted": "the characters that the consent allows in all are used up; ask the voice's owner",
     }
 )
 MAX_CHARACTERS: Final = 1_000_000  # of one utterance; far above what any engine takes
@@ -66,6 +68,7 @@ class ConsentFacts:
     voice_id: str
     state: Literal["live", "revoked"]
     terms: ConsentTerms
+    characters_used: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +132,12 @@ def standing_of(consent: ConsentFacts, now: float) -> Deny | None:
     return None
 
 
+def within_budget(consent: ConsentFacts, characters: int) -> bool:
+    """Whether so many more may be spoken under it."""
+    budget = consent.terms.character_budget
+    return budget is None or consent.characters_used + characters <= budget
+
+
 def _without_reference(claim: SpeechClaim, facts: Facts, purpose: str) -> Permitted | Deny:
     if claim.mode == "design":
         basis, voice_id = Basis.DESIGN, "design"
@@ -158,6 +167,8 @@ def _clone(claim: SpeechClaim, facts: Facts, purpose: str) -> Permitted | Deny:
     refused = standing_of(consent, facts.now)
     if refused is None:
         refused = _terms(claim, facts, consent.terms, purpose)
+    if refused is None and not within_budget(consent, claim.characters):
+        refused = deny("budget_exhausted")
     if refused is not None:
         return refused
     return Permitted(Basis.CONSENT, voice.voice_id, voice.epoch, purpose, consent)
@@ -170,6 +181,8 @@ def _terms(claim: SpeechClaim, facts: Facts, terms: ConsentTerms, purpose: str) 
         return deny("purpose_not_consented")
     if "*" not in terms.languages and claim.language not in terms.languages:
         return deny("language_not_consented")
+    if claim.outside_boundary and not terms.outside_boundary:
+        return deny("processing_outside_not_consented")
     for axis, asked, claimable, allowed in (
         ("territory", claim.territory, facts.claims.territories, terms.territories),
         ("channel", claim.channel, facts.claims.channels, terms.channels),

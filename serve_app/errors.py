@@ -76,6 +76,8 @@ STATUS: Final[dict[str, int]] = {
     "purpose_not_claimable": 403,
     "purpose_not_consented": 403,
     "language_not_consented": 403,
+    "processing_outside_not_consented": 403,
+    "budget_exhausted": 403,
     "territory_required": 403,
     "territory_not_claimable": 403,
     "territory_not_consented": 403,

@@ -21,6 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from consent_service.errors import LedgerUnavailable
 
 _WRITES = "vouch_writes"
+_ALONE = "vouch_alone"
 
 
 class Ledger:
@@ -40,13 +41,22 @@ class Ledger:
             else:
                 options |= {"pool_size": 16, "max_overflow": 16, "connect_args": _patience(busy_timeout_s)}
             self.engine: Engine = create_engine(address, **options)
-        self._writers = self.engine.execution_options(**{_WRITES: True})
-        # SQLite's readers see a snapshot anyway; PostgreSQL's must ask for one.
-        snapshot: dict[str, Any] = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
-        self._readers = self.engine.execution_options(**snapshot)
-        self._busy_timeout_s = busy_timeout_s
-        # Threads of one process queue here; SQLite's own waiting polls, and is neither quick nor fair.
-        self._turn = threading.Lock()
+        if self.is_sqlite:
+            self._writers = self.engine.execution_options(**{_WRITES: True})
+            self._readers = self.engine
+            self._lookers = self.engine.execution_options(**{_ALONE: True})
+        else:
+            # A writer waits for the lock of its tenant's log and must then see what the holder left; a reader asks
+            # for one snapshot. Neither is left to the server's defaults.
+            self._writers = self.engine.execution_options(isolation_level="READ COMMITTED")
+            self._readers = self.engine.execution_options(
+                isolation_level="REPEATABLE READ", postgresql_readonly=True
+            )
+            self._lookers = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        self.busy_timeout_s = busy_timeout_s
+        # Threads of one process queue here; SQLite's own waiting polls, and is neither quick nor fair. PostgreSQL
+        # locks a tenant's log only: tenants don't wait for each other.
+        self._turn = threading.Lock() if self.is_sqlite else None
         if self.is_sqlite:
             event.listen(self.engine, "connect", _configure_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
@@ -58,15 +68,22 @@ class Ledger:
             yield connection
 
     @contextmanager
+    def look(self) -> Iterator[Connection]:
+        """For a single query: a statement is a snapshot by itself, and needs no transaction around it."""
+        with fail_closed(), self._lookers.connect() as connection:
+            yield connection
+
+    @contextmanager
     def write(self) -> Iterator[Connection]:
         """One transaction: committed when the block ends, undone when it raises."""
-        if not self._turn.acquire(timeout=self._busy_timeout_s):
+        if self._turn is not None and not self._turn.acquire(timeout=self.busy_timeout_s):
             raise LedgerUnavailable("the ledger is busy; try again")
         try:
             with fail_closed(), self._writers.begin() as connection:
                 yield connection
         finally:
-            self._turn.release()
+            if self._turn is not None:
+                self._turn.release()
 
     def close(self) -> None:
         self.engine.dispose()
@@ -110,5 +127,6 @@ def _configure_sqlite(connection: Any, _record: object) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    writes = connection.get_execution_options().get(_WRITES, False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    options = connection.get_execution_options()
+    if not options.get(_ALONE, False):
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get(_WRITES, False) else "BEGIN")

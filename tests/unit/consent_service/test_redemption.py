@@ -200,10 +200,12 @@ def test_a_clip_that_can_not_be_recorded_uses_nothing_up(
 
     allowed, before = world.allow(), world.log()
     with monkeypatch.context() as patch:
-        patch.setattr(clips, "insert_clip", broken)
+        patch.setattr(clips, "new_row", broken)
         with pytest.raises(Conflict):
             redeem(world, allowed)
-    assert world.log() == before
+    *kept, refused = world.log()
+    assert kept == before
+    assert (refused["kind"], refused["code"]) == ("speech.refused", "conflict")
     redeem(world, allowed)
 
 

@@ -26,3 +26,6 @@ def upgrade() -> None:
         sa.Column("registered_at", sa.Float(), nullable=False),
         sa.PrimaryKeyConstraint("tenant", "uri_sha256"),
     )
+    # Tags are drawn from one counter, under the tenant of the installation.
+    counters = sa.table("counters", sa.column("tenant"), sa.column("name"), sa.column("value"))
+    op.bulk_insert(counters, [{"tenant": "*", "name": "watermark", "value": 0}])
