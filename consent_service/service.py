@@ -19,7 +19,6 @@ from consent_service import (
     consents,
     decisions,
     decommissioning,
-    designed,
     enrolment,
     export,
     feed,
@@ -27,10 +26,8 @@ from consent_service import (
     redemption,
     replicas,
     retention,
-    review,
     rotation,
     sealing,
-    statements,
     stores,
     subjects,
     sweeping,
@@ -41,7 +38,6 @@ from consent_service import (
 from consent_service.config import ConsentConfig
 from consent_service.core import Core
 from consent_service.errors import Unauthenticated
-from consent_service.examination.examiner import Examiner
 from consent_service.limits import Limits
 from consent_service.messenger import Messenger
 from consent_service.models import (
@@ -62,7 +58,6 @@ from consent_service.models import (
     Role,
     Session,
     SpeechClaim,
-    UnderReview,
     Uses,
     Voice,
 )
@@ -79,7 +74,6 @@ class ConsentService:
     def __init__(self, core: Core, messenger: Messenger | None = None) -> None:
         self._core = core
         self._limits = Limits(core.config.limits)
-        self._examiner = Examiner(core.config.examination, core.keys.trust_anchor)
         self._post = subjects.Post(
             messenger or subjects.default_messenger(core.config), core.config.subject_page
         )
@@ -98,7 +92,6 @@ class ConsentService:
         return cls(open_core(config, keys, clock), messenger)
 
     def close(self) -> None:
-        self._examiner.close()
         self._core.ledger.close()
 
     @property
@@ -163,8 +156,8 @@ class ConsentService:
     def begin_enrolment(
         self, by: Principal, *, name: str, language: str, grantee: str, purpose: str, subject_name: str
     ) -> Challenge:
-        """Open an enrolment; the person reads `Challenge.sentence` aloud within ten minutes. Needs VOICE_ADMIN.
-        What they say covers this grantee and this purpose; for another, see `begin_statement`."""
+        """Open an enrolment; the person reads `Challenge.sentence` aloud within 24 hours. Needs
+        VOICE_ADMIN."""
         return enrolment.begin(
             self._core,
             by,
@@ -185,16 +178,12 @@ class ConsentService:
         statement: bytes,
         note: str = "",
     ) -> Voice:
-        """Examine both recordings (encoded audio files) and seal them. The voice then waits in state "review"; it is
-        "active" at once only where the configuration says so and nothing was in doubt. `note` goes into the evidence.
-
-        Raises RecordingRejected: recording_unreadable, recording_too_short (<3 s), recording_too_long (>60 s),
-        recording_silent, recording_clipped, recording_no_speech or recording_too_quiet leave the challenge open;
-        speaker_mismatch and recording_synthetic end it. InvalidInput (transcript_missing); Conflict
-        (enrolment_expired, enrolment_completed); ExaminationUnavailable: nothing was enrolled, try again."""
+        """Seal both recordings (encoded audio files). The voice then waits in state "review". `note` goes
+        into the evidence (for example "demonstration subject"). Raises RecordingRejected with code
+        recording_unreadable, recording_too_short (<3 s), recording_too_long (>60 s), recording_silent,
+        recording_clipped; InvalidInput with code transcript_missing; Conflict with enrolment_expired."""
         return enrolment.complete(
             self._core,
-            self._examiner,
             by,
             enrolment_id,
             reference=reference,
@@ -203,51 +192,18 @@ class ConsentService:
             note=note,
         )
 
-    def begin_statement(self, by: Principal, voice_id: str, *, grantee: str, purpose: str) -> Challenge:
-        """A further statement of an active voice, for a grantee or purpose that its enrolment does not cover."""
-        return statements.begin(self._core, by, voice_id, grantee=grantee, purpose=purpose)
-
-    def complete_statement(
-        self, by: Principal, statement_id: str, *, statement: bytes, note: str = ""
-    ) -> bool:
-        """Examine the recorded statement, compare it with the sealed reference, and seal it. True: it counts at
-        once; False: it waits for `review_enrolment`. Raises like `complete_enrolment`, and Conflict
-        (statement_in_review) while another one waits."""
-        return statements.complete(
-            self._core, self._examiner, by, statement_id, statement=statement, note=note
-        )
-
-    def under_review(self, by: Principal, voice_id: str) -> UnderReview:
-        """What waits for a reviewer's decision about this voice. Raises Conflict (voice_not_in_review)."""
-        return review.show(self._core, by, voice_id)
-
-    def open_statement(
-        self, by: Principal, voice_id: str, part: Literal["statement", "reference"] = "statement"
-    ) -> bytes:
-        """What a reviewer must hear, as a WAV file, while it waits for their decision; audited before it is read.
-        It must not reach a disk, a log or an object store unsealed. Needs REVIEWER."""
-        return review.listen(self._core, by, voice_id, part)
-
     def review_enrolment(self, by: Principal, voice_id: str, *, approve: bool, note: str = "") -> Voice:
-        """Decide on the enrolment, or the further statement, that waits. By a REVIEWER whose key neither began nor
-        completed it: else PermissionDenied (reviewer_is_enroller)."""
-        return review.decide(self._core, by, voice_id, approve=approve, note=note)
-
-    def report_design(self, grant_id: str, replica_id: str, proof: bytes, audio_sha256: str) -> None:
-        """The replica that redeemed a grant answers for the clip that came of it; proof is
-        sealing.spoken_proof(node_secret, replica_id, grant_id). Raises GrantMismatch for any other replica."""
-        secret = sealing.load_node_secret(self._core.config.data_dir)
-        designed.report(self._core, grant_id, replica_id, proof, audio_sha256, node_secret=secret)
+        """By a REVIEWER whose key is not the enroller's. Raises PermissionDenied (code
+        reviewer_is_enroller)."""
+        return enrolment.review(self._core, by, voice_id, approve=approve, note=note)
 
     def keep_designed_voice(
         self, by: Principal, *, name: str, language: str, reference: bytes, transcript: str, clip_id: str
     ) -> Voice:
-        """Keep a designed voice. Its reference must be a registered clip of basis "design" of this tenant that its
-        replica answered for (`report_design`), unaltered, with our signed manifest in it; never an upload of anything
-        else. Raises InvalidInput (reference_not_designed), ExaminationUnavailable."""
-        return designed.keep(
+        """Keep a designed voice. Its reference must be a registered clip of basis "design" of this tenant
+        whose digest matches `reference`; never an upload of anything else."""
+        return voices.keep_designed(
             self._core,
-            self._examiner,
             by,
             name=name,
             language=language,
@@ -481,20 +437,14 @@ class ConsentService:
 
     # keys ---------------------------------------------------------------------------------------------------
     def rotate_keys(
-        self,
-        by: Principal,
-        kinds: Sequence[KeyKind] = rotation.USUAL,
-        progress: ProgressCallback | None = None,
+        self, by: Principal, kinds: Sequence[KeyKind] = rotation.USUAL, progress: ProgressCallback | None = None
     ) -> list[Rotated]:
         """A new current key of each kind, or the end of a rotation that was interrupted; old keys still verify and
         unwrap. Local operation on a machine that may change the keys. Needs OPERATOR, as the next."""
         return rotation.rotate(self._core, by, kinds, progress or (lambda *_: None))
 
     def retire_keys(
-        self,
-        by: Principal,
-        kinds: Sequence[KeyKind] = rotation.USUAL,
-        progress: ProgressCallback | None = None,
+        self, by: Principal, kinds: Sequence[KeyKind] = rotation.USUAL, progress: ProgressCallback | None = None
     ) -> list[Retired]:
         """Forget superseded keys. Raises Conflict: key_overlap while others may still use them, key_in_use while
         something is wrapped under them."""
