@@ -104,6 +104,7 @@ STATUS: Final[dict[str, int]] = {
     "certificate_missing": 404,
     "consent_unknown": 404,
     "clip_unknown": 404,
+    "epoch_unknown": 404,
     "enrolment_unknown": 404,
     "key_unknown": 404,
     "grant_unknown": 404,
