@@ -4,12 +4,12 @@ Watches the first codebook only, one code per 80 ms frame, as it carries what is
 
     budget    more frames than the text may take (`speech.budget`)
     stuck     one code for 4 s, give or take a few frames
-    loop      the same 2 to 48 codes (0.16 s to 3.8 s), four times or more and for at least 4 s
+    loop      the same 2 to 48 codes (0.16 s to 3.8 s), four times or more and for at least 5 s
     silence   codes of silence for 5 s, where the caller knows which codes those are
 
 A code must come back *exactly* to count, in at least nine frames of ten. People who say one thing many times, and
 singers who hold a vowel, do not repeat a sampled code sequence that well, and nobody reads a vowel for 4 s; what
-a text itself repeats is in its budget. Knows nothing of engines; costs a microsecond or two per frame.
+a text itself repeats is in its budget. Knows nothing of engines; costs a few microseconds per frame.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Final, Literal, TypeAlias
 Reason: TypeAlias = Literal["budget", "stuck", "loop", "silence"]
 
 STUCK_FRAMES: Final = 50
-LOOP_FRAMES: Final = 50
+LOOP_FRAMES: Final = 62
 LOOP_REPEATS: Final = 4
 LONGEST_PERIOD: Final = 48
 MATCHING: Final = 0.9
@@ -51,7 +51,7 @@ class RunawayDetector:
         if self._silent >= SILENT_FRAMES:
             return "silence"
         self._keep(code)
-        if self._frames >= LOOP_FRAMES and self._frames % LOOKED_EVERY == 0:
+        if self._frames >= STUCK_FRAMES and self._frames % LOOKED_EVERY == 0:
             return self._repetition()
         return None
 
@@ -62,7 +62,7 @@ class RunawayDetector:
 
     def _repetition(self) -> Reason | None:
         codes = self._kept
-        if _matches(codes, 1, STUCK_FRAMES - 1):
+        if codes[-STUCK_FRAMES:].count(codes[-1]) >= MATCHING * STUCK_FRAMES:
             return "stuck"
         for period in range(2, LONGEST_PERIOD + 1):
             compared = max((LOOP_REPEATS - 1) * period, LOOP_FRAMES - period)

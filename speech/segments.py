@@ -8,7 +8,6 @@ Nothing that can be said is lost: the segments, joined, are the text without its
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -31,6 +30,7 @@ _CLAUSES: Final = regex.compile(r"(?<=[,;:—–](?=\s)|[、，；：])")
 _WORDS: Final = regex.compile(r"(?<=\s)(?=\S)")
 _GRAPHEMES: Final = regex.compile(r"\X")
 _INITIAL: Final = regex.compile(r"(?:^|\s)\p{Lu}\.\s*$")
+_QUOTED: Final = regex.compile(r"[」』](?:と.|って)$")
 _SAYABLE: Final = regex.compile(r"[\p{L}\p{N}]")
 
 
@@ -82,8 +82,7 @@ def _divide(text: str, language: str, longest_s: float, level: int) -> list[Segm
 def _balanced(pieces: Sequence[str], language: str, longest_s: float) -> list[str]:
     """Neighbouring pieces together, in groups of similar length: a last word alone sounds like an afterthought."""
     lengths = [expected_seconds(piece, language) for piece in pieces]
-    fitting = sum(length for length in lengths if length <= longest_s)
-    wanted_s = fitting / max(1, math.ceil(fitting / longest_s))
+    wanted_s = sum(lengths) / _fewest(lengths, longest_s)
     groups: list[str] = []
     group, group_s = "", 0.0
     for piece, length in zip(pieces, lengths, strict=True):
@@ -100,17 +99,35 @@ def _balanced(pieces: Sequence[str], language: str, longest_s: float) -> list[st
     return groups
 
 
+def _fewest(lengths: Iterable[float], longest_s: float) -> int:
+    """How many groups of at most `longest_s` the pieces need."""
+    groups, group_s = 1, 0.0
+    for length in lengths:
+        if group_s and group_s + length > longest_s:
+            groups, group_s = groups + 1, 0.0
+        group_s += length
+    return groups
+
+
 def _sentences(text: str, language: str) -> list[str]:
     from sentencex import segment
 
     sentences: list[str] = []
     for sentence in segment(language, text):
-        # "M. Dupont", "J. S. Bach": a capital and a full stop end no sentence.
-        if sentences and (_INITIAL.search(sentences[-1]) or _SAYABLE.search(sentence) is None):
+        if sentences and _goes_on(sentences[-1], sentence):
             sentences[-1] += sentence
         else:
             sentences.append(sentence)
     return sentences if "".join(sentences) == text else [text]
+
+
+def _goes_on(before: str, after: str) -> bool:
+    """Boundaries that are none: after "M." or "J. S.", before Japanese "…" と, before mere punctuation."""
+    return (
+        _INITIAL.search(before) is not None
+        or _QUOTED.search(before + after[:2]) is not None
+        or _SAYABLE.search(after) is None
+    )
 
 
 def _clauses(text: str, _language: str) -> list[str]:
