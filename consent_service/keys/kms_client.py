@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from consent_service.errors import KeyServiceUnavailable, VaultError
 from consent_service.keys.settings import KmsConfig
 
+_LONGEST: Final = 4096  # bytes that KMS signs as they are
 # What KMS says of a ciphertext that was changed, or that was bound to something else.
 _NOT_THIS_ONE: Final = frozenset(
     {"InvalidCiphertextException", "IncorrectKeyException", "ValidationException"}
@@ -66,12 +67,12 @@ class KmsClient:
             return bytes(answer["CiphertextBlob"])
 
     def sign_p256(self, key: str, message: bytes) -> bytes:
-        """ECDSA with SHA-256, in DER."""
-        digest = hashlib.sha256(message).digest()
+        """ECDSA with SHA-256, in DER. What is too long for KMS goes there as its digest."""
+        what = {"Message": message, "MessageType": "RAW"}
+        if len(message) > _LONGEST:
+            what = {"Message": hashlib.sha256(message).digest(), "MessageType": "DIGEST"}
         with _room_errors():
-            answer = self._kms.sign(
-                KeyId=key, Message=digest, MessageType="DIGEST", SigningAlgorithm="ECDSA_SHA_256"
-            )
+            answer = self._kms.sign(KeyId=key, SigningAlgorithm="ECDSA_SHA_256", **what)
             return bytes(answer["Signature"])
 
     def p256_public_key(self, key: str) -> ec.EllipticCurvePublicKey:

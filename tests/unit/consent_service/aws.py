@@ -11,6 +11,8 @@ import pytest
 from botocore.session import Session
 from moto.server import ThreadedMotoServer
 
+from consent_service.keys.settings import KmsConfig
+
 SECRET = "marked-aws-secret-cobalt-lantern"
 _NUMBERS = itertools.count(1)
 
@@ -61,3 +63,34 @@ def aws(aws_server: str, monkeypatch: pytest.MonkeyPatch) -> Aws:
     }.items():
         monkeypatch.setenv(name, value)
     return Aws(aws_server)
+
+
+@dataclass(frozen=True)
+class Kms:
+    """Two sets of keys in the KMS: for wrapping, and for manifests."""
+
+    aws: Aws
+    kek: str
+    manifest: str
+
+    def config(self, **changes: Any) -> KmsConfig:
+        usual = KmsConfig(
+            region="eu-central-1", endpoint_url=self.aws.url, kek=self.kek, refresh_s=0.0, attempts=1
+        )
+        return usual.model_copy(update=changes)
+
+    def new_kek(self) -> str:
+        return str(self.aws.client("kms").create_key(KeySpec="SYMMETRIC_DEFAULT")["KeyMetadata"]["KeyId"])
+
+    def alias(self, key: str) -> str:
+        name = f"alias/vouch-{next(_NUMBERS)}"
+        self.aws.client("kms").create_alias(AliasName=name, TargetKeyId=key)
+        return name
+
+
+@pytest.fixture
+def kms(aws: Aws) -> Kms:
+    client = aws.client("kms")
+    kek = client.create_key(KeySpec="SYMMETRIC_DEFAULT")["KeyMetadata"]["KeyId"]
+    signer = client.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]["KeyId"]
+    return Kms(aws, kek, signer)
