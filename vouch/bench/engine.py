@@ -1,41 +1,39 @@
-"""How many codec frames an engine makes per second, one request at a time; for Qwen3-TTS, beside qwen-tts itself."""
+"""How many codec frames an engine makes per second; for Qwen3-TTS, beside qwen-tts itself in the same run.
+
+`measure` takes engines and checkpoints as they are, one request at a time. `measure_shape` takes random weights of
+a published shape and many requests at a time, each of exactly as many frames.
+"""
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterator
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final, assert_never
+from typing import Final
 
-from consent_service.grants import GrantVerifier, Utterance
-from consent_service.models import Deny, SpeechClaim
-from consent_service.proofs.seams import KeyPurpose
+from speech.budget import frame_budget
 from speech.config import EngineConfig
-from speech.engine import (
-    SAMPLE_RATE,
-    CloneRequest,
-    CustomVoiceRequest,
-    DesignRequest,
-    Mode,
-    Reference,
-    SpeechEngine,
-    SpeechRequest,
-)
+from speech.engine import Mode, SpeechEngine
 from speech.errors import EngineUnavailable
 from speech.load import load_engine
-from speech.text import prepare
-from vouch.bench.figures import Figure, Work, rates
-from vouch.bench.house import PURPOSE, House, hum, temporary_house
-from vouch.output import Failed
+from vouch.bench.engine_checkpoints import write_checkpoint
+from vouch.bench.engine_load import Turn, Work, percentile, speak_all, take_turns
+from vouch.bench.engine_peer import QwenTts
+from vouch.bench.engine_profile import profile
+from vouch.bench.engine_requests import MODES, TEXT, Requests
+from vouch.bench.engine_shapes import SHAPES
+from vouch.bench.figures import Figure
 
-FRAME: Final = SAMPLE_RATE * 2 // 25  # samples of one codec frame: 12.5 frames a second
-TEXT: Final = "The sun had not yet risen, and the sea was indistinguishable from the sky."
-STYLE: Final = "A calm, low voice, unhurried."
-MODES: Final[dict[Mode, str]] = {"clone": "base", "custom": "custom_voice", "design": "voice_design"}
+PEER: Final = "qwen-tts"
 _MAX_FRAMES: Final = 128  # checkpoints that know no words never end by themselves
 
 
-def config_for(name: str, checkpoints: Path | None, device: str) -> EngineConfig:
+def config_for(
+    name: str, checkpoints: Path | None, device: str, *, max_frames: int = _MAX_FRAMES
+) -> EngineConfig:
     """The engine to measure. checkpoints: a folder with base/, custom_voice/ and voice_design/, or some of them.
 
     Raises EngineUnavailable when engine qwen finds none of them.
@@ -46,9 +44,7 @@ def config_for(name: str, checkpoints: Path | None, device: str) -> EngineConfig
     if not found:
         wanted = ", ".join(MODES.values())
         raise EngineUnavailable(f"engine qwen needs --checkpoints, a folder with at least one of {wanted}")
-    return EngineConfig.model_validate(
-        {"name": "qwen", "device": device, "max_frames": _MAX_FRAMES, "on_runaway": "cut", "offline": True, **found}
-    )  # fmt: skip
+    return _qwen(device, max_frames, found)
 
 
 def measure(config: EngineConfig, seconds: float) -> Iterator[Figure]:
@@ -57,104 +53,127 @@ def measure(config: EngineConfig, seconds: float) -> Iterator[Figure]:
     try:
         engine.warm_up()
         modes = [mode for mode in MODES if mode in engine.info.modes]
-        with temporary_house() as house:
-            ask = _Asker(engine, house)
-            for mode in modes:
-                peer = _qwen_tts(config, mode) if config.name == "qwen" else None
-                works = [ask.work(mode), *([] if peer is None else [peer])]
-                ours, *theirs = rates(works, seconds / len(modes))
-                case = f"{config.name}-{_device(config)}-{mode}-1"
-                if theirs:
-                    yield Figure("engine", case, ours, "frames/s", "qwen-tts", theirs[0])
-                else:
-                    yield Figure("engine", case, ours, "frames/s")
+        requests = Requests(next(iter(engine.info.speakers), ""))
+        for mode in modes:
+            works = [_ours(engine, requests, mode)]
+            if config.name == "qwen":
+                frames = min(config.max_frames, frame_budget(TEXT, "en", config.budget.budget()))
+                works.append(_peer(config, mode).work(streams=1, frames=frames))
+            ours, *theirs = take_turns(works, seconds / len(modes))
+            yield _rate(f"{config.name}-{_device(config)}-{mode}-1", ours, theirs)
     finally:
         engine.close()
 
 
-class _Asker:
-    """Asks an engine as a replica does: a clone with a grant that the gate signed for this very text."""
+def measure_shape(
+    shape: str,
+    modes: Sequence[Mode],
+    concurrency: Sequence[int],
+    *,
+    device: str,
+    frames: int,
+    seconds: float,
+    peer: bool,
+) -> Iterator[Figure]:
+    """Random weights, speech that ends only after `frames`: `seconds` for each mode and number of streams."""
+    with tempfile.TemporaryDirectory(prefix="vouch-bench-") as folder:
+        for mode in modes:
+            checkpoint = write_checkpoint(
+                Path(folder) / MODES[mode], MODES[mode], SHAPES[shape], endless=True
+            )
+            config = _qwen(device, frames, {MODES[mode]: str(checkpoint)}, slots=max(concurrency))
+            case = f"{shape}-{_device(config)}-{mode}"
+            yield from _loading(config, case)
+            theirs = _peer(config, mode) if peer else None
+            engine = load_engine(config)
+            try:
+                engine.warm_up()
+                requests = Requests(next(iter(engine.info.speakers), ""))
+                for streams in concurrency:
+                    works = [_ours(engine, requests, mode, streams)]
+                    if theirs is not None:
+                        works.append(theirs.work(streams=streams, frames=frames))
+                    yield from _figures(f"{case}-{streams}", take_turns(works, seconds))
+            finally:
+                engine.close()
+            yield Figure("engine", f"{case}-memory", _peak_memory(config), "MiB")
 
-    def __init__(self, engine: SpeechEngine, house: House) -> None:
-        self._engine = engine
-        self._house = house
-        self._verifier = GrantVerifier(house.service.keys.public_keys(KeyPurpose.GRANT))
-        self._reference = Reference(hum(4.0), SAMPLE_RATE, "A hum has no words.")
-        self._asked = 0
 
-    def work(self, mode: Mode) -> Work:
-        said = prepare(TEXT, "en", STYLE if mode == "design" else "")
+def profile_shape(shape: str, mode: Mode, streams: int, *, frames: int) -> Iterator[Figure]:
+    """Where the time goes on a CPU, with `streams` at a time."""
+    with tempfile.TemporaryDirectory(prefix="vouch-bench-") as folder:
+        checkpoint = write_checkpoint(Path(folder) / MODES[mode], MODES[mode], SHAPES[shape], endless=True)
+        engine = load_engine(_qwen("cpu", frames, {MODES[mode]: str(checkpoint)}, slots=streams))
+        try:
+            engine.warm_up()
+            requests = Requests(next(iter(engine.info.speakers), ""))
+            yield from profile(f"{shape}-cpu-{mode}-{streams}", _ours(engine, requests, mode, streams))
+        finally:
+            engine.close()
 
-        def speak() -> float:
-            self._asked += 1
-            chunks = list(self._engine.start(self._request(mode, said)))
-            return sum(chunk.size for chunk in chunks) / FRAME
 
-        return speak
+def _ours(engine: SpeechEngine, requests: Requests, mode: Mode, streams: int = 1) -> Work:
+    def work() -> Turn:
+        return speak_all(engine, [requests.make(mode) for _ in range(streams)])
 
-    def _request(self, mode: Mode, said: Utterance) -> SpeechRequest:
-        name, seed = f"benchmark-{self._asked}", self._asked
-        match mode:
-            case "clone":
-                return self._clone(said, seed)
-            case "custom":
-                return CustomVoiceRequest(name, said, self._engine.info.speakers[0], seed)
-            case "design":
-                return DesignRequest(name, said, seed)
-            case _:
-                assert_never(mode)
+    return work
 
-    def _clone(self, said: Utterance, seed: int) -> CloneRequest:
-        claim = SpeechClaim(
-            "clone", self._house.voice_id, said.language, said.digest(), said.characters, PURPOSE
+
+def _loading(config: EngineConfig, case: str) -> Iterator[Figure]:
+    """From nothing to ready, as the compiler's cache is found and again with what the first time left in it."""
+    for again in ("load", "load-again"):
+        engine = load_engine(config)
+        try:
+            began = time.perf_counter()
+            engine.warm_up()
+            yield Figure("engine", f"{case}-{again}", time.perf_counter() - began, "s")
+        finally:
+            engine.close()
+
+
+def _figures(case: str, turns: Sequence[Turn]) -> Iterator[Figure]:
+    ours, *theirs = turns
+    yield _rate(case, ours, theirs)
+    for percent in (50, 95):
+        first = [1e3 * percentile(turn.first_audio_s, percent) for turn in turns]
+        yield Figure(
+            "engine",
+            f"{case}-first-audio-p{percent}",
+            first[0],
+            "ms",
+            PEER if theirs else None,
+            first[1] if theirs else None,
+            less_is_better=True,
         )
-        decision = self._house.service.authorize(self._house.narrator, claim)
-        if isinstance(decision, Deny):
-            raise Failed(decision.code, decision.reason)
-        return CloneRequest(self._verifier.verify(decision.token, said), said, self._reference, seed)
-
-
-def _qwen_tts(config: EngineConfig, mode: Mode) -> Work:
-    """The published package on the same checkpoint, text, device, precision and budget."""
-    import torch
-
-    from speech.qwen.budget import frame_budget
-    from speech.qwen.model import choose_placement
-    from speech.qwen.torchaudio_cpu import import_torchaudio
-
-    import_torchaudio()
-    from qwen_tts import Qwen3TTSModel
-
-    placement = choose_placement(config.device, config.dtype, config.memory_fraction)
-    tts: Any = Qwen3TTSModel.from_pretrained(
-        getattr(config, MODES[mode]).source,
-        device_map=placement.device,
-        dtype=getattr(torch, placement.dtype),
-        local_files_only=True,
+    yield Figure(
+        "engine", f"{case}-underruns", 100 * ours.underruns / len(ours.first_audio_s), "% of streams"
     )
-    tts.model.talker.generation_config.pad_token_id = (
-        tts.model.config.talker_config.codec_eos_token_id
-    )  # else a log
-    seeds = itertools.count(1)
-    same = {"text": TEXT, "language": "English", "max_new_tokens": frame_budget(TEXT, config.max_frames)}
-    generate: Callable[[], Any]
-    match mode:
-        case "clone":
-            recording = (hum(4.0), SAMPLE_RATE)
-            prompt = tts.create_voice_clone_prompt(ref_audio=recording, ref_text="A hum has no words.")
-            generate = lambda: tts.generate_voice_clone(voice_clone_prompt=prompt, **same)  # noqa: E731
-        case "custom":
-            speaker = tts.get_supported_speakers()[0]
-            generate = lambda: tts.generate_custom_voice(speaker=speaker, **same)  # noqa: E731
-        case "design":
-            generate = lambda: tts.generate_voice_design(instruct=STYLE, **same)  # noqa: E731
 
-    def speak() -> float:
-        torch.manual_seed(next(seeds))  # the engine's seeds: the same speech ends at the same frame
-        waves, _ = generate()
-        return float(len(waves[0]) / FRAME)
 
-    return speak
+def _rate(case: str, ours: Turn, theirs: Sequence[Turn]) -> Figure:
+    rate = ours.frames / ours.seconds
+    if not theirs:
+        return Figure("engine", case, rate, "frames/s")
+    return Figure("engine", case, rate, "frames/s", PEER, theirs[0].frames / theirs[0].seconds)
+
+
+def _peer(config: EngineConfig, mode: Mode) -> QwenTts:
+    checkpoint = Path(getattr(config, MODES[mode]).source)
+    return QwenTts(checkpoint, mode, device=config.device, dtype=config.dtype)
+
+
+def _qwen(device: str, frames: int, checkpoints: dict[str, str], **more: object) -> EngineConfig:
+    return EngineConfig.model_validate(
+        {
+            "name": "qwen",
+            "device": device,
+            "max_frames": frames,
+            "on_runaway": "cut",
+            "offline": True,
+            **checkpoints,
+            **{k: v for k, v in more.items() if k in EngineConfig.model_fields},
+        }
+    )
 
 
 def _found(checkpoints: Path) -> dict[str, str]:
@@ -167,3 +186,13 @@ def _device(config: EngineConfig) -> str:
     from speech.qwen.model import choose_placement
 
     return choose_placement(config.device, config.dtype, None).device.partition(":")[0]
+
+
+def _peak_memory(config: EngineConfig) -> float:
+    """MiB: the device's, or this process's with everything in it."""
+    if _device(config) == "cuda":
+        import torch
+
+        return float(torch.cuda.max_memory_allocated()) / 2**20
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20

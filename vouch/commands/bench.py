@@ -11,10 +11,11 @@ import os
 from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from speech.engine import Mode
 from vouch.bench.figures import Figure, machine, show
 from vouch.commands.options import Json
 from vouch.home import open_home
@@ -43,21 +44,78 @@ class Device(StrEnum):
     CUDA = "cuda"
 
 
+class Shape(StrEnum):
+    """Sizes of Qwen3-TTS."""
+
+    TINY = "tiny"
+    SMALL = "0.6b"
+    LARGE = "1.7b"
+
+
+class Peer(StrEnum):
+    """What an engine is measured against."""
+
+    QWEN_TTS = "qwen-tts"
+    NONE = "none"
+
+
 @app.command()
 def engine(
     name: Annotated[EngineName, typer.Option("--engine", help="What speaks.")] = EngineName.EMBEDDED,
     checkpoints: Annotated[
         Path | None, typer.Option(help="For qwen: a folder with base/, custom_voice/, voice_design/.")
     ] = None,
+    shape: Annotated[
+        Shape | None, typer.Option(help="Qwen3-TTS with random weights of this shape, under load.")
+    ] = None,
     device: Annotated[Device, typer.Option(help="For qwen.")] = Device.AUTO,
+    mode: Annotated[
+        str, typer.Option(help="With --shape: of clone, custom and design, by commas.")
+    ] = "clone",
+    concurrency: Annotated[str, typer.Option(help="With --shape: streams at a time, by commas.")] = "1,8",
+    frames: Annotated[int, typer.Option(min=2, help="With --shape: codec frames of every utterance.")] = 100,
+    peer: Annotated[Peer, typer.Option(help="With --shape: measured in the same run.")] = Peer.QWEN_TTS,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="With --shape: where the time of the CPU goes.")
+    ] = False,
+    calibrate: Annotated[
+        bool, typer.Option("--calibrate", help="With --checkpoints: frames per character of each language.")
+    ] = False,
     seconds: Seconds = 8.0,
     as_json: Json = False,
 ) -> None:
-    """Codec frames per second in each mode; Qwen3-TTS beside the qwen-tts package."""
-    with reporting(as_json=as_json):
-        from vouch.bench.engine import config_for, measure
+    """Codec frames per second in each mode; Qwen3-TTS beside the qwen-tts package.
 
-        _print(measure(config_for(name.value, checkpoints, device.value), seconds))
+    With --shape, first audio, underruns, loading and memory too, and --seconds are for each number of streams.
+    """
+    with reporting(as_json=as_json):
+        from vouch.bench import engine as bench
+
+        if shape is not None:
+            streams = _numbers(concurrency)
+            modes = _modes(mode)
+            if profile:
+                _print(bench.profile_shape(shape.value, modes[0], max(streams), frames=frames))
+                return
+            _print(
+                bench.measure_shape(
+                    shape.value,
+                    modes,
+                    streams,
+                    device=device.value,
+                    frames=frames,
+                    seconds=seconds,
+                    peer=peer is Peer.QWEN_TTS,
+                )
+            )
+            return
+        config = bench.config_for(name.value, checkpoints, device.value)
+        if calibrate:
+            from vouch.bench.engine_calibrate import calibrate as measured
+
+            _print(measured(config))
+        else:
+            _print(bench.measure(config, seconds))
 
 
 @app.command()
@@ -109,10 +167,30 @@ def narrate(
         _print(measure(rows, engines=engines))
 
 
-def _print(figures: Iterable[Figure]) -> None:
+def _print(figures: Iterable[Figure | dict[str, Any]]) -> None:
     show(machine())
     for figure in figures:
         show(figure)
+
+
+def _numbers(by_commas: str) -> list[int]:
+    """Raises BadParameter."""
+    try:
+        numbers = [int(number) for number in by_commas.split(",")]
+    except ValueError:
+        numbers = []
+    if not numbers or min(numbers) < 1:
+        raise typer.BadParameter("give numbers of streams, such as 1,8,32", param_hint="--concurrency")
+    return numbers
+
+
+def _modes(by_commas: str) -> list[Mode]:
+    """Raises BadParameter."""
+    asked = by_commas.split(",")
+    modes: list[Mode] = [mode for mode in ("clone", "custom", "design") if mode in asked]
+    if len(modes) != len(asked):
+        raise typer.BadParameter("give some of clone, custom and design", param_hint="--mode")
+    return modes
 
 
 def _api_key() -> str:

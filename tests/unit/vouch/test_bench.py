@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from speech.config import BudgetConfig
+from speech.engine import SAMPLE_RATE, Samples
+from speech.languages import CODES
 from tests.assets import tiny_qwen
 from tests.unit.vouch.conftest import Vouch
+from vouch.bench.engine import config_for
+from vouch.bench.engine_calibrate import calibrate
+from vouch.bench.engine_load import percentile, speak_all
 from vouch.bench.figures import Figure, rates
 
 KEYS = {"bench", "case", "value", "unit"}
 PEER = {"peer", "peer_value", "ratio"}
 
 
-def figures(vouch: Vouch, *words: object) -> list[dict[str, Any]]:
+def figures(vouch: Vouch, *words: object, zeros: str = "nothing") -> list[dict[str, Any]]:
+    """What a benchmark printed, of the shape that DESIGN fixes. zeros: in the case of a figure that may be 0."""
     result = vouch.run("bench", *words)
     assert result.exit_code == 0, result.stderr
     machine, *lines = [json.loads(line) for line in result.stdout.splitlines()]
@@ -24,7 +34,7 @@ def figures(vouch: Vouch, *words: object) -> list[dict[str, Any]]:
     for line in lines:
         assert set(line) in (KEYS, KEYS | PEER)
         assert line["bench"] == words[0]
-        assert line["value"] > 0
+        assert line["value"] > 0 or zeros in line["case"]
     return lines
 
 
@@ -56,6 +66,91 @@ def test_qwen_is_measured_against_qwen_tts_on_the_same_checkpoint(vouch: Vouch, 
         vouch, "engine", "--engine", "qwen", "--checkpoints", tmp_path, "--device", "cpu", "--seconds", 0
     )
     assert [(line["case"], line["peer"]) for line in lines] == [("qwen-cpu-clone-1", "qwen-tts")]
+
+
+def test_random_weights_are_measured_under_load_beside_qwen_tts(vouch: Vouch) -> None:
+    lines = figures(
+        vouch, "engine", "--shape", "tiny", "--device", "cpu", "--concurrency", "1,2", "--mode", "clone",
+        "--peer", "qwen-tts", "--frames", 12, "--seconds", 0, zeros="underruns",
+    )  # fmt: skip
+    by_case = {line["case"].removeprefix("tiny-cpu-clone-"): line for line in lines}
+    assert set(by_case) == {
+        "load", "load-again", "memory",
+        *(f"{n}{what}" for n in (1, 2) for what in ("", "-first-audio-p50", "-first-audio-p95", "-underruns")),
+    }  # fmt: skip
+    assert {case for case, line in by_case.items() if "peer" in line} == {
+        f"{n}{what}" for n in (1, 2) for what in ("", "-first-audio-p50", "-first-audio-p95")
+    }
+    assert by_case["1"]["unit"] == "frames/s"
+
+
+def test_a_profile_says_where_the_time_goes(vouch: Vouch) -> None:
+    lines = figures(
+        vouch, "engine", "--shape", "tiny", "--mode", "custom", "--concurrency", 2, "--frames", 8, "--profile"
+    )
+    shares = {line["case"].removeprefix("tiny-cpu-custom-2-profile-"): line["value"] for line in lines}
+    assert set(shares) == {"linear", "convolution", "attention", "products"}
+    parts = sum(share for kind, share in shares.items() if kind != "products")
+    assert shares["products"] == pytest.approx(parts, rel=0.01)
+
+
+def test_calibration_ends_with_a_budget_that_the_engine_takes(tmp_path: Path) -> None:
+    tiny_qwen.build_one(tmp_path / "custom_voice", "custom_voice")
+    *lines, measured = calibrate(config_for("qwen", tmp_path, "cpu", max_frames=12), takes=1)
+    assert [line.case for line in lines if isinstance(line, Figure)] == [
+        f"qwen-custom-calibrate-{code}" for code in CODES
+    ]
+    assert isinstance(measured, dict)
+    budget = BudgetConfig.model_validate(measured["budget"])
+    assert set(budget.seconds_per_syllable) == set(CODES)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "--concurrency=",
+        "--concurrency=none",
+        "--concurrency=0",
+        "--concurrency=1,-2",
+        "--mode=",
+        "--mode=sing",
+    ],
+)
+def test_what_is_to_be_measured_must_exist(vouch: Vouch, wrong: str) -> None:
+    assert vouch.run("bench", "engine", "--shape", "tiny", wrong).exit_code == 2
+
+
+def test_an_underrun_is_a_chunk_that_comes_after_all_before_it_were_played() -> None:
+    second = np.zeros(SAMPLE_RATE // 50, np.float32)  # a fiftieth of a second
+
+    class Stream:
+        request_id = "r"
+
+        def __init__(self, stalls: bool) -> None:
+            self._stalls = stalls
+
+        def __iter__(self) -> Iterator[Samples]:
+            yield second
+            if self._stalls:
+                time.sleep(0.05)
+            yield second
+
+        def cancel(self, code: str = "") -> None: ...
+
+    class Engine:
+        def start(self, request: bool) -> Stream:
+            return Stream(request)
+
+    turn = speak_all(Engine(), [False, True, False])  # type: ignore[arg-type]
+    assert turn.underruns == 1
+    assert turn.frames == pytest.approx(6 * second.size / 1920)
+    assert len(turn.first_audio_s) == 3
+
+
+def test_a_percentile_is_one_of_the_values() -> None:
+    assert percentile([3.0, 1.0, 2.0], 50) == 2.0
+    assert percentile([1.0], 95) == 1.0
+    assert percentile(list(range(1, 101)), 95) == 95
 
 
 def test_a_service_that_is_not_there_is_an_error_and_no_figure(vouch: Vouch) -> None:
