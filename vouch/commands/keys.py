@@ -1,17 +1,24 @@
-"""`vouch key`: API keys, shown once."""
+"""`vouch key`: API keys, shown once; and the installation's own keys, rotated."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from consent_service.models import Claims, Role
+from consent_service.rotation import USUAL, KeyKind, Retired, Rotated
 from vouch.commands.options import Json, moment
 from vouch.home import open_home
-from vouch.output import emit, reporting
+from vouch.output import emit, err, reporting
 
-app = typer.Typer(help="API keys: roles, and what their holder may claim.", no_args_is_help=True)
+app = typer.Typer(
+    help="API keys: roles, and what their holder may claim. And the rotation of the installation's own keys.",
+    no_args_is_help=True,
+)
 
 
 @app.command()
@@ -57,3 +64,49 @@ def bind(
     with reporting(as_json=as_json), open_home() as home:
         home.service.bind_consent(home.act_as("admin"), key_id, consent_id)
         emit({"key_id": key_id, "consent_id": consent_id}, as_json=as_json, human=f"{key_id} → {consent_id}")
+
+
+@app.command()
+def rotate(
+    purpose: Annotated[
+        list[KeyKind] | None,
+        typer.Option(help="Repeat for several. Without it: grant, log, receipt and kek, the usual ones."),
+    ] = None,
+    retire: Annotated[
+        bool, typer.Option("--retire", help="Instead, forget the old keys; refused while they may be needed.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Put a new key in the place of each current one, or finish a rotation that was interrupted."""
+    kinds = tuple(purpose or USUAL)
+    with reporting(as_json=as_json), open_home() as home, _bar(quiet=as_json) as progress:
+        by = home.act_as("admin")
+        if retire:
+            retired = home.service.retire_keys(by, kinds, progress)
+            emit(retired, as_json=as_json, human="\n".join(map(_say_retired, retired)) or "nothing to retire")
+        else:
+            rotated = home.service.rotate_keys(by, kinds, progress)
+            emit(rotated, as_json=as_json, human="\n".join(map(_say_rotated, rotated)))
+
+
+def _say_rotated(one: Rotated) -> str:
+    told = f"{one.kind.value}: {one.old} → {one.new}"
+    if one.kind is KeyKind.KEK:
+        told += f"; data keys rewrapped: {one.rewrapped}, left under older keys: {one.left}"
+    return told + (" (an interrupted rotation, finished)" if one.resumed else "")
+
+
+def _say_retired(one: Retired) -> str:
+    return f"{one.kind.value}: " + (", ".join(one.key_ids) or "nothing to retire")
+
+
+@contextmanager
+def _bar(*, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """Progress of the rewrapping, on stderr."""
+    if quiet or not err.is_terminal:
+        yield lambda *_: None
+        return
+    columns = (TextColumn("data keys"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=err, transient=True) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
