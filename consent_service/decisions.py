@@ -27,25 +27,42 @@ from consent_service.proofs.seams import KeyPurpose
 
 def authorize_many(core: Core, by: Principal, claims: Sequence[SpeechClaim]) -> list[Allow | Deny]:
     """Decide every claim, in order. Raises Unauthenticated, PermissionDenied or LedgerUnavailable."""
-    question = Question.of(claims)
-    with core.ledger.look() if question.is_one_query else core.ledger.read() as connection:
-        known = question.answered(connection, by, now := core.clock())
-    caller = known.caller
-    if not access.permits(caller.roles, Permission.SPEAK):
+    judged = judge(core, by, claims)
+    caller, now = judged.known.caller, judged.at
+    if not judged.may_speak:
         _note(core, caller, [{"code": PermissionDenied.code, "requests": len(claims)}])
         access.require(caller, Permission.SPEAK)
     decisions: list[Allow | Deny] = []
     refused: list[dict[str, Any]] = []
-    for claim in claims:
-        verdict = decide(claim, known.facts(claim, now))
+    for claim, verdict in zip(claims, judged.verdicts, strict=True):
         if isinstance(verdict, Deny):
-            refused.append({"code": verdict.code, **_told(claim, known)})
+            refused.append({"code": verdict.code, **_told(claim, judged.known)})
             decisions.append(verdict)
         else:
             decisions.append(_allow(core, caller, claim, verdict, now))
     if refused:
         _note(core, caller, refused)
     return decisions
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What the ledger held at a moment, and what policy made of it. Nothing is granted or recorded yet."""
+
+    known: Known
+    at: float
+    may_speak: bool
+    verdicts: Sequence[Permitted | Deny]
+
+
+def judge(core: Core, by: Principal, claims: Sequence[SpeechClaim]) -> Judged:
+    """Look up and decide. Raises Unauthenticated or LedgerUnavailable."""
+    question = Question.of(claims)
+    with core.ledger.look() if question.is_one_query else core.ledger.read() as connection:
+        known = question.answered(connection, by, now := core.clock())
+    if not access.permits(known.caller.roles, Permission.SPEAK):
+        return Judged(known, now, False, ())
+    return Judged(known, now, True, [decide(claim, known.facts(claim, now)) for claim in claims])
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,8 +69,18 @@ class Question:
         """Raises Unauthenticated when the caller's key no longer lives."""
         known: Known | None = None
         for ids in self.bound:
-            known = _read(connection, _BY_BINDING, {"key": by.key_id, "voices": ids}, by, now, known)
+            if len(ids) == 1:
+                known = _read(
+                    connection, _ONE_BY_BINDING, {"key": by.key_id, "voice": ids[0]}, by, now, known
+                )
+            else:
+                known = _read(connection, _BY_BINDING, {"key": by.key_id, "voices": ids}, by, now, known)
         for pairs in self.brought:
+            if len(pairs) == 1:
+                ((voice, token),) = pairs
+                asked: dict[str, Any] = {"key": by.key_id, "voice": voice, "token": token}
+                known = _read(connection, _ONE_BY_TOKEN, asked, by, now, known)
+                continue
             asked = {
                 "key": by.key_id,
                 "voices": [voice for voice, _ in pairs],
@@ -90,7 +100,7 @@ def _read(
     now: float,
     known: Known | None,
 ) -> Known | None:
-    by_token = query is _BY_TOKEN
+    by_token = query is _BY_TOKEN or query is _ONE_BY_TOKEN
     for row in connection.execute(query, asked):
         (tenant, grantee, roles, claims, label, subject, expires_at, revoked_at), rest = row[:8], row[8:]
         if tenant != by.tenant or not access.is_live(revoked_at, expires_at, now):
@@ -128,13 +138,21 @@ def _principal(
     return Principal(tenant, key_id, grantee, held, claimed, label, subject_id)
 
 
-def _query(by: str) -> Select[Any]:
+def _query(by: str, *, one: bool) -> Select[Any]:
     """Key, its voice and that voice's consent, side by side. What is missing is NULL, so that a key is answered for
     whatever it asks. A consent of another voice, like one of another tenant, is not there."""
     key, voice, consent, binding = api_keys.c, voices.c, consents.c, bindings.c
+    # A list of values is put into the statement's text each time that it runs: one value is not worth that.
+    named = (
+        voice.voice_id == bindparam("voice")
+        if one
+        else voice.voice_id.in_(bindparam("voices", expanding=True))
+    )
+    token = consent.token_sha256
+    held = token == bindparam("token") if one else token.in_(bindparam("tokens", expanding=True))
     tables = api_keys.outerjoin(
         voices,
-        and_(voice.tenant == key.tenant, voice.voice_id.in_(bindparam("voices", expanding=True))),
+        and_(voice.tenant == key.tenant, named),
     )
     if by == "binding":
         tables = tables.outerjoin(
@@ -158,7 +176,7 @@ def _query(by: str) -> Select[Any]:
             and_(
                 consent.tenant == key.tenant,
                 consent.voice_id == voice.voice_id,
-                consent.token_sha256.in_(bindparam("tokens", expanding=True)),
+                held,
             ),
         )
     of_key = (
@@ -178,8 +196,10 @@ def _query(by: str) -> Select[Any]:
     return select(*wanted).select_from(tables).where(key.key_id == bindparam("key"))
 
 
-_BY_BINDING: Final = _query("binding")
-_BY_TOKEN: Final = _query("token")
+_BY_BINDING: Final = _query("binding", one=False)
+_ONE_BY_BINDING: Final = _query("binding", one=True)
+_BY_TOKEN: Final = _query("token", one=False)
+_ONE_BY_TOKEN: Final = _query("token", one=True)
 
 
 def _chunks(values: Collection[_T]) -> Iterator[tuple[_T, ...]]:

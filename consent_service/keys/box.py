@@ -74,6 +74,9 @@ class FolderBox(InTheClear):
         """Raises VaultError when it is missing, KeyFileUnsafe when it is loose."""
         require_private_folder(folder)
         self.folder = folder
+        self._paths: dict[
+            str, Path
+        ] = {}  # asked for with every signature: joining a path costs more than the look
 
     @classmethod
     def create(cls, folder: Path, files: Mapping[str, bytes]) -> FolderBox:
@@ -90,8 +93,11 @@ class FolderBox(InTheClear):
         return cls(folder)
 
     def stamp(self, name: str) -> object:
+        path = self._paths.get(name)
+        if path is None:
+            path = self._paths[name] = self.folder / name
         try:
-            found = (self.folder / name).lstat()
+            found = path.lstat()
         except FileNotFoundError:
             raise _missing(name) from None
         return (found.st_mtime_ns, found.st_ino, found.st_size, found.st_mode)

@@ -21,7 +21,6 @@ from sqlalchemy.exc import SQLAlchemyError
 from consent_service.errors import LedgerUnavailable
 
 _WRITES = "vouch_writes"
-_ALONE = "vouch_alone"
 
 
 class Ledger:
@@ -41,10 +40,12 @@ class Ledger:
             else:
                 options |= {"pool_size": 16, "max_overflow": 16, "connect_args": _patience(busy_timeout_s)}
             self.engine: Engine = create_engine(address, **options)
+            # Connections of their own: a single query then passes none of the machinery of transactions.
+            alone: dict[str, Any] = {} if self.is_sqlite else {"isolation_level": "AUTOCOMMIT"}
+            self._lookers: Engine = create_engine(address, **options, **alone)
         if self.is_sqlite:
             self._writers = self.engine.execution_options(**{_WRITES: True})
             self._readers = self.engine
-            self._lookers = self.engine.execution_options(**{_ALONE: True})
         else:
             # A writer waits for the lock of its tenant's log and must then see what the holder left; a reader asks
             # for one snapshot. Neither is left to the server's defaults.
@@ -52,13 +53,13 @@ class Ledger:
             self._readers = self.engine.execution_options(
                 isolation_level="REPEATABLE READ", postgresql_readonly=True
             )
-            self._lookers = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         self.busy_timeout_s = busy_timeout_s
         # Threads of one process queue here; SQLite's own waiting polls, and is neither quick nor fair. PostgreSQL
         # locks a tenant's log only: tenants don't wait for each other.
         self._turn = threading.Lock() if self.is_sqlite else None
         if self.is_sqlite:
             event.listen(self.engine, "connect", _configure_sqlite)
+            event.listen(self._lookers, "connect", _configure_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
 
     @contextmanager
@@ -87,6 +88,7 @@ class Ledger:
 
     def close(self) -> None:
         self.engine.dispose()
+        self._lookers.dispose()
 
 
 @contextmanager
@@ -127,6 +129,5 @@ def _configure_sqlite(connection: Any, _record: object) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    options = connection.get_execution_options()
-    if not options.get(_ALONE, False):
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get(_WRITES, False) else "BEGIN")
+    writes = connection.get_execution_options().get(_WRITES, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
