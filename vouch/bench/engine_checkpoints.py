@@ -7,8 +7,10 @@ ends only at its frame budget, so that every system that speaks from it does equ
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import json
+import sys
 from pathlib import Path
 from typing import Any, Final
 
@@ -47,7 +49,11 @@ def write_checkpoint(
 
     import_torchaudio()
     import torch
-    from qwen_tts.core.models import Qwen3TTSConfig, Qwen3TTSForConditionalGeneration
+
+    with contextlib.redirect_stdout(
+        sys.stderr
+    ):  # `qwen_tts` prints on import, and figures go to standard output
+        from qwen_tts.core.models import Qwen3TTSConfig, Qwen3TTSForConditionalGeneration
 
     folder.mkdir(parents=True, exist_ok=True)
     tokens = _write_tokenizer(folder)
