@@ -23,7 +23,7 @@ from sqlalchemy import Connection, RowMapping, insert, select, update
 from consent_service import audit, derivatives, erasure, voices
 from consent_service.access import Permission
 from consent_service.core import Core, Writing
-from consent_service.errors import Conflict, NotFound
+from consent_service.errors import Conflict, NotFound, ObjectMissing
 from consent_service.ids import require_name
 from consent_service.ledger.tables import clips, consents, decommissions
 from consent_service.models import Principal, Voice
@@ -112,7 +112,7 @@ def _finish(run: _Run) -> Voice:
         with run.core.read(run.by, run.right) as reading:
             if _is_done(_require(reading.connection, run), step):
                 continue
-        told = step.work(run)
+        told = _do(step, run)
         with run.core.write(run.by, run.right) as writing:
             row = _require(writing.connection, run)
             if not _is_done(row, step):
@@ -120,6 +120,14 @@ def _finish(run: _Run) -> Voice:
                 _advance(writing, run.voice_id, step=step.name, report=report)
     with run.core.read(run.by, run.right) as reading:
         return voices.to_voice(voices.find(reading.connection, run.tenant, run.voice_id))
+
+
+def _do(step: _Step, run: _Run) -> Report:
+    while True:
+        try:
+            return step.work(run)
+        except ObjectMissing:
+            continue  # another run deletes the same things, and was faster: look again at what is left
 
 
 def _begin(writing: Writing, by: Principal, row: RowMapping, reason: str) -> None:
@@ -213,7 +221,7 @@ def _record_erased(run: _Run, writing: Writing, _: Report) -> Report:
 
 
 def _scrub(run: _Run) -> Report:
-    return {"database": erasure.scrub(run.core.ledger)}
+    return {"database": erasure.scrub(run.core.ledger, run.core.config.busy_timeout_s)}
 
 
 def _certify(run: _Run, writing: Writing, report: Report) -> Report:

@@ -7,6 +7,7 @@ Receipts and terms of consents stay: they name nobody, and show that the use was
 
 from __future__ import annotations
 
+import time
 from typing import Any, Final
 
 from sqlalchemy import Table, delete, func, select, text, update
@@ -64,23 +65,27 @@ def erase(writing: Writing, voice_id: str) -> dict[str, Any]:
     return {"what": list(ERASED), "salts": unsalted, "subject": subject_id, "subject_erased": last}
 
 
-def scrub(ledger: Ledger) -> dict[str, Any]:
-    """Have the database overwrite what it merely marked as deleted. Raises LedgerUnavailable while others keep it
-    from that."""
+def scrub(ledger: Ledger, patience_s: float) -> dict[str, Any]:
+    """Have the database overwrite what it merely marked as deleted. Raises LedgerUnavailable when others keep it
+    from that for too long."""
     with fail_closed():
-        return _scrub_sqlite(ledger) if ledger.is_sqlite else _scrub_postgresql(ledger)
+        return _scrub_sqlite(ledger, patience_s) if ledger.is_sqlite else _scrub_postgresql(ledger)
 
 
-def _scrub_sqlite(ledger: Ledger) -> dict[str, Any]:
+def _scrub_sqlite(ledger: Ledger, patience_s: float) -> dict[str, Any]:
     # Freed pages are overwritten as they are freed (secure_delete); the write-ahead log still holds the old ones.
+    until = time.monotonic() + patience_s
     connection = ledger.engine.raw_connection()
     try:
-        busy, _, _ = connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        while True:
+            busy, _, _ = connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            if not busy:
+                return {"database": "sqlite", "rewritten": True}
+            if time.monotonic() >= until:
+                raise LedgerUnavailable("a reader keeps old pages of the ledger in use; try again")
+            time.sleep(0.02)  # another process's checkpoint is not waited for by SQLite itself
     finally:
         connection.close()
-    if busy:
-        raise LedgerUnavailable("a reader keeps old pages of the ledger in use; try again")
-    return {"database": "sqlite", "rewritten": True}
 
 
 def _scrub_postgresql(ledger: Ledger) -> dict[str, Any]:

@@ -50,6 +50,14 @@ def verify_statement(kind: str, text: str, public_keys: Mapping[str, bytes]) -> 
     return stated
 
 
+def text_of(raw: bytes) -> str:
+    """The text of a file that is to be verified. Raises ProofInvalid."""
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        raise ProofInvalid("not text in UTF-8") from None
+
+
 def canonical_digest(body: Mapping[str, Any]) -> str:
     """SHA-256 over the canonical form, in hex: how an entry of the log names a statement."""
     return hashlib.sha256(rfc8785.dumps(dict(body))).hexdigest()

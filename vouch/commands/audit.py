@@ -7,12 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
-from consent_service.errors import ProofInvalid
 from consent_service.proofs.bundle import BUNDLE_TYPE, Bundle
 from consent_service.proofs.certificate import CERTIFICATE_TYPE, verify_certificate
 from consent_service.proofs.log import verify_export
 from consent_service.proofs.receipt import verify_receipt
 from consent_service.proofs.standings import STANDINGS_TYPE, verify_standings
+from consent_service.proofs.statement import text_of
 from consent_service.proofs.trust import TrustedKeys
 from vouch.commands.options import Json
 from vouch.home import open_home
@@ -85,14 +85,6 @@ def checkpoint(as_json: Json = False) -> None:
 def trusted_from(file: Path | None) -> TrustedKeys | None:
     """Raises ProofInvalid, OSError."""
     return None if file is None else TrustedKeys.from_text(text_of(file.read_bytes()))
-
-
-def text_of(raw: bytes) -> str:
-    """Raises ProofInvalid."""
-    try:
-        return raw.decode()
-    except UnicodeDecodeError:
-        raise ProofInvalid("not text in UTF-8") from None
 
 
 def _verify_file(path: Path, trusted: TrustedKeys | None) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import cache
 
 import pytest
 from hypothesis import given
@@ -36,11 +37,49 @@ ROOTS = [
     "ddb89be403809e325750d3d263cd78929c2942b7942a34b77e122c9594a74c8c",
     "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328",
 ]
-SIZES = 100
+# Its proofs over the same inputs: (leaf, size) counted from 0, and (first, second).
+INCLUSION = {
+    (0, 1): [],
+    (0, 8): [
+        "96a296d224f285c67bee93c30f8a309157f0daa35dc5b87e410b78630a09cfc7",
+        "5f083f0a1a33ca076a95279832580db3e0ef4584bdff1f54c8a360f50de3031e",
+        "6b47aaf29ee3c2af9af889bc1fb9254dabd31177f16232dd6aab035ca39bf6e4",
+    ],
+    (5, 8): [
+        "bc1a0643b12e4d2d7c77918f44e0f4f79a838b6cf9ec5b5c283e1f4d88599e6b",
+        "ca854ea128ed050b41b35ffc1b87b8eb2bde461e9e3b5596ece6b9d5975a0ae0",
+        "d37ee418976dd95753c1c73862b9398fa2a2cf9b4ff0fdfe8b30cd95209614b7",
+    ],
+    (2, 3): ["fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125"],
+    (1, 5): [
+        "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
+        "5f083f0a1a33ca076a95279832580db3e0ef4584bdff1f54c8a360f50de3031e",
+        "bc1a0643b12e4d2d7c77918f44e0f4f79a838b6cf9ec5b5c283e1f4d88599e6b",
+    ],
+}
+CONSISTENCY = {
+    (1, 1): [],
+    (1, 8): INCLUSION[0, 8],
+    (6, 8): [
+        "0ebc5d3437fbe2db158b9f126a1d118e308181031d0a949f8dededebc558ef6a",
+        "ca854ea128ed050b41b35ffc1b87b8eb2bde461e9e3b5596ece6b9d5975a0ae0",
+        "d37ee418976dd95753c1c73862b9398fa2a2cf9b4ff0fdfe8b30cd95209614b7",
+    ],
+    (2, 5): [
+        "5f083f0a1a33ca076a95279832580db3e0ef4584bdff1f54c8a360f50de3031e",
+        "bc1a0643b12e4d2d7c77918f44e0f4f79a838b6cf9ec5b5c283e1f4d88599e6b",
+    ],
+}
+SIZES = 300
 
 
 def naive(leaves: list[bytes]) -> bytes:
     """MTH as RFC 6962 §2.1 writes it down."""
+    return _mth(tuple(leaves))
+
+
+@cache
+def _mth(leaves: tuple[bytes, ...]) -> bytes:
     if not leaves:
         return hashlib.sha256(b"").digest()
     if len(leaves) == 1:
@@ -48,7 +87,31 @@ def naive(leaves: list[bytes]) -> bytes:
     split = 1
     while split * 2 < len(leaves):
         split *= 2
-    return hashlib.sha256(b"\x01" + naive(leaves[:split]) + naive(leaves[split:])).digest()
+    return hashlib.sha256(b"\x01" + _mth(leaves[:split]) + _mth(leaves[split:])).digest()
+
+
+def naive_path(index: int, leaves: list[bytes]) -> list[bytes]:
+    """PATH as RFC 6962 §2.1.1 writes it down."""
+    if len(leaves) <= 1:
+        return []
+    split = 1
+    while split * 2 < len(leaves):
+        split *= 2
+    if index < split:
+        return [*naive_path(index, leaves[:split]), naive(leaves[split:])]
+    return [*naive_path(index - split, leaves[split:]), naive(leaves[:split])]
+
+
+def naive_proof(first: int, leaves: list[bytes], whole: bool = True) -> list[bytes]:
+    """PROOF and SUBPROOF as RFC 6962 §2.1.2 writes them down."""
+    if first == len(leaves):
+        return [] if whole else [naive(leaves)]
+    split = 1
+    while split * 2 < len(leaves):
+        split *= 2
+    if first <= split:
+        return [*naive_proof(first, leaves[:split], whole), naive(leaves[split:])]
+    return [*naive_proof(first - split, leaves[split:], False), naive(leaves[:split])]
 
 
 def grow(leaves: list[bytes]) -> tuple[list[Frontier], dict[tuple[int, int], bytes]]:
@@ -71,12 +134,30 @@ def node(level: int, index: int) -> bytes:
 def test_the_published_vectors_come_out() -> None:
     assert [tree.root().hex() for tree in grow(INPUTS)[0][1:]] == ROOTS
     assert merkle.EMPTY_ROOT == naive([]) == Frontier().root()
+    _, nodes = grow(INPUTS)
+    read = lambda level, index: nodes[level, index]  # noqa: E731
+    for (index, size), path in INCLUSION.items():
+        assert [node.hex() for node in merkle.inclusion_path(index, size, read)] == path
+        raw = [bytes.fromhex(node) for node in path]
+        merkle.verify_inclusion(index, size, leaf_hash(INPUTS[index]), raw, bytes.fromhex(ROOTS[size - 1]))
+    for (first, second), path in CONSISTENCY.items():
+        assert [node.hex() for node in merkle.consistency_path(first, second, read)] == path
+        roots = bytes.fromhex(ROOTS[first - 1]), bytes.fromhex(ROOTS[second - 1])
+        merkle.verify_consistency(first, second, *roots, [bytes.fromhex(node) for node in path])
 
 
 @pytest.mark.parametrize("size", range(SIZES + 1))
 def test_a_grown_tree_has_the_root_of_the_definition(size: int) -> None:
     assert TREES[size].root() == naive(LEAVES[:size])
     assert Frontier.from_bytes(size, TREES[size].to_bytes()) == TREES[size]
+
+
+def test_every_proof_of_every_size_is_the_one_of_the_definition() -> None:
+    for size in range(1, SIZES + 1):
+        leaves = LEAVES[:size]
+        for index in range(size):
+            assert merkle.inclusion_path(index, size, node) == naive_path(index, leaves)
+            assert merkle.consistency_path(index + 1, size, node) == naive_proof(index + 1, leaves)
 
 
 @pytest.mark.parametrize("size", range(1, SIZES + 1))

@@ -1,0 +1,348 @@
+"""The end of a voice: everything that was to go is gone, what stays is named, and a stranger can check both."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from consent_service import audit, decommissioning, derivatives, erasure
+from consent_service.config import ConsentConfig
+from consent_service.errors import (
+    ConsentError,
+    GrantRevoked,
+    LedgerUnavailable,
+    NotFound,
+    ProofInvalid,
+    StorageUnavailable,
+)
+from consent_service.models import Closing, Role
+from consent_service.proofs.certificate import DeletionCertificate, verify_certificate
+from consent_service.proofs.log import verify_export
+from consent_service.proofs.seams import Standing
+from consent_service.proofs.trust import TrustedKeys
+from consent_service.service import ConsentService
+from tests.unit.consent_service.aws import Aws
+from tests.unit.consent_service.world import Clock, World, open_world, sqlite_only
+
+STEPS = [
+    "voice.decommissioned",
+    "voice.key_destroyed",
+    "voice.clips_deleted",
+    "voice.erased",
+    "voice.destroyed",
+]
+
+
+def made(world: World, store: Path, text: str = "hello") -> tuple[str, Path]:
+    """A clip as a door leaves it: registered, then written, then closed. Its id and its file."""
+    redeemed = world.service.redeem(world.allow(text).token, world.replica.replica_id)
+    clip_id, digest = redeemed.grant.clip_id, "ab" * 32
+    file = store / "clips" / clip_id[-2:] / f"{clip_id}.wav"
+    record = redeemed.clip_record(created_at=world.clock.now)
+    fields: dict[str, Any] = {"audio_sha256": digest, "seconds": 1.0, "objects": (str(file),)}
+    world.service.register_clip(type(record)(**{**_fields(record), **fields}))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(b"audio of " + text.encode())
+    world.service.close_clip(redeemed.grant.grant_id, Closing("completed", 1.0, digest))
+    return clip_id, file
+
+
+def _fields(record: Any) -> dict[str, Any]:
+    return {name: getattr(record, name) for name in record.__slots__}
+
+
+def end(world: World) -> DeletionCertificate:
+    world.service.decommission(world.admin, world.voice.voice_id, "the contract ended")
+    return certified(world)
+
+
+def certified(world: World) -> DeletionCertificate:
+    trusted = TrustedKeys.from_text(world.service.trusted_keys(world.auditor))
+    return verify_certificate(world.service.certificate(world.admin, world.voice.voice_id), trusted)
+
+
+def ends_in_log(world: World) -> list[str]:
+    return [kind for kind in world.kinds() if kind in STEPS]
+
+
+def test_the_certificate_says_what_was_destroyed_and_verifies_offline(world: World, tmp_path: Path) -> None:
+    world.service.register_store(str(tmp_path / "out"), "output", tenant="acme")
+    key = world.service._core.vault.key_digest("acme", world.voice.voice_id)
+    made(world, tmp_path / "out")
+    found = end(world)
+    told = found.account
+    assert (found.tenant, found.voice_id, found.finished_at) == (
+        "acme",
+        world.voice.voice_id,
+        world.clock.now,
+    )
+    assert told["wrapped_key"] == key
+    assert told["recordings"]["reference"] == world.voice.prompt_digest
+    assert {Path(copy["uri"]).name for copy in told["copies"]} == {
+        f"{world.voice.voice_id}.wrapped", "reference.sealed", "statement.sealed",
+    }  # fmt: skip
+    assert [each["consent_id"] for each in told["consents"]] == [world.consent_id]
+    assert (told["clips"]["tombstones"], told["clips"]["copies"]) == (1, 1)
+    assert told["clips"]["never_closed"] == 0
+    assert told["revocation"]["seq"] == world.service.revocations()[-1].seq
+    assert told["backups"] == {**told["backups"], "horizon_days": None, "gone_by": None}
+    assert ends_in_log(world) == STEPS
+    entry = json.loads(world.service.audit_entries(world.auditor, found.leaf, 1)[0])
+    assert entry["kind"] == "voice.destroyed"
+    written = world.service.certificate(world.admin, world.voice.voice_id)
+    assert not [word for word in ("A Person", "A voice", "contract") if word in written]
+
+
+def test_every_copy_of_every_clip_is_gone_also_those_that_no_register_knows(
+    world: World, tmp_path: Path
+) -> None:
+    output, cache = tmp_path / "out", tmp_path / "cache"
+    world.service.register_store(str(output), "output", tenant="acme")
+    world.service.register_store(cache.as_uri(), "cache")
+    other = world.enrol("Another", hertz=300.0)
+    recorded = world.record(other)
+    world.service.bind_consent(world.admin, world.narrator.key_id, recorded.consent.consent_id)
+    clip_id, file = made(world, output)
+    left = [
+        file.with_name(f".{file.name}.0123456789abcdef0123456789abcdef.tmp"),
+        cache / "acme" / "ab" / f"{'c' * 64}.clip.{clip_id}.part",
+    ]
+    stays = world.allow("not mine", voice_id=other.voice_id).grant.clip_id
+    spared = [cache / "acme" / "ab" / f"{'d' * 64}.clip.{stays}.part", output / "results.parquet"]
+    for each in [*left, *spared]:
+        each.parent.mkdir(parents=True, exist_ok=True)
+        each.write_bytes(b"x")
+    told = end(world).account
+    assert not [path for path in [file, *left] if path.exists()]
+    assert all(path.exists() for path in spared)
+    assert sorted(each["found_unregistered"] for each in told["clips"]["stores"]) == [1, 1]
+
+
+def test_a_tombstone_outlives_the_voice_and_says_decommissioned(world: World, tmp_path: Path) -> None:
+    clip_id, _ = made(world, tmp_path / "out")
+    before = world.service.clip(world.auditor, clip_id)
+    end(world)
+    after = world.service.clip(world.auditor, clip_id)
+    kept = ("clip_id", "watermark", "audio_sha256", "audit_leaf", "voice_id", "consent_id", "purpose")
+    assert {name: getattr(after, name) for name in kept} == {name: getattr(before, name) for name in kept}
+    assert (after.state, after.objects) == ("tombstone", ())
+    standing, _ = world.service.standing(clip_id, after.consent_id, after.consent_version)
+    assert standing is Standing.DECOMMISSIONED
+    assert after.watermark is not None
+    marked = world.service.marked_clip(after.watermark)
+    assert marked is not None
+    assert marked.clip_id == clip_id
+    assert world.rows("SELECT said_digest FROM clips") == [("",)]
+    with pytest.raises(GrantRevoked):  # a door that was late finds the grave closed
+        world.service.register_clip(before)
+
+
+def test_names_words_and_salts_are_erased_and_the_log_still_verifies(world: World, tmp_path: Path) -> None:
+    salts = dict(world.rows("SELECT object_id, salt FROM salts"))
+    assert world.voice.voice_id in salts
+    end(world)
+    dump = world.dump()
+    for word in ("A Person", "A voice", "the contract ended"):
+        assert word not in dump
+    left = dict(world.rows("SELECT object_id, salt FROM salts"))
+    assert not {world.voice.voice_id, world.consent_id} & set(left)
+    assert world.rows("SELECT said_salt FROM voices") == [(None,)]
+    world.service.export_audit(world.auditor, tmp_path / "export")
+    assert verify_export(tmp_path / "export").kinds["voice.erased"] == 1
+
+
+def test_a_commitment_is_opened_by_its_salt_and_by_nothing_once_that_is_gone(world: World) -> None:
+    redeemed = world.service.redeem(world.allow("yes").token, world.replica.replica_id)
+    ((salt,),) = world.rows("SELECT said_salt FROM voices")
+    said = redeemed.grant.said_digest
+    entry = world.log()[redeemed.audit_leaf]
+    assert entry["said"] == audit.commitment(bytes(salt), said)
+    assert said not in json.dumps(world.log())
+
+
+def test_a_person_with_another_voice_keeps_their_name(world: World) -> None:
+    other = world.enrol("Another", hertz=300.0)
+    with world.service._core.ledger.write() as connection:
+        same = "UPDATE voices SET subject_id = (SELECT subject_id FROM voices WHERE voice_id = :a) WHERE voice_id = :b"
+        connection.execute(text(same), {"a": world.voice.voice_id, "b": other.voice_id})
+    assert end(world).account["erased"]["subject_erased"] is False
+    ((subject,),) = world.rows(f"SELECT subject_id FROM voices WHERE voice_id = '{other.voice_id}'")
+    assert subject in [row[0] for row in world.rows("SELECT subject_id FROM subjects")]
+
+
+def test_the_horizon_of_backups_is_the_configured_one(tmp_path: Path) -> None:
+    config = ConsentConfig(data_dir=tmp_path / "data", backup_horizon_days=30)
+    service = ConsentService.open(config, clock=Clock())
+    world = open_world(tmp_path / "data", service=service)
+    backups = end(world).account["backups"]
+    assert (backups["horizon_days"], backups["gone_by"]) == (30, world.clock.now + 30 * 86_400)
+    service.close()
+
+
+BREAKABLE: list[tuple[Any, str]] = [
+    (decommissioning, "_name_what_goes"),
+    (decommissioning, "_destroy"),
+    (decommissioning, "_record_destroyed"),
+    (derivatives, "delete_clips"),
+    (derivatives, "search_stores"),
+    (derivatives, "account"),
+    (derivatives, "forget_places"),
+    (erasure, "erase"),
+    (erasure, "scrub"),
+    (decommissioning, "_account"),
+    (decommissioning, "sign_certificate"),
+]
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize(("module", "name"), BREAKABLE, ids=[name for _, name in BREAKABLE])
+def test_interrupted_anywhere_it_is_finished_by_the_next_call(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: Any, name: str, after: bool
+) -> None:
+    world.service.register_store(str(tmp_path / "out"), "output", tenant="acme")
+    _, file = made(world, tmp_path / "out")
+    whole: Callable[..., Any] = getattr(module, name)
+
+    def broken(*arguments: Any, **named: Any) -> Any:
+        if after:
+            whole(*arguments, **named)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, name, broken)
+        if module is decommissioning:
+            steps = [
+                decommissioning._Step(
+                    step.name, *(broken if f is whole else f for f in (step.work, step.record))
+                )
+                for step in decommissioning._STEPS
+            ]
+            patched.setattr(decommissioning, "_STEPS", tuple(steps))
+        with pytest.raises(KeyboardInterrupt):
+            world.service.decommission(world.admin, world.voice.voice_id, "the end")
+    assert world.service.voice(world.admin, world.voice.voice_id).state == "decommissioned"
+    with pytest.raises(NotFound, match="no certificate"):
+        world.service.certificate(world.admin, world.voice.voice_id)
+    (finished,) = world.service.resume_decommissions(world.admin)
+    assert finished.voice_id == world.voice.voice_id
+    assert world.service.resume_decommissions(world.admin) == []
+    assert ends_in_log(world) == STEPS
+    assert not file.exists()
+    assert certified(world).account["clips"]["copies"] == 1
+    assert not list(world.data_dir.rglob(f"*{world.voice.voice_id}*"))
+
+
+def test_two_at_once_end_the_voice_once(world: World) -> None:
+    def go(_: int) -> str:
+        return world.service.decommission(world.admin, world.voice.voice_id, "the end").state
+
+    with ThreadPoolExecutor(4) as hands:
+        assert set(hands.map(go, range(4))) == {"decommissioned"}
+    assert ends_in_log(world) == STEPS
+    certified(world)
+
+
+def test_a_store_that_can_not_be_searched_leaves_the_voice_silent_and_the_certificate_unsigned(
+    world: World,
+) -> None:
+    world.service.register_store("gs://elsewhere/clips", "output", tenant="acme")
+    with pytest.raises(StorageUnavailable):
+        world.service.decommission(world.admin, world.voice.voice_id, "the end")
+    assert world.service.authorize(world.narrator, world.claim()) == ANY_DENIAL
+    with pytest.raises(NotFound):
+        world.service.certificate(world.admin, world.voice.voice_id)
+
+
+class _AnyDenial:
+    def __eq__(self, other: object) -> bool:
+        return not other
+
+
+ANY_DENIAL = _AnyDenial()
+
+
+@sqlite_only
+def test_in_a_versioned_bucket_every_version_of_recordings_and_clips_is_destroyed(
+    world: World, aws: Aws, tmp_path: Path
+) -> None:
+    bucket = aws.bucket(versioned=True)
+    place = f"s3://{bucket}"
+    config = ConsentConfig(
+        data_dir=tmp_path / "cloud", vault_url=f"{place}/vault", wrapped_keys_url=f"{place}/keys"
+    )
+    there = open_world(tmp_path / "cloud", service=ConsentService.open(config, clock=Clock()))
+    there.service.register_store(f"{place}/clips", "cache")
+    redeemed = there.service.redeem(there.allow().token, there.replica.replica_id)
+    clip_id = redeemed.grant.clip_id
+    record = redeemed.clip_record(created_at=there.clock.now)
+    uri = f"{place}/clips/acme/ab/{'e' * 64}.clip"
+    fields: dict[str, Any] = {"audio_sha256": "ab" * 32, "seconds": 1.0, "objects": (uri,)}
+    there.service.register_clip(type(record)(**{**_fields(record), **fields}))
+    s3 = aws.client("s3")
+    for key in (f"clips/acme/ab/{'e' * 64}.clip", f"clips/acme/ab/{'e' * 64}.clip.{clip_id}.part"):
+        for version in (b"one", b"two"):
+            s3.put_object(Bucket=bucket, Key=key, Body=version)
+        s3.delete_object(Bucket=bucket, Key=key)
+    assert len(aws.copies(bucket)) >= 3 + 2 * 3
+    told = end(there).account
+    assert aws.copies(bucket) == []
+    versions = [copy for copy in told["copies"] if copy["version_id"] not in (None, "null")]
+    assert len(versions) == len(told["copies"]) >= 3
+    assert told["clips"]["stores"][0]["found_unregistered"] == 1
+    there.service.close()
+
+
+def test_who_may_not_decommission_may_not_resume_nor_sweep_nor_see_the_certificate(world: World) -> None:
+    end(world)
+    narrator = world.key(Role.NARRATOR)
+    for attempt in (
+        lambda: world.service.resume_decommissions(narrator),
+        lambda: world.service.sweep_voices(narrator),
+        lambda: world.service.certificate(narrator, world.voice.voice_id),
+        lambda: world.service.keep_voice_until(narrator, world.voice.voice_id, None),
+    ):
+        with pytest.raises(ConsentError) as refused:
+            attempt()
+        assert refused.value.code == "permission_denied"
+
+
+def test_another_tenant_sees_no_certificate(world: World) -> None:
+    end(world)
+    other = open_world(world.data_dir, "other", world.service)
+    with pytest.raises(NotFound):
+        world.service.certificate(other.admin, world.voice.voice_id)
+
+
+def test_a_certificate_of_another_installation_or_about_another_voice_is_refused(
+    world: World, tmp_path: Path
+) -> None:
+    end(world)
+    mine = world.service.certificate(world.admin, world.voice.voice_id)
+    elsewhere = open_world(tmp_path / "elsewhere")
+    theirs = TrustedKeys.from_text(elsewhere.service.trusted_keys(elsewhere.auditor))
+    with pytest.raises(ProofInvalid):
+        verify_certificate(mine, theirs)
+    trusted = TrustedKeys.from_text(world.service.trusted_keys(world.auditor))
+    with pytest.raises(ProofInvalid):  # the statement's key alone is not enough: the log must be trusted, too
+        verify_certificate(mine, TrustedKeys((), trusted.statements))
+    elsewhere.service.close()
+
+
+@sqlite_only
+def test_a_reader_that_holds_old_pages_keeps_the_certificate_back(world: World) -> None:
+    hasty = ConsentService.open(world.config.model_copy(update={"busy_timeout_s": 0.1}), clock=world.clock)
+    with world.service._core.ledger.engine.connect() as reader:
+        reader.execute(text("SELECT count(*) FROM subjects")).scalar()
+        with pytest.raises(LedgerUnavailable, match="old pages"):
+            hasty.decommission(world.admin, world.voice.voice_id, "the end")
+    with pytest.raises(NotFound):
+        hasty.certificate(world.admin, world.voice.voice_id)
+    hasty.decommission(world.admin, world.voice.voice_id, "the end")
+    hasty.close()
+    certified(world)
