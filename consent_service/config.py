@@ -7,6 +7,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from consent_service.examination.config import ExaminationConfig
 from consent_service.keys.settings import KmsConfig
 from consent_service.limits import LimitsConfig
 from consent_service.messenger import SmtpConfig
@@ -63,6 +64,9 @@ class ConsentConfig(BaseModel):
     )
     subject_page: str = Field(
         default="http://127.0.0.1:8000/me", description="The page that a person's link opens."
+    )
+    examination: ExaminationConfig = Field(
+        default=ExaminationConfig(), description="Who examines the recordings of an enrolment."
     )
     limits: LimitsConfig = Field(default=LimitsConfig(), description="Rate limits, of each process.")
     retention_days: float | None = Field(

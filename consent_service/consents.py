@@ -15,12 +15,12 @@ from typing import Any, Final
 import rfc8785
 from sqlalchemy import Connection, RowMapping, insert, select, update
 
-from consent_service import access, purposes, receipts, terms, voices
+from consent_service import access, enrolment, purposes, receipts, terms, voices
 from consent_service.access import Permission
 from consent_service.core import Core, Writing
 from consent_service.errors import Conflict, NotFound
 from consent_service.ids import new_id, require_name
-from consent_service.ledger.tables import clips, consent_versions, enrolments, subjects
+from consent_service.ledger.tables import clips, consent_versions, subjects
 from consent_service.ledger.tables import consents as consents_table
 from consent_service.models import Consent, ConsentTerms, Narrowing, Principal, RecordedConsent, Revocation
 from consent_service.narrowing import leaves_clips_untold, narrowed
@@ -89,7 +89,7 @@ def record(core: Core, by: Principal, *, voice_id: str, agreed: ConsentTerms) ->
             terms=agreed,
             state="live",
             recorded_at=writing.now,
-            evidence=_evidence(writing, voice),
+            evidence=_evidence(writing, voice, agreed),
         )
         leaf = writing.log.append("consent.recorded", by=by.key_id, **_told(writing, consent))
         recorded = _with_receipt(core, writing, consent, _history(writing, consent), leaf)
@@ -235,15 +235,11 @@ def _told(writing: Writing, consent: Consent) -> dict[str, Any]:
     }
 
 
-def _evidence(writing: Writing, voice: RowMapping) -> dict[str, Any]:
-    """How it is known that this person agreed: what the enrolment proved, under one digest."""
-    mine = (enrolments.c.tenant == writing.tenant) & (enrolments.c.voice_id == voice["voice_id"])
-    row = writing.connection.execute(select(enrolments).where(mine)).mappings().one_or_none()
+def _evidence(writing: Writing, voice: RowMapping, agreed: ConsentTerms) -> dict[str, Any]:
+    """How it is known that this person agreed to this: what their statements prove, under one digest."""
+    proved = enrolment.evidence_for(writing.connection, voice, agreed.grantee, agreed.purposes)
     person = (subjects.c.tenant == writing.tenant) & (subjects.c.subject_id == voice["subject_id"])
     confirmed = writing.connection.execute(select(subjects.c.contact_confirmed_at).where(person)).scalar()
-    proved = {} if row is None else dict(row["evidence"] or {})
-    if row is not None:
-        proved |= {"enrolment": row["enrolment_id"], "statement_sha256": row["statement_digest"]}
     proved |= {"contact_confirmed_at": confirmed}
     return {**proved, "digest": sha256(rfc8785.dumps(proved)).hexdigest()}
 

@@ -97,13 +97,10 @@ class Core:
 
     def log_key(self, tenant: str) -> LogKey:
         """The public half of the key that signs checkpoints now."""
-        kid = self.keys.current_key_id(KeyPurpose.LOG)
-        return LogKey(self.origin(tenant), self.keys.public_keys(KeyPurpose.LOG)[kid])
+        return LogKey(self.origin(tenant), self.keys.signer(KeyPurpose.LOG).public_key)
 
     def checkpoint(self, tenant: str, tree: Frontier) -> str:
         """A signed note over `tree`."""
-        return sign_checkpoint(
-            Checkpoint(self.origin(tenant), tree.size, tree.root()),
-            self.log_key(tenant).public_key,
-            lambda body: self.keys.sign(KeyPurpose.LOG, body)[1],
-        )
+        signer = self.keys.signer(KeyPurpose.LOG)
+        claim = Checkpoint(self.origin(tenant), tree.size, tree.root())
+        return sign_checkpoint(claim, signer.public_key, signer.sign)

@@ -124,11 +124,8 @@ def _allow(core: Core, caller: Principal, claim: SpeechClaim, permitted: Permitt
         start_by=start_by if ends is None else min(start_by, ends),
         valid_until=ends,
     )
-    token = sign_grant(
-        grant,
-        key_id=core.keys.current_key_id(KeyPurpose.GRANT),
-        sign=lambda payload: core.keys.sign(KeyPurpose.GRANT, payload)[1],
-    )
+    signer = core.keys.signer(KeyPurpose.GRANT)
+    token = sign_grant(grant, key_id=signer.key_id, sign=signer.sign)
     return Allow(grant, token, cache_scope(grant))
 
 

@@ -202,13 +202,28 @@ class Revocation:
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """What the person must read aloud, and until when."""
+    """What the person must read aloud, and until when. `enrolment_id`: of an enrolment or of a further statement."""
 
     enrolment_id: str
     voice_id: str
-    sentence: str
+    sentence: str = field(repr=False)  # holds the person's name
     language: str
     expires_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class UnderReview:
+    """What a reviewer decides on. `evidence`: what the examination found; its `doubts` say why a person must look."""
+
+    voice_id: str
+    enrolment_id: str
+    kind: Literal["enrolment", "statement"]
+    language: str
+    sentence: str = field(repr=False)  # what the statement must say
+    grantee: str
+    purpose: str
+    evidence: Mapping[str, Any]
+    note: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,6 +92,12 @@ def node_proof(node_secret: bytes, replica_id: str, public_key: bytes) -> bytes:
     return hmac.digest(node_secret, message, hashlib.sha256)
 
 
+def spoken_proof(node_secret: bytes, replica_id: str, grant_id: str) -> bytes:
+    """HMAC-SHA256 with which a replica answers for the clip that came of a grant it redeemed."""
+    message = b"vouch.spoken.v1\0" + replica_id.encode() + b"\0" + grant_id.encode()
+    return hmac.digest(node_secret, message, hashlib.sha256)
+
+
 def load_node_secret(data_dir: Path) -> bytes:
     """The secret that tells our replicas from others. Raises VaultError or KeyFileUnsafe."""
     folder = data_dir / NODE_FOLDER

@@ -19,6 +19,7 @@ from consent_service import (
     consents,
     decisions,
     decommissioning,
+    designed,
     enrolment,
     export,
     feed,
@@ -26,8 +27,10 @@ from consent_service import (
     redemption,
     replicas,
     retention,
+    review,
     rotation,
     sealing,
+    statements,
     stores,
     subjects,
     sweeping,
@@ -38,6 +41,8 @@ from consent_service import (
 from consent_service.config import ConsentConfig
 from consent_service.core import Core
 from consent_service.errors import Unauthenticated
+from consent_service.examination.examiner import Examiner
+from consent_service.feed import RevocationStream
 from consent_service.limits import Limits
 from consent_service.messenger import Messenger
 from consent_service.models import (
@@ -58,12 +63,13 @@ from consent_service.models import (
     Role,
     Session,
     SpeechClaim,
+    UnderReview,
     Uses,
     Voice,
 )
 from consent_service.opening import open_core
 from consent_service.parts import Parts
-from consent_service.proofs.seams import ClipRecord, KeyProvider, Standing, WatermarkTag
+from consent_service.proofs.seams import ClipRecord, KeyProvider, KeyPurpose, Standing, WatermarkTag
 from consent_service.rewrapping import ProgressCallback
 from consent_service.rotation import KeyKind, Retired, Rotated
 
@@ -74,6 +80,7 @@ class ConsentService:
     def __init__(self, core: Core, messenger: Messenger | None = None) -> None:
         self._core = core
         self._limits = Limits(core.config.limits)
+        self._examiner = Examiner(core.config.examination, core.keys.trust_anchor)
         self._post = subjects.Post(
             messenger or subjects.default_messenger(core.config), core.config.subject_page
         )
@@ -92,7 +99,14 @@ class ConsentService:
         return cls(open_core(config, keys, clock), messenger)
 
     def close(self) -> None:
+        self._examiner.close()
         self._core.ledger.close()
+
+    def ready(self) -> None:
+        """Ledger and keys answer. Raises LedgerUnavailable or VaultError."""
+        with self._core.ledger.read() as connection:
+            tenants.count(connection)
+        self._core.keys.current_key_id(KeyPurpose.GRANT)
 
     @property
     def keys(self) -> KeyProvider:
@@ -154,11 +168,22 @@ class ConsentService:
 
     # enrolment ----------------------------------------------------------------------------------------------
     def begin_enrolment(
-        self, by: Principal, *, name: str, language: str, grantee: str, purpose: str, subject_name: str
+        self,
+        by: Principal,
+        *,
+        name: str,
+        language: str,
+        grantee: str,
+        purpose: str,
+        subject_name: str,
+        contact: str = "",
     ) -> Challenge:
-        """Open an enrolment; the person reads `Challenge.sentence` aloud within 24 hours. Needs
-        VOICE_ADMIN."""
-        return enrolment.begin(
+        """Open an enrolment; the person reads `Challenge.sentence` aloud within ten minutes. Needs VOICE_ADMIN.
+        What they say covers this grantee and this purpose; for another, see `begin_statement`. `contact`: their e-mail
+        address, to which a link goes (`propose_contact`)."""
+        if contact:
+            subjects.require_contact(contact)
+        challenge = enrolment.begin(
             self._core,
             by,
             name=name,
@@ -167,6 +192,9 @@ class ConsentService:
             purpose=purpose,
             subject_name=subject_name,
         )
+        if contact:
+            self.propose_contact(by, challenge.voice_id, contact)
+        return challenge
 
     def complete_enrolment(
         self,
@@ -178,12 +206,16 @@ class ConsentService:
         statement: bytes,
         note: str = "",
     ) -> Voice:
-        """Seal both recordings (encoded audio files). The voice then waits in state "review". `note` goes
-        into the evidence (for example "demonstration subject"). Raises RecordingRejected with code
-        recording_unreadable, recording_too_short (<3 s), recording_too_long (>60 s), recording_silent,
-        recording_clipped; InvalidInput with code transcript_missing; Conflict with enrolment_expired."""
+        """Examine both recordings (encoded audio files) and seal them. The voice then waits in state "review"; it is
+        "active" at once only where the configuration says so and nothing was in doubt. `note` goes into the evidence.
+
+        Raises RecordingRejected: recording_unreadable, recording_too_short (<3 s), recording_too_long (>60 s),
+        recording_silent, recording_clipped, recording_no_speech or recording_too_quiet leave the challenge open;
+        speaker_mismatch and recording_synthetic end it. InvalidInput (transcript_missing); Conflict
+        (enrolment_expired, enrolment_completed); ExaminationUnavailable: nothing was enrolled, try again."""
         return enrolment.complete(
             self._core,
+            self._examiner,
             by,
             enrolment_id,
             reference=reference,
@@ -192,18 +224,51 @@ class ConsentService:
             note=note,
         )
 
+    def begin_statement(self, by: Principal, voice_id: str, *, grantee: str, purpose: str) -> Challenge:
+        """A further statement of an active voice, for a grantee or purpose that its enrolment does not cover."""
+        return statements.begin(self._core, by, voice_id, grantee=grantee, purpose=purpose)
+
+    def complete_statement(
+        self, by: Principal, statement_id: str, *, statement: bytes, note: str = ""
+    ) -> bool:
+        """Examine the recorded statement, compare it with the sealed reference, and seal it. True: it counts at
+        once; False: it waits for `review_enrolment`. Raises like `complete_enrolment`, and Conflict
+        (statement_in_review) while another one waits."""
+        return statements.complete(
+            self._core, self._examiner, by, statement_id, statement=statement, note=note
+        )
+
+    def under_review(self, by: Principal, voice_id: str) -> UnderReview:
+        """What waits for a reviewer's decision about this voice. Raises Conflict (voice_not_in_review)."""
+        return review.show(self._core, by, voice_id)
+
+    def open_statement(
+        self, by: Principal, voice_id: str, part: Literal["statement", "reference"] = "statement"
+    ) -> bytes:
+        """What a reviewer must hear, as a WAV file, while it waits for their decision; audited before it is read.
+        It must not reach a disk, a log or an object store unsealed. Needs REVIEWER."""
+        return review.listen(self._core, by, voice_id, part)
+
     def review_enrolment(self, by: Principal, voice_id: str, *, approve: bool, note: str = "") -> Voice:
-        """By a REVIEWER whose key is not the enroller's. Raises PermissionDenied (code
-        reviewer_is_enroller)."""
-        return enrolment.review(self._core, by, voice_id, approve=approve, note=note)
+        """Decide on the enrolment, or the further statement, that waits. By a REVIEWER whose key neither began nor
+        completed it: else PermissionDenied (reviewer_is_enroller)."""
+        return review.decide(self._core, by, voice_id, approve=approve, note=note)
+
+    def report_design(self, grant_id: str, replica_id: str, proof: bytes, audio_sha256: str) -> None:
+        """The replica that redeemed a grant answers for the clip that came of it; proof is
+        sealing.spoken_proof(node_secret, replica_id, grant_id). Raises GrantMismatch for any other replica."""
+        secret = sealing.load_node_secret(self._core.config.data_dir)
+        designed.report(self._core, grant_id, replica_id, proof, audio_sha256, node_secret=secret)
 
     def keep_designed_voice(
         self, by: Principal, *, name: str, language: str, reference: bytes, transcript: str, clip_id: str
     ) -> Voice:
-        """Keep a designed voice. Its reference must be a registered clip of basis "design" of this tenant
-        whose digest matches `reference`; never an upload of anything else."""
-        return voices.keep_designed(
+        """Keep a designed voice. Its reference must be a registered clip of basis "design" of this tenant that its
+        replica answered for (`report_design`), unaltered, with our signed manifest in it; never an upload of anything
+        else. Raises InvalidInput (reference_not_designed), ExaminationUnavailable."""
+        return designed.keep(
             self._core,
+            self._examiner,
             by,
             name=name,
             language=language,
@@ -307,9 +372,17 @@ class ConsentService:
             return subjects.confirm_contact(self._core, self._post, token)
 
     def request_sign_in(self, tenant: str, contact: str, *, source: str | None = None) -> None:
-        """Send a sign-in link to a confirmed contact. The same answer for every contact there may be; answer the
-        caller before you call, or its time tells. Raises RateLimited, for an address that asks too often."""
+        """Send a sign-in link to a confirmed contact. The same answer for every contact there may be, though not in
+        the same time: a door calls the two halves, and answers in between. Raises RateLimited."""
+        self.limit_messages(source)
+        self.send_sign_in_link(tenant, contact)
+
+    def limit_messages(self, source: str | None) -> None:
+        """The first half of `request_sign_in`, before a door answers. Raises RateLimited."""
         self._limits.message(source)
+
+    def send_sign_in_link(self, tenant: str, contact: str) -> None:
+        """The second half, after it answered."""
         subjects.request_sign_in(self._core, self._post, tenant, contact)
 
     def sign_in(self, token: str, *, source: str | None = None) -> Session:
@@ -375,6 +448,11 @@ class ConsentService:
         with self._limits.refusals_of(token):
             return redemption.redeem(self._core, token, replica_id)
 
+    def redeem_many(self, tokens: Sequence[str], replica_id: str) -> list[Redeemed | Exception]:
+        """The same for each grant, in order, in one transaction for up to a thousand: what it would have returned or
+        raised. Holds one sealed copy of its reference for every row."""
+        return redemption.redeem_many(self._core, tokens, replica_id)
+
     def redeem_cached(self, token: str, cached_clip_id: str) -> Redeemed:
         """Use a grant up to hand over a clip that exists already: the same checks and an audit entry, no
         reference. GrantMismatch when the cached clip's tenant, voice, consent, purpose, grantee or text is
@@ -389,6 +467,11 @@ class ConsentService:
     def revocations(self, after: int = 0, limit: int = 1000) -> list[Revocation]:
         """The feed, oldest first, across tenants (for gates and replicas)."""
         return feed.revocations(self._core, after, limit)
+
+    def watch_revocations(self, after: int = 0) -> RevocationStream:
+        """The same feed as it grows: an iterator that waits, resumes after the last number seen, and is closed from
+        any thread. Under 250 ms from commit to consumer. `freshness` tells a consumer when it must refuse."""
+        return feed.RevocationStream(self._core, after)
 
     # clips (ClipRegister, ProofReader) ----------------------------------------------------------------------
     def register_clip(self, record: ClipRecord) -> None:
@@ -437,14 +520,20 @@ class ConsentService:
 
     # keys ---------------------------------------------------------------------------------------------------
     def rotate_keys(
-        self, by: Principal, kinds: Sequence[KeyKind] = rotation.USUAL, progress: ProgressCallback | None = None
+        self,
+        by: Principal,
+        kinds: Sequence[KeyKind] = rotation.USUAL,
+        progress: ProgressCallback | None = None,
     ) -> list[Rotated]:
         """A new current key of each kind, or the end of a rotation that was interrupted; old keys still verify and
         unwrap. Local operation on a machine that may change the keys. Needs OPERATOR, as the next."""
         return rotation.rotate(self._core, by, kinds, progress or (lambda *_: None))
 
     def retire_keys(
-        self, by: Principal, kinds: Sequence[KeyKind] = rotation.USUAL, progress: ProgressCallback | None = None
+        self,
+        by: Principal,
+        kinds: Sequence[KeyKind] = rotation.USUAL,
+        progress: ProgressCallback | None = None,
     ) -> list[Retired]:
         """Forget superseded keys. Raises Conflict: key_overlap while others may still use them, key_in_use while
         something is wrapped under them."""

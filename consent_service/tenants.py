@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from sqlalchemy import Connection, RowMapping, delete, insert, select, update
+from sqlalchemy import Connection, RowMapping, delete, func, insert, select, update
 
 from consent_service import access, audit, consents, purposes, terms
 from consent_service.access import NewKey, Permission
@@ -99,6 +99,11 @@ def revoke_key(core: Core, by: Principal, key_id: str) -> None:
         mine = (api_keys.c.tenant == writing.tenant) & (api_keys.c.key_id == key_id)
         writing.connection.execute(update(api_keys).where(mine).values(revoked_at=writing.now))
         writing.log.append("key.revoked", by=by.key_id, key=key_id)
+
+
+def count(connection: Connection) -> int:
+    """How many tenants there are."""
+    return int(connection.execute(select(func.count()).select_from(tenants_table)).scalar_one())
 
 
 def list_keys(core: Core, by: Principal) -> list[KeyInfo]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from typing import Final, Literal, TypeAlias
+from typing import Final, TypeAlias
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -23,7 +23,7 @@ from consent_service.errors import KeyDestroyed, ObjectMissing, VaultError
 from consent_service.objects import Destroyed, ObjectStore
 from consent_service.proofs.seams import KeyProvider
 
-VaultObject: TypeAlias = Literal["reference", "statement"]
+VaultObject: TypeAlias = str  # "reference", "statement", or "statement.<id>" of a further one: never a caller's word
 
 _KEY_BYTES: Final = 32
 _NONCE_BYTES: Final = 12

@@ -1,23 +1,17 @@
-"""Voices of the ledger: listing them, and keeping a designed one."""
+"""Voices of the ledger: looking them up, listing and changing them."""
 
 from __future__ import annotations
 
-import hashlib
 import unicodedata
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, insert, select, update
+from sqlalchemy import Connection, RowMapping, select, update
 
 from consent_service.access import Permission, may_see
 from consent_service.core import Core, Writing
 from consent_service.errors import InvalidInput, NotFound
-from consent_service.grants import Basis
-from consent_service.ids import new_id, require_name
-from consent_service.languages import require_language
-from consent_service.ledger.tables import clips, voices
+from consent_service.ledger.tables import voices
 from consent_service.models import Principal, Voice
-from consent_service.recordings import read_recording
-from consent_service.sealing import pack_reference
 
 MAX_TRANSCRIPT = 4000
 
@@ -75,55 +69,3 @@ def require_transcript(transcript: str) -> str:
             f"send what is said in the recording, 1-{MAX_TRANSCRIPT} characters", code="transcript_missing"
         )
     return text
-
-
-def keep_designed(
-    core: Core, by: Principal, *, name: str, language: str, reference: bytes, transcript: str, clip_id: str
-) -> Voice:
-    """A designed voice that stays. There is no person behind it, so it must be shown to be one of our own
-    clips."""
-    name, text = require_name(name, "a voice's name"), require_transcript(transcript)
-    require_language(language)
-    recording = read_recording(reference)
-    digest, voice_id = hashlib.sha256(reference).hexdigest(), new_id("voice")
-    try:
-        with core.write(by, Permission.VOICE_ENROL) as writing:
-            query = select(clips).where(
-                clips.c.tenant == writing.tenant,
-                clips.c.clip_id == clip_id,
-                clips.c.basis == Basis.DESIGN.value,
-                clips.c.state == "live",
-                clips.c.audio_sha256 == digest,
-            )
-            if writing.connection.execute(query).one_or_none() is None:
-                raise InvalidInput(
-                    "a designed voice is kept from a clip of a one-off design, unaltered",
-                    code="reference_not_designed",
-                )
-            core.vault.create_key(writing.tenant, voice_id)
-            packed = pack_reference(recording.wav, text)
-            prompt_digest = core.vault.store(writing.tenant, voice_id, "reference", packed)
-            row = {
-                "voice_id": voice_id,
-                "tenant": writing.tenant,
-                "name": name,
-                "kind": "designed",
-                "state": "active",
-                "epoch": 1,
-                "language": language,
-                "created_at": writing.now,
-                "prompt_digest": prompt_digest,
-            }
-            writing.connection.execute(insert(voices), row)
-            writing.log.append(
-                "voice.kept",
-                by=by.key_id,
-                voice=voice_id,
-                name=writing.log.commit_to(voice_id, "name", name),
-                clip=clip_id,
-                reference=prompt_digest,
-            )
-            return to_voice(find(writing.connection, writing.tenant, voice_id))
-    except BaseException:
-        core.vault.destroy(by.tenant, voice_id)
-        raise

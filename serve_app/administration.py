@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import asdict, is_dataclass
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import ValidationError
@@ -15,17 +15,21 @@ from serve_app.errors import RequestRefused
 from serve_app.openapi import json_body
 from serve_app.schemas import (
     BeginEnrolmentBody,
+    BeginStatementBody,
     CompleteEnrolmentBody,
+    CompleteStatementBody,
     ConsentBody,
     KeepDesignBody,
     NarrowBody,
     ReasonBody,
     ReviewBody,
 )
-from serve_app.uploads import SealedUpload, read_bounded, seal_upload
+from serve_app.uploads import ReaderKey, SealedUpload, read_bounded, seal_upload
 
 router = APIRouter()
 
+_Upload = TypeVar("_Upload", CompleteEnrolmentBody, CompleteStatementBody)
+_RECORDINGS: Final = ("reference", "statement")
 _LARGEST: Final = 2**53 - 1  # of JSON's exact integers (RFC 8259 §6); a database's are larger
 Index = Annotated[int, Query(ge=0, le=_LARGEST)]
 PathIndex = Annotated[int, Path(ge=0, le=_LARGEST)]
@@ -79,17 +83,7 @@ async def complete_enrolment(
     Read as a bounded raw body, never as a framework's upload, which would spool to a temporary file; sealed before
     it crosses a handle.
     """
-    # Asked before anything is read: a caller without a good key costs us no body and no parsing.
-    public_key, wrapped = await ctx.gate.call("upload_key", api_key, enrolment_id)
-    limit = ctx.limits.max_upload_bytes
-    raw = await read_bounded(request.stream(), limit, request.headers.get("content-length"))
-    body = await asyncio.to_thread(_parse, CompleteEnrolmentBody, raw)
-
-    def seal_both() -> dict[str, SealedUpload]:
-        parts = {"reference": body.reference, "statement": body.statement}
-        return {p: seal_upload(public_key, wrapped, enrolment_id, p, audio) for p, audio in parts.items()}
-
-    sealed = await asyncio.to_thread(seal_both)
+    body, sealed = await _receive(CompleteEnrolmentBody, enrolment_id, request, ctx, api_key)
     voice: dict[str, Any] = _plain(
         await ctx.gate.call(
             "complete_enrolment", api_key, enrolment_id, sealed, transcript=body.transcript, note=body.note
@@ -98,7 +92,49 @@ async def complete_enrolment(
     return voice
 
 
-def _parse(model: type[CompleteEnrolmentBody], raw: bytes) -> CompleteEnrolmentBody:
+@router.post("/v1/voices/{voice_id}/statements", status_code=201, tags=["voices"])
+async def begin_statement(
+    voice_id: str, body: BeginStatementBody, ctx: Ctx, api_key: ApiKey
+) -> dict[str, Any]:
+    """A sentence for a voice that is enrolled, for another grantee or purpose. Record it, then POST …/complete."""
+    challenge: dict[str, Any] = await _ask(
+        ctx, api_key, "begin_statement", voice_id=voice_id, **body.model_dump()
+    )
+    return challenge
+
+
+@router.post(
+    "/v1/voices/statements/{statement_id}/complete",
+    tags=["voices"],
+    openapi_extra={"requestBody": json_body(CompleteStatementBody)},
+)
+async def complete_statement(
+    statement_id: str, request: Request, ctx: Ctx, api_key: ApiKey
+) -> dict[str, Any]:
+    """The recorded statement, in base64. `counts`: at once; else it waits for a reviewer."""
+    body, sealed = await _receive(CompleteStatementBody, statement_id, request, ctx, api_key)
+    counts = await ctx.gate.call("complete_statement", api_key, statement_id, sealed, note=body.note)
+    return {"statement_id": statement_id, "counts": counts}
+
+
+async def _receive(
+    model: type[_Upload], enrolment_id: str, request: Request, ctx: Context, api_key: str
+) -> tuple[_Upload, dict[str, SealedUpload]]:
+    """Read, parse and seal what was recorded."""
+    # Asked before anything is read: a caller without a good key costs us no body and no parsing.
+    public_key, wrapped = await ctx.gate.call("upload_key", api_key, enrolment_id)
+    limit = ctx.limits.max_upload_bytes
+    raw = await read_bounded(request.stream(), limit, request.headers.get("content-length"))
+    body = await asyncio.to_thread(_parse, model, raw)
+
+    def seal() -> dict[str, SealedUpload]:
+        parts = {part: getattr(body, part) for part in _RECORDINGS if hasattr(body, part)}
+        return {p: seal_upload(public_key, wrapped, enrolment_id, p, audio) for p, audio in parts.items()}
+
+    return body, await asyncio.to_thread(seal)
+
+
+def _parse(model: type[_Upload], raw: bytes) -> _Upload:
     """Validate without ever quoting the input, which holds a recording."""
     try:
         return model.model_validate_json(raw)
@@ -114,10 +150,28 @@ def _parse(model: type[CompleteEnrolmentBody], raw: bytes) -> CompleteEnrolmentB
 async def keep_designed_voice(body: KeepDesignBody, ctx: Ctx, api_key: ApiKey) -> dict[str, Any]:
     """Keep the voice of a clip that /v1/voice-design made: its reference is our own engine's output."""
     audio, _ = await ctx.door.fetch(api_key, body.clip_id)
-    kept: dict[str, Any] = await _ask(
-        ctx, api_key, "keep_designed_voice", **body.model_dump(), reference=audio
+    kept: dict[str, Any] = _plain(
+        await ctx.gate.call("keep_designed_voice", api_key, {**body.model_dump(), "reference": audio})
     )
     return kept
+
+
+@router.get("/v1/voices/{voice_id}/review", tags=["voices"])
+async def under_review(voice_id: str, ctx: Ctx, api_key: ApiKey) -> dict[str, Any]:
+    """What a reviewer decides on: the sentence that must be heard, and what the examination found."""
+    waiting: dict[str, Any] = await _ask(ctx, api_key, "under_review", voice_id=voice_id)
+    return waiting
+
+
+@router.get("/v1/voices/{voice_id}/statement", tags=["voices"], response_class=Response)
+async def statement(
+    voice_id: str, ctx: Ctx, api_key: ApiKey, part: Literal["statement", "reference"] = "statement"
+) -> Response:
+    """What a reviewer must hear, while it waits for their decision. Each time is in the audit log."""
+    key = ReaderKey(voice_id, part)
+    sealed = await ctx.gate.call("open_statement", api_key, voice_id, part, key.public_bytes)
+    wav = await asyncio.to_thread(key.open, sealed)
+    return Response(wav, media_type="audio/wav", headers={"Cache-Control": "no-store"})
 
 
 @router.post("/v1/voices/{voice_id}/review", tags=["voices"])

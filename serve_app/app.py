@@ -41,8 +41,9 @@ APP_NAME: Final = "vouch"
 
 # The methods of the gate that other deployments may call; nothing else crosses.
 _GATE_METHODS: Final = (
-    "administer", "authorize", "certificate_chain", "clip_for", "clip_key", "close_clip", "complete_enrolment",
-    "hand_over", "knows_clip", "new_clip_key", "redeem", "redeem_cached", "register_replica", "release_clip",
+    "administer", "authorize", "certificate_chain", "clip_for", "clip_key", "close_clip",
+    "complete_enrolment", "complete_statement", "hand_over", "keep_designed_voice", "knows_clip",
+    "new_clip_key", "open_statement", "redeem", "redeem_cached", "register_replica", "release_clip",
     "revocations", "sign_manifest", "standing", "trust_anchor", "upload_key",
 )  # fmt: skip
 
@@ -64,7 +65,12 @@ class Gate:
 def gate_remote(handle: DeploymentHandle[Any], config: AppConfig) -> SealedRemote:
     """The gate, for the parts that hold the node secret."""
     seal = NodeSeal(load_node_secret(config.consent.data_dir), "Gate")
-    return SealedRemote(handle, seal, timeout_s=config.gate.timeout_s, lost="ledger_unavailable")
+    # Examining recordings takes the time it takes, the start of an examiner included: at most two rounds of it.
+    patience = config.gate.timeout_s + 2 * config.consent.examination.timeout_s
+    return SealedRemote(
+        handle, seal, timeout_s=config.gate.timeout_s, lost="ledger_unavailable",
+        slow=dict.fromkeys(("complete_enrolment", "complete_statement", "keep_designed_voice"), patience),
+    )  # fmt: skip
 
 
 def voice_remote(handle: DeploymentHandle[Any], config: AppConfig) -> SealedRemote:

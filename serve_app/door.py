@@ -235,8 +235,9 @@ class Door:
             staged = await asyncio.to_thread(self._store.stage, header, stamped.data, data_key)
             closing = Closing("completed", stamped.seconds, stamped.sha256)
             await self._gate.call(
-                "hand_over", grant.grant_id, self._record(spoken, stamped, staged.uri), closing
-            )
+                "hand_over", grant.grant_id, self._record(spoken, stamped, staged.uri), closing,
+                replica_id=spoken.replica_id, proof=spoken.proof,
+            )  # fmt: skip
         except Exception as exc:
             if staged is not None:
                 with contextlib.suppress(Exception):  # nobody finds it, and the log must hear of the failure

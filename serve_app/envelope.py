@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import pickle
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -61,12 +61,21 @@ class NodeSeal:
 class SealedRemote(HandleRemote):
     """A handle whose every call goes sealed through the callee's `ask`."""
 
-    def __init__(self, handle: Any, seal: NodeSeal, *, timeout_s: float, lost: str) -> None:
-        super().__init__(handle, timeout_s=timeout_s, lost=lost)
+    def __init__(
+        self,
+        handle: Any,
+        seal: NodeSeal,
+        *,
+        timeout_s: float,
+        lost: str,
+        slow: Mapping[str, float] | None = None,
+    ) -> None:
+        super().__init__(handle, timeout_s=timeout_s, lost=lost, slow=slow)
         self._seal: Final = seal
 
     async def call(self, method: str, *args: Any, **kwargs: Any) -> Any:
-        return await super().call("ask", self._seal.seal(method, args, kwargs))
+        timeout_s = self._slow.get(method, self._timeout_s)
+        return await self._ask("ask", timeout_s, self._seal.seal(method, args, kwargs))
 
 
 def _stranger() -> PermissionDenied:

@@ -18,7 +18,7 @@ from consent_service.models import Allow, Closing, Deny, Principal, Redeemed, Re
 from consent_service.proofs.seams import ClipRecord, Standing, WatermarkTag
 from consent_service.service import ConsentService
 from serve_app.clip_keys import ClipKeys
-from serve_app.uploads import SealedUpload, UploadKeys
+from serve_app.uploads import SealedUpload, UploadKeys, seal_to_reader
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -26,7 +26,7 @@ T = TypeVar("T")
 # What an authenticated caller may ask of the ledger over HTTP; the service checks the caller's role for each.
 ADMINISTRATION: Final = frozenset(
     {
-        "begin_enrolment", "review_enrolment", "keep_designed_voice", "voices", "voice", "decommission",
+        "begin_enrolment", "begin_statement", "under_review", "review_enrolment", "voices", "voice", "decommission",
         "certificate",
         "record_consent", "consent", "consents", "receipt", "narrow_consent", "revoke_consent", "clip",
         "checkpoint", "audit_entries", "inclusion_proof", "consistency_proof",
@@ -80,11 +80,15 @@ class ConsentGate:
     async def close_clip(self, grant_id: str, closing: Closing) -> int:
         return await self._run(self._service.close_clip, grant_id, closing)
 
-    async def hand_over(self, grant_id: str, record: ClipRecord, closing: Closing) -> ClipRecord:
-        """The last step before audio leaves: register the stamped clip, look once more whether its consent still
-        stands, and close the audit. Raises GrantRevoked when it does not stand any more."""
+    async def hand_over(
+        self, grant_id: str, record: ClipRecord, closing: Closing, *, replica_id: str, proof: bytes
+    ) -> ClipRecord:
+        """The last step before audio leaves: the replica that redeemed the grant answers for the stamped clip; it is
+        registered, its consent looked at once more, and the audit closed. Raises GrantMismatch for any other
+        replica, GrantRevoked when the consent does not stand any more."""
 
         def finish() -> ClipRecord:
+            self._service.report_design(grant_id, replica_id, proof, record.audio_sha256)
             self._service.register_clip(record)
             standing, _ = self._service.standing(record.clip_id, record.consent_id, record.consent_version)
             if standing not in (Standing.LIVE, Standing.NOT_REQUIRED):
@@ -192,6 +196,36 @@ class ConsentGate:
             )  # fmt: skip
 
         return await self._run(complete)
+
+    async def keep_designed_voice(self, api_key: str, arguments: dict[str, Any]) -> Any:
+        """Apart from the other operations, because it is waited for longer: the clip is examined."""
+
+        def keep() -> Any:
+            return self._service.keep_designed_voice(self._service.authenticate(api_key), **arguments)
+
+        return await self._run(keep)
+
+    async def complete_statement(
+        self, api_key: str, statement_id: str, uploads: dict[str, SealedUpload], *, note: str
+    ) -> bool:
+        """The same for a further statement."""
+
+        def complete() -> bool:
+            principal = self._service.authenticate(api_key)
+            statement = self._upload_keys.open(statement_id, "statement", uploads["statement"])
+            return self._service.complete_statement(principal, statement_id, statement=statement, note=note)
+
+        return await self._run(complete)
+
+    async def open_statement(self, api_key: str, voice_id: str, part: str, public_key: bytes) -> bytes:
+        """What a reviewer must hear, sealed to the ingress that asks for it (I6)."""
+
+        def look() -> bytes:
+            principal = self._service.authenticate(api_key)
+            wav = self._service.open_statement(principal, voice_id, part)  # type: ignore[arg-type] # it checks
+            return seal_to_reader(public_key, voice_id, part, wav)
+
+        return await self._run(look)
 
     def close(self) -> None:
         self._threads.shutdown(wait=True)

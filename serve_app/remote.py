@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, Protocol
 
 from consent_service.errors import ConsentError
@@ -30,19 +30,26 @@ class Lost(RequestRefused):
 
 
 class HandleRemote:
-    """A Serve handle as a `Remote`. `lost` is the code for a callee that died or did not answer in time."""
+    """A Serve handle as a `Remote`. `lost` is the code for a callee that died or did not answer in time; `slow`: how
+    long the methods take, in seconds, that are waited for longer than `timeout_s`."""
 
-    def __init__(self, handle: Any, *, timeout_s: float, lost: str) -> None:
+    def __init__(
+        self, handle: Any, *, timeout_s: float, lost: str, slow: Mapping[str, float] | None = None
+    ) -> None:
         self._handle = handle
         self._timeout_s: Final = timeout_s
         self._lost: Final = lost
+        self._slow: Final = dict(slow or {})
 
     async def call(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        return await self._ask(method, self._slow.get(method, self._timeout_s), *args, **kwargs)
+
+    async def _ask(self, method: str, timeout_s: float, *args: Any, **kwargs: Any) -> Any:
         from ray.exceptions import RayError
         from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError, RayServeException
 
         try:
-            async with asyncio.timeout(self._timeout_s):
+            async with asyncio.timeout(timeout_s):
                 result = await getattr(self._handle, method).remote(*args, **kwargs)
         except BackPressureError:
             raise RequestRefused("overloaded", "every replica is busy; try again shortly") from None

@@ -120,6 +120,22 @@ class CompleteEnrolmentBody(_Body):
     note: Annotated[str, StringConstraints(max_length=500)] = ""
 
 
+class BeginStatementBody(_Body):
+    """POST /v1/voices/{id}/statements: for a grantee or purpose that the enrolment does not cover."""
+
+    grantee: Short
+    purpose: Short
+
+
+class CompleteStatementBody(_Body):
+    """POST /v1/voices/statements/{id}/complete. The recording: a WAV, FLAC, OGG or MP3 file in base64."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    statement: Base64Bytes = Field(repr=False)
+    note: Annotated[str, StringConstraints(max_length=500)] = ""
+
+
 class ReviewBody(_Body):
     """POST /v1/voices/{id}/review"""
 

@@ -60,6 +60,27 @@ def seal_upload(
     return SealedUpload(_SUITE.encrypt(body, key, _info(enrolment_id, part)), wrapped_key)
 
 
+class ReaderKey:
+    """Runs in the ingress, for the other direction: what a reviewer may hear comes sealed to this one request."""
+
+    def __init__(self, voice_id: str, part: str) -> None:
+        self._private = X25519PrivateKey.generate()
+        self._info = _info(voice_id, f"hear {part}")
+        self.public_bytes = self._private.public_key().public_bytes_raw()
+
+    def open(self, sealed: bytes) -> bytes:
+        """Raises VaultError when it was sealed to another request."""
+        try:
+            return _SUITE.decrypt(sealed, self._private, self._info)
+        except (InvalidTag, ValueError) as exc:
+            raise VaultError("the recording was sealed for another request") from exc
+
+
+def seal_to_reader(public_key: bytes, voice_id: str, part: str, wav: bytes) -> bytes:
+    """Runs in the gate."""
+    return _SUITE.encrypt(wav, X25519PublicKey.from_public_bytes(public_key), _info(voice_id, f"hear {part}"))
+
+
 async def read_bounded(stream: AsyncIterator[bytes], limit: int, declared: str | None) -> bytes:
     """The whole body, never more than `limit` bytes of it. Raises RequestRefused upload_too_large."""
     too_large = RequestRefused("upload_too_large", f"send at most {limit:,} bytes")

@@ -20,7 +20,7 @@ import numpy as np
 from consent_service.errors import ConsentError, GrantMismatch, GrantRevoked
 from consent_service.grants import Basis, Grant, GrantVerifier, Utterance, VerifiedGrant
 from consent_service.models import Closing, Redeemed
-from consent_service.sealing import ReplicaKey, open_reference
+from consent_service.sealing import ReplicaKey, open_reference, spoken_proof
 from serve_app.errors import RequestRefused
 from serve_app.metrics import Metrics
 from serve_app.remote import FailClosed, Remote
@@ -59,6 +59,8 @@ class Spoken:
     audit_leaf: int
     checkpoint: str
     engine: EngineInfo
+    replica_id: str
+    proof: bytes = field(repr=False)  # by which this replica answers for what came of the grant
 
 
 class VoiceWorker:
@@ -79,6 +81,7 @@ class VoiceWorker:
         self._gate: Final = FailClosed(gate)
         self._key: Final = ReplicaKey(replica_id)
         self._proof = self._key.proof(node_secret)
+        self._node_secret: Final = node_secret
         self._metrics = metrics
         self._watch = watch
         self._clock = clock
@@ -116,7 +119,10 @@ class VoiceWorker:
         except Exception:
             await self._close(verified.grant, "internal_error")
             raise
-        return Spoken(samples, verified.grant, redeemed.audit_leaf, redeemed.checkpoint, self._engine.info)
+        return Spoken(
+            samples, verified.grant, redeemed.audit_leaf, redeemed.checkpoint, self._engine.info,
+            self._key.replica_id, spoken_proof(self._node_secret, self._key.replica_id, verified.grant.grant_id),
+        )  # fmt: skip
 
     async def _redeem(self, grant: Grant, token: str) -> Redeemed:
         """A redemption that was asked for is awaited even when the caller has gone: it may open an audit entry."""

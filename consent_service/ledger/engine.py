@@ -86,6 +86,17 @@ class Ledger:
             if self._turn is not None:
                 self._turn.release()
 
+    def listen(self, channel: str) -> Any:
+        """A connection of its own that PostgreSQL notifies; None on SQLite, which can't. The caller closes it."""
+        if self.is_sqlite:
+            return None
+        with fail_closed():
+            pooled = self._lookers.raw_connection()
+            connection: Any = pooled.driver_connection
+            pooled.detach()
+            connection.execute(f"LISTEN {channel}")
+            return connection
+
     def close(self) -> None:
         self.engine.dispose()
         self._lookers.dispose()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
@@ -14,6 +15,15 @@ class KeyPurpose(StrEnum):
     LOG = "log"  # Ed25519, checkpoints (C2SP signed note)
     RECEIPT = "receipt"  # Ed25519
     MANIFEST = "manifest"  # ECDSA P-256 (ES256), C2PA leaf
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """One signing key, held: whatever is rotated meanwhile, its id, its public half and its signatures match."""
+
+    key_id: str
+    public_key: bytes  # Ed25519, 32 raw bytes
+    sign: Callable[[bytes], bytes] = field(repr=False)
 
 
 @runtime_checkable
@@ -43,6 +53,10 @@ class KeyProvider(ManifestSigner, Protocol):
 
     def current_key_id(self, purpose: KeyPurpose) -> str:
         """The id under which `sign` signs now (GRANT, LOG or RECEIPT)."""
+        ...
+
+    def signer(self, purpose: KeyPurpose) -> Signer:
+        """The current key of GRANT, LOG or RECEIPT, for what names the key that signs it."""
         ...
 
     def sign(self, purpose: KeyPurpose, message: bytes) -> tuple[str, bytes]:

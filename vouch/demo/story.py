@@ -107,7 +107,31 @@ class Story:
             note=EVIDENCE,
         )
         promise(voice.state == "review", "an enrolled voice waits for review")
-        return self.service.review_enrolment(self.by("reviewer"), voice.voice_id, approve=True, note=EVIDENCE)
+        waiting = self.service.under_review(self.by("reviewer"), voice.voice_id)
+        speaker = waiting.evidence["speaker"]
+        promise(speaker["outcome"] == "same", f"both recordings are of one speaker, not {speaker['outcome']}")
+        self.steps.say(f"one speaker (score {speaker['score']}), unmarked; a reviewer listens and approves")
+        promise(
+            bool(self.service.open_statement(self.by("reviewer"), voice.voice_id)), "a reviewer can listen"
+        )
+        voice = self.service.review_enrolment(
+            self.by("reviewer"), voice.voice_id, approve=True, note=EVIDENCE
+        )
+        self._state_further(subject, voice, "accessibility")
+        return voice
+
+    def _state_further(self, subject: StandIn, voice: Voice, purpose: str) -> None:
+        """What the enrolment's statement does not cover is said in a statement of its own."""
+        challenge = self.service.begin_statement(
+            self.by("admin"), voice.voice_id, grantee=STUDIO, purpose=purpose
+        )
+        self.service.complete_statement(
+            self.by("admin"),
+            challenge.enrolment_id,
+            statement=subject.record(challenge.sentence, "en"),
+            note=EVIDENCE,
+        )
+        self.service.review_enrolment(self.by("reviewer"), voice.voice_id, approve=True, note=EVIDENCE)
 
     # 2 ----------------------------------------------------------------------------------------------------------
     def consent(self) -> None:

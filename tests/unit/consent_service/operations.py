@@ -42,6 +42,16 @@ OPERATIONS: Mapping[str, Operation] = {
             by, "enrolment_x", reference=tone(3.1), transcript="t", statement=tone(3.1)
         ),
     ),
+    "begin_statement": (
+        P.VOICE_ENROL,
+        lambda w, by: w.service.begin_statement(by, w.voice.voice_id, grantee="g", purpose="narration"),
+    ),
+    "complete_statement": (
+        P.VOICE_ENROL,
+        lambda w, by: w.service.complete_statement(by, "statement_x", statement=tone(3.1)),
+    ),
+    "under_review": (P.VOICE_REVIEW, lambda w, by: w.service.under_review(by, w.voice.voice_id)),
+    "open_statement": (P.VOICE_REVIEW, lambda w, by: w.service.open_statement(by, w.voice.voice_id)),
     "keep_designed_voice": (
         P.VOICE_ENROL,
         lambda w, by: w.service.keep_designed_voice(
@@ -83,6 +93,12 @@ OPERATIONS: Mapping[str, Operation] = {
     "audit_entries": (P.AUDIT_READ, lambda w, by: w.service.audit_entries(by)),
     "inclusion_proof": (P.AUDIT_READ, lambda w, by: w.service.inclusion_proof(by, 0, 1)),
     "consistency_proof": (P.AUDIT_READ, lambda w, by: w.service.consistency_proof(by, 1, 1)),
+    "export_bundle": (P.AUDIT_READ, lambda w, by: w.service.export_bundle(by, w.data_dir / "bundle")),
+    "standings": (P.AUDIT_READ, lambda w, by: w.service.standings(by)),
+    "trusted_keys": (P.AUDIT_READ, lambda w, by: w.service.trusted_keys(by)),
+    "rotate_keys": (P.KEY_ROTATE, lambda w, by: w.service.rotate_keys(by, ())),
+    "retire_keys": (P.KEY_ROTATE, lambda w, by: w.service.retire_keys(by, ())),
+    "sweep_vault": (P.VOICE_DECOMMISSION, lambda w, by: w.service.sweep_vault(by)),
     "own_voices": (P.OWN_READ, lambda w, by: w.service.own_voices(by)),
     "own_consents": (P.OWN_READ, lambda w, by: w.service.own_consents(by)),
     "own_uses": (P.OWN_READ, lambda w, by: w.service.own_uses(by)),

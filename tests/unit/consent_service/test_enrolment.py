@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from consent_service.challenges.purposes import said
 from consent_service.errors import (
     Conflict,
     InvalidInput,
@@ -19,8 +18,7 @@ from consent_service.errors import (
 from consent_service.languages import LANGUAGES
 from consent_service.models import Challenge, Closing, Deny, Principal, Role
 from consent_service.proofs.seams import Standing
-from consent_service.sealing import open_reference
-from tests.unit.consent_service.world import DAY, World, tone
+from tests.unit.consent_service.world import World, tone
 
 
 def begin(world: World, **changes: Any) -> Challenge:
@@ -44,9 +42,20 @@ def test_the_challenge_names_person_grantee_and_purpose_in_every_language_and_is
     world: World, language: str
 ) -> None:
     first, second = begin(world, language=language), begin(world, language=language)
-    for part in ("Mary Exemplar", "studio", "narration"):
+    for part in ("Mary Exemplar", "studio", said(language, "narration")):
         assert part in first.sentence
     assert first.sentence != second.sentence
+    assert first.expires_at == world.clock.now + 600
+
+
+def test_the_sentence_is_stored_nowhere_and_read_out_to_the_reviewer_word_for_word(world: World) -> None:
+    challenge = begin(world)
+    complete(world, challenge)
+    kept = world.rows("SELECT * FROM enrolments")
+    assert not any("Mary Exemplar" in str(row) for row in kept)
+    waiting = world.service.under_review(world.reviewer, challenge.voice_id)
+    assert waiting.sentence == challenge.sentence
+    assert (waiting.grantee, waiting.purpose, waiting.kind) == ("studio", "narration", "enrolment")
 
 
 def test_a_voice_speaks_only_after_somebody_else_approved(world: World) -> None:
@@ -96,7 +105,10 @@ def test_a_challenge_expires_and_is_answered_once(world: World) -> None:
     with pytest.raises(Conflict) as again:
         complete(world, once)
     assert again.value.code == "enrolment_completed"
-    world.clock.now += DAY + 1
+    world.clock.now += 600
+    very_late = begin(world)
+    world.clock.now += 600
+    assert complete(world, very_late).state == "review"
     with pytest.raises(Conflict) as refused:
         complete(world, late)
     assert refused.value.code == "enrolment_expired"
@@ -161,46 +173,3 @@ def test_ids_that_nobody_gave_out_are_not_found(world: World) -> None:
             world.service.close_clip(wrong, Closing("completed"))
         assert world.service.standing(wrong, None, None)[0] is Standing.UNKNOWN
         assert world.service.knows_clip(wrong, "0" * 64) is None
-
-
-def designed_clip(world: World, mode: str = "design", voice_id: str = "") -> tuple[str, bytes]:
-    """A finished clip of a one-off design, and its bytes."""
-    allowed = world.allow(mode=mode, voice_id=voice_id)
-    redeemed = world.service.redeem(allowed.token, world.replica.replica_id)
-    audio = tone(4.0, hertz=300.0)
-    record = world.service.find_clip("acme", redeemed.grant.clip_id)
-    assert record is not None
-    done = replace(record, audio_sha256=hashlib.sha256(audio).hexdigest(), seconds=4.0)
-    world.service.register_clip(done)
-    return record.clip_id, audio
-
-
-def test_a_designed_voice_is_kept_from_our_own_clip_and_speaks_without_a_consent(world: World) -> None:
-    clip_id, audio = designed_clip(world)
-    voice = world.service.keep_designed_voice(
-        world.admin, name="D", language="en", reference=audio, transcript="hello", clip_id=clip_id
-    )
-    assert (voice.kind, voice.state) == ("designed", "active")
-    allowed = world.allow(voice_id=voice.voice_id)
-    assert (allowed.grant.basis, allowed.grant.consent_id) == ("designed", None)
-    redeemed = world.service.redeem(allowed.token, world.replica.replica_id)
-    wav, transcript = open_reference(world.replica, redeemed)
-    assert (wav[:4], transcript) == (b"RIFF", "hello")
-
-
-def test_no_upload_becomes_a_designed_voice(world: World) -> None:
-    clip_id, audio = designed_clip(world)
-    preset_id, preset_audio = designed_clip(world, "custom", "Vivian")
-    clone_id, clone_audio = designed_clip(world, "clone", world.voice.voice_id)
-    for reference, claimed in (
-        (tone(4.0, hertz=301.0), clip_id),
-        (preset_audio, preset_id),
-        (clone_audio, clone_id),
-        (audio, "clip"),
-    ):
-        with pytest.raises(InvalidInput) as refused:
-            world.service.keep_designed_voice(
-                world.admin, name="D", language="en", reference=reference, transcript="t", clip_id=claimed
-            )
-        assert refused.value.code == "reference_not_designed"
-    assert len(list((world.data_dir / "vault" / "acme").iterdir())) == 1

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-import soundfile
 from sqlalchemy import text
 
 from consent_service.config import ConsentConfig
+from consent_service.examination.config import ExaminationConfig
 from consent_service.ledger.tables import metadata
 from consent_service.models import (
     Allow,
@@ -28,9 +26,15 @@ from consent_service.models import (
 )
 from consent_service.sealing import ReplicaKey, load_node_secret
 from consent_service.service import ConsentService
+from tests.assets.voiced import voiced as tone
+
+__all__ = ["DAY", "START", "UNEXAMINED", "Clock", "World", "digest", "open_world", "sqlite_only", "tone"]
 
 START = 1_800_000_000.0
 DAY = 86_400.0
+
+# Computed recordings have no speaker, and an examiner's process takes seconds to start: a reviewer decides.
+UNEXAMINED = ExaminationConfig(speaker="none", marks="none")
 
 # For tests of the files that SQLite keeps: they run once, whatever the `world` fixture is parametrised with.
 sqlite_only = pytest.mark.parametrize("world", ["sqlite"], indirect=True)
@@ -44,19 +48,6 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
-
-
-def tone(
-    seconds: float, *, hertz: float = 180.0, rate: int = 16_000, level: float = 0.3, format: str = "WAV"
-) -> bytes:
-    """An encoded recording: a tone with a little noise, so that no two are alike by accident."""
-    time = np.arange(int(seconds * rate)) / rate
-    noise = np.random.default_rng(int(hertz)).normal(0, 0.001, time.size)
-    out = io.BytesIO()
-    soundfile.write(
-        out, (level * np.sin(2 * np.pi * hertz * time) + noise).astype(np.float32), rate, format=format
-    )
-    return out.getvalue()
 
 
 def digest(text: str) -> str:
@@ -161,11 +152,13 @@ def open_world(
     service: ConsentService | None = None,
     *,
     ledger_url: str | None = None,
+    examination: ExaminationConfig = UNEXAMINED,
 ) -> World:
     """A new installation (on SQLite where no URL is given), or one more tenant of the installation of `service`."""
     clock = Clock() if service is None else service._core.clock  # type: ignore[assignment]
     if service is None:
-        service = ConsentService.open(ConsentConfig(data_dir=data_dir, ledger_url=ledger_url), clock=clock)
+        config = ConsentConfig(data_dir=data_dir, ledger_url=ledger_url, examination=examination)
+        service = ConsentService.open(config, clock=clock)
     admin = service.authenticate(service.bootstrap_tenant(tenant))
 
     def key(role: Role, claims: Claims) -> Principal:

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import soundfile
 
 from consent_service.config import ConsentConfig
+from consent_service.examination.config import ExaminationConfig
 from consent_service.models import Claims, ConsentTerms, Principal, Role
 from consent_service.service import ConsentService
 from pipelines.config import NarrateConfig
@@ -36,12 +37,16 @@ def recording(hertz: float, seconds: float = 4.0, rate: int = 24_000) -> bytes:
     return buffer.getvalue()
 
 
+# Computed recordings have no speaker, and an examiner's process takes seconds to start: a reviewer decides.
+UNEXAMINED = ExaminationConfig(speaker="none", marks="none")
+
+
 class House:
     """One data directory with everything in it; other processes open the same."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.consent_config = ConsentConfig(data_dir=folder / "data")
+        self.consent_config = ConsentConfig(data_dir=folder / "data", examination=UNEXAMINED)
         self.service = ConsentService.open(self.consent_config)
         self.admin = self._principal(self.service.bootstrap_tenant("lantern"))
         self.reviewer = self._principal(self._key("review", Role.REVIEWER))
@@ -66,7 +71,7 @@ class House:
 
     def enrol(self, name: str, hertz: float) -> str:
         challenge = self.service.begin_enrolment(
-            self.admin, name=name, language="en", grantee=GRANTEE, purpose=PURPOSE, subject_name=name
+            self.admin, name=name, language="en", grantee=GRANTEE, purpose="narration", subject_name=name
         )
         self.service.complete_enrolment(
             self.admin,

@@ -40,6 +40,7 @@ from speech.engine import EngineInfo, Mode, Samples, SpeechEngine, SpeechRequest
 from speech.load import load_engine
 from speech.stream import QueuedStream
 from speech.text import prepare
+from tests.assets.voiced import voiced
 
 T = TypeVar("T")
 
@@ -48,13 +49,8 @@ PURPOSES = ("narration", "accessibility", "advertising")
 
 
 def recording(seconds: float = 4.0, *, level: float = 0.3, hertz: float = 180.0, rate: int = 16_000) -> bytes:
-    """A WAV file: a tone with a little noise, so that no two are alike by accident."""
-    moments = np.arange(int(seconds * rate)) / rate
-    noise = np.random.default_rng(int(hertz)).normal(0, level / 300, moments.size)
-    out = io.BytesIO()
-    wave = np.clip(level * np.sin(2 * np.pi * hertz * moments) + noise, -1, 1)
-    soundfile.write(out, wave.astype(np.float32), rate, format="WAV", subtype="PCM_16")
-    return out.getvalue()
+    """A WAV file that is taken for speech; no two of different pitch are alike."""
+    return voiced(seconds, hertz=hertz, rate=rate, level=level)
 
 
 class LoopThread:
@@ -218,7 +214,18 @@ class Studio:
             self.by("admin"), challenge.enrolment_id, reference=recording(hertz=hertz),
             transcript="what is said in the sample", statement=recording(3.5, hertz=hertz + 1),
         )  # fmt: skip
-        return service.review_enrolment(self.by("reviewer"), challenge.voice_id, approve=True)
+        voice = service.review_enrolment(self.by("reviewer"), challenge.voice_id, approve=True)
+        self.state(voice.voice_id, "accessibility", hertz=hertz)
+        return voice
+
+    def state(self, voice_id: str, purpose: str, *, hertz: float = 180.0) -> None:
+        """A further statement, for a purpose that the enrolment does not cover."""
+        service = self.house.service
+        challenge = service.begin_statement(self.by("admin"), voice_id, grantee="studio", purpose=purpose)
+        service.complete_statement(
+            self.by("admin"), challenge.enrolment_id, statement=recording(3.5, hertz=hertz + 2)
+        )
+        service.review_enrolment(self.by("reviewer"), voice_id, approve=True)
 
     def record(self, *, bind: bool = True, **changes: Any) -> RecordedConsent:
         terms: dict[str, Any] = {
@@ -274,7 +281,10 @@ class House:
     def __init__(self, folder: Path) -> None:
         self.thread = LoopThread()
         self.run = self.thread.run
-        self.config = AppConfig.local(folder / "data", ingress={"max_upload_bytes": 2_000_000})
+        self.config = AppConfig.local(
+            folder / "data", ingress={"max_upload_bytes": 2_000_000},
+            consent={"data_dir": folder / "data", "examination": {"speaker": "none"}},
+        )  # fmt: skip
         self.clips = Path(self.config.clips)
         self.service = ConsentService.open(self.config.consent)
         self._stack = AsyncExitStack()

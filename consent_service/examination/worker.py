@@ -1,0 +1,133 @@
+"""The program that holds the models: who speaks (Resemblyzer), and what was said in English (pocketsphinx).
+
+    python -P -m consent_service.examination.worker speaker|english
+
+A JSON line and raw recordings come in, a JSON line goes out (`process`). Embeddings live here and die here: a score
+leaves, and the digest of the model that gave it. Nothing is written to a disk and nothing is logged. The heavy
+imports stand inside the functions that need them, so that each kind of worker carries its own alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from consent_service.examination.process import IDLE_ENV
+
+Examine = Callable[[dict[str, Any], list[bytes]], dict[str, Any]]
+_LONGEST_REQUEST: Final = 64 * 1024
+
+
+def main(kind: str) -> None:
+    answers = os.dup(1)
+    os.dup2(2, 1)  # libraries print; standard output belongs to the answers
+    examine = _MODELS[kind]()
+    serve(examine, answers)
+
+
+def serve(examine: Examine, answers: int) -> None:
+    """Answer until standard input ends or nobody has asked for a while."""
+    idle_s = float(os.environ.get(IDLE_ENV, "300"))
+    while select.select([0], [], [], idle_s)[0]:
+        line = _read_line()
+        if not line:
+            return
+        request = json.loads(line)
+        recordings = [_read(size) for size in request.pop("sizes")]
+        try:
+            answer = examine(request, recordings)
+        except Exception as exc:  # noqa: BLE001 - its text may quote the input; its kind may not
+            answer = {"failed": type(exc).__name__}
+        left = memoryview(json.dumps(answer).encode() + b"\n")
+        while left:
+            left = left[os.write(answers, left) :]
+
+
+def _read_line() -> bytes:
+    line = b""
+    while not line.endswith(b"\n"):
+        # Byte by byte: what follows the line is a recording, and nothing of it may be read ahead.
+        more = os.read(0, 1)
+        if not more or len(line) > _LONGEST_REQUEST:
+            return b""
+        line += more
+    return line
+
+
+def _read(size: int) -> bytes:
+    data = bytearray()
+    while len(data) < size:
+        more = os.read(0, min(size - len(data), 1 << 20))
+        if not more:
+            raise SystemExit(0)
+        data += more
+    return bytes(data)
+
+
+def _speaker() -> Examine:
+    """Cosine of two utterance embeddings (GE2E, arXiv 1710.10467), each averaged over its parts."""
+    import hashlib
+    import warnings
+    from importlib.metadata import version
+    from pathlib import Path
+
+    import numpy as np
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import resemblyzer
+
+    weights = Path(resemblyzer.__file__).with_name("pretrained.pt")
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    encoder = resemblyzer.VoiceEncoder("cpu", verbose=False, weights_fpath=weights)
+
+    def embed(pcm: bytes) -> Any:
+        samples = np.frombuffer(pcm, dtype="<i2").astype(np.float32) / 32768
+        return encoder.embed_utterance(resemblyzer.preprocess_wav(samples))
+
+    def compare(_: dict[str, Any], recordings: list[bytes]) -> dict[str, Any]:
+        first, second = (embed(pcm) for pcm in recordings)
+        score = float(first @ second)
+        if not np.isfinite(score):
+            raise ValueError("no score")
+        return {
+            "score": score,
+            "model": f"resemblyzer {version('resemblyzer')}",
+            "model_sha256": digest,
+        }
+
+    return compare
+
+
+def _english() -> Examine:
+    """What was said, in the few words that the challenge may hold (`english.language_model`)."""
+    from importlib.metadata import version
+
+    from consent_service.examination import english
+
+    decoder = english.load_decoder()
+
+    def transcribe(_: dict[str, Any], recordings: list[bytes]) -> dict[str, Any]:
+        (pcm,) = recordings
+        return {
+            "text": english.decode(decoder, pcm),
+            "model": f"pocketsphinx {version('pocketsphinx')} en-us",
+        }
+
+    return transcribe
+
+
+_MODELS: Final[dict[str, Callable[[], Examine]]] = {"speaker": _speaker, "english": _english}
+
+
+def command(kind: str) -> Sequence[str]:
+    """How to start one; `-P`: the folder it is started in is no source of modules."""
+    return (sys.executable, "-P", "-m", "consent_service.examination.worker", kind)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
