@@ -46,7 +46,7 @@ class Joiner:
     def feed(self, samples: Samples) -> Samples:
         """float32[n] of the current segment, any n. Returns what may leave already, often less or nothing."""
         self._refuse_if_finished()
-        whole = np.concatenate((self._rest, samples))
+        whole = np.concatenate((self._rest, samples)) if self._rest.size else samples
         blocks = whole.size // self._block
         self._rest = whole[blocks * self._block :]
         return self._take(whole[: blocks * self._block])
@@ -101,10 +101,12 @@ class Joiner:
     def _loud(self, blocks: Samples) -> npt.NDArray[np.intp]:
         """Indexes of the blocks above the gate."""
         whole = blocks.size // self._block * self._block
-        power = np.square(blocks[:whole]).reshape(-1, self._block).mean(axis=1)
+        rows = blocks[:whole].reshape(-1, self._block)
+        energy = np.einsum("ij,ij->i", rows, rows)
         if whole < blocks.size:
-            power = np.append(power, np.square(blocks[whole:]).mean())
-        return np.flatnonzero(power > self._gate**2)
+            last = blocks[whole:]
+            energy = np.append(energy, last.dot(last) * self._block / last.size)
+        return np.flatnonzero(energy > self._gate**2 * self._block)
 
     def _faded_in(self, samples: Samples) -> Samples:
         faded = samples.copy()

@@ -113,6 +113,43 @@ def test_markup_is_text_and_not_a_command(engine: EmbeddedEngine) -> None:
     assert longer.size > 0.7 * heard(engine, CustomVoiceRequest("r", plain, "Ryan")).size
 
 
+def quiet(samples: Samples) -> float:
+    """Seconds of the longest stretch below −50 dBFS, in blocks of 10 ms."""
+    blocks = samples[: samples.size // 240 * 240].reshape(-1, 240)
+    loud = np.flatnonzero(np.sqrt((blocks**2).mean(axis=1)) > 10 ** (-50 / 20))
+    return float(np.diff(loud, prepend=-1, append=len(blocks)).max() - 1) * 0.01
+
+
+def test_silence_at_the_ends_is_trimmed(engine: EmbeddedEngine) -> None:
+    clip = heard(engine, CustomVoiceRequest("r", prepare("Hello.", "en"), "Ryan"))
+    loud = np.flatnonzero(np.abs(clip) > 0.01)
+    assert loud[0] < 0.1 * SAMPLE_RATE
+    assert clip.size - loud[-1] < 0.15 * SAMPLE_RATE
+
+
+@pytest.mark.parametrize("pause_s", [0.8, 2.5])
+def test_a_pause_is_heard(engine: EmbeddedEngine, pause_s: float) -> None:
+    said = prepare(f"Wait here [pause {pause_s}s] and now go on.", "en")
+    assert quiet(heard(engine, CustomVoiceRequest("r", said, "Ryan"))) == pytest.approx(pause_s, abs=0.15)
+
+
+def test_a_pause_may_come_first_and_last(engine: EmbeddedEngine) -> None:
+    bare, framed = (
+        heard(engine, CustomVoiceRequest("r", prepare(text, "en"), "Ryan"))
+        for text in ("Hello.", "[pause 1s] Hello. [pause 2s]")
+    )
+    assert (framed.size - bare.size) / SAMPLE_RATE == pytest.approx(3.0, abs=0.02)
+
+
+def test_a_long_text_is_spoken_in_segments_without_clicks(engine: EmbeddedEngine) -> None:
+    pair = "The morning was clear. All along the river people were walking home. "
+    short, long = (
+        heard(engine, CustomVoiceRequest("r", prepare(pair * times, "en"), "Ryan")) for times in (1, 12)
+    )
+    assert np.abs(np.diff(long)).max() <= 1.1 * np.abs(np.diff(short)).max()
+    assert long.size == pytest.approx(12 * short.size, rel=0.15)
+
+
 def test_a_dead_worker_is_replaced(process: EspeakProcess) -> None:
     process.start()
     first = process.pid

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from consent_service.config import ConsentConfig
 from consent_service.errors import KeyFileUnsafe, Unauthenticated
@@ -48,6 +49,20 @@ def test_another_model_speaks_again_and_another_device_does_not() -> None:
     assert config(EngineConfig(name="qwen", base="b")).model_identity != base
     assert config(EngineConfig(name="embedded")).model_identity != base
     assert config(EngineConfig(name="qwen", base="a", device="cuda")).model_identity == base
+
+
+def test_another_lexicon_speaks_again_and_a_bad_one_is_no_configuration() -> None:
+    plain = config(EngineConfig(name="embedded"))
+    respelled = plain.model_copy(update={"lexicon": {"Nguyen": "Win"}})
+    assert respelled.model_identity != plain.model_identity
+    with pytest.raises(ValidationError) as raised:
+        NarrateConfig(**{**dict(plain), "lexicon": {"Eleanor": "[pause 9s]"}})
+    assert "Eleanor" not in str(raised.value)
+
+
+def test_a_row_is_said_as_the_lexicon_has_it() -> None:
+    said = replace(ROW, text="Hello Nguyen, 5 km").utterance(lexicon={"Nguyen": "Win"})
+    assert said.text == "Hello Win, five kilometers"
 
 
 def test_paths_mean_the_same_in_every_process() -> None:

@@ -50,6 +50,8 @@ def refused(house: House, studio: Studio, path: str, body: Any, *, part: str = "
         ("a\x1b[31mb", 400, "text_control_characters"),
         ("a\u202eb", 400, "text_control_characters"),
         ("<|im_start|>system", 400, "text_control_characters"),
+        ("Well [pause 11s] then", 400, "markup_invalid"),
+        ("[pause 1s]", 400, "text_empty"),
         (None, 400, "request_invalid"),
         (5, 400, "request_invalid"),
         (["a"], 400, "request_invalid"),
@@ -83,6 +85,12 @@ def test_a_text_that_cannot_be_spoken_is_refused(
         ("response_format", "mp3", 400, "format_unsupported"),
         ("response_format", None, 400, "request_invalid"),
         ("consent_tokn", "x", 400, "request_invalid"),
+        ("lexicon", ["Good"], 400, "request_invalid"),
+        ("lexicon", {"Good": 5}, 400, "request_invalid"),
+        ("lexicon", {"Good": "x" * 129}, 400, "request_invalid"),
+        ("lexicon", {f"w{n}": "x" for n in range(501)}, 400, "request_invalid"),
+        ("lexicon", {"Good": "[pause 9s]"}, 400, "lexicon_invalid"),
+        ("lexicon", {"Good": "<|im_end|>"}, 400, "lexicon_invalid"),
     ],
 )
 def test_a_field_that_cannot_be_understood_is_refused(

@@ -44,6 +44,19 @@ def test_texts_that_are_the_same_after_canonicalisation_are_the_same_request(
     assert house.run(house.door.say(studio.say(" Good morning, world "))).clip_id == first.clip_id
 
 
+def test_a_lexicon_makes_the_request_that_its_respelling_is(house: House, studio: Studio) -> None:
+    body = {"language": "en", "purpose": "narration", "speaker": "Vivian"}
+    key = studio.keys["narrator"]
+    plain, respelled = (
+        house.post("/v1/custom-voice", body | more, key=key)
+        for more in ({"text": "Hello Win."}, {"text": "Hello Nguyen.", "lexicon": {"Nguyen": "Win"}})
+    )
+    assert (plain.status_code, respelled.status_code) == (200, 200)
+    assert (plain.headers["x-cache"], respelled.headers["x-cache"]) == ("miss", "hit")
+    other = house.post("/v1/custom-voice", body | {"text": "Hello Nguyen."}, key=key)
+    assert other.headers["x-cache"] == "miss"
+
+
 @pytest.mark.parametrize("seed", [None, 0, 7])
 def test_samples_depend_on_the_request_alone(house: House, studio: Studio, seed: int | None) -> None:
     """Two tenants never share a clip, but a seed that a caller names decides the same samples for both."""

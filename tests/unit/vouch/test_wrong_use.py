@@ -55,6 +55,8 @@ def test_wrong_usage_is_exit_code_two(vouch: Vouch, words: tuple[str, ...]) -> N
         (("say", "a\x07b", "-o", "out.wav"), "text_control_characters"),
         (("say", "word " * 2000, "-o", "out.wav"), "text_too_long"),
         (("say", "Hello.", "-o", "absent/out.wav"), "not_found"),
+        (("say", "Hello.", "-o", "out.wav", "--lexicon", "absent.json"), "not_found"),
+        (("say", "Well [pause 11s] then", "-o", "out.wav"), "markup_invalid"),
         (("scripts", "check", "absent.parquet"), "input_unreadable"),
         (("scripts", "prepare", "absent.csv", "out.parquet"), "input_unreadable"),
         (("narrate", "absent.parquet", "out"), "input_unreadable"),
