@@ -26,7 +26,7 @@ from consent_service.keys.manifest import (
 )
 from consent_service.keys.opened import Secrets, Signers, Watched, open_secrets, open_signers
 from consent_service.keys.ring import SIGNING, KeyRing, Ring, RingKey
-from consent_service.proofs.seams import KeyPurpose
+from consent_service.proofs.seams import KeyPurpose, Signer
 
 KID_BYTES: Final = 8
 
@@ -57,10 +57,14 @@ class RingProvider:
     def current_key_id(self, purpose: KeyPurpose) -> str:
         return self._signing[Ring(purpose)].get().ring.current
 
-    def sign(self, purpose: KeyPurpose, message: bytes) -> tuple[str, bytes]:
+    def signer(self, purpose: KeyPurpose) -> Signer:
         signers = self._signing[Ring(purpose)].get()
         kid = signers.ring.current
-        return kid, signers.private[kid].sign(message)
+        return Signer(kid, signers.public[kid], signers.private[kid].sign)
+
+    def sign(self, purpose: KeyPurpose, message: bytes) -> tuple[str, bytes]:
+        signer = self.signer(purpose)
+        return signer.key_id, signer.sign(message)
 
     def public_keys(self, purpose: KeyPurpose) -> dict[str, bytes]:
         return dict(self._signing[Ring(purpose)].get().public)
