@@ -1,8 +1,10 @@
 """What was found in a file, and what follows from it: the rules of the verdict, without any reading.
 
 Weaker evidence never outranks stronger. In order: a claim signed under our root; a certificate of ours whose
-signature no longer holds; a foreign manifest; the presence mark, which anyone can embed and which therefore
-never says "ours". The register, where one can be asked, covers every byte.
+signature no longer holds; our keyed mark; a foreign manifest; the presence mark, which anyone can embed and which
+therefore never says "ours". The keyed mark alone doesn't either: averaged out of many clips it can be laid on real
+speech, so the clip that its tag names must also sound like this one. The register, where one can be asked, covers
+every byte.
 """
 
 from __future__ import annotations
@@ -10,10 +12,26 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from consent_service.proofs.seams import ClipRecord, WatermarkTag
 from provenance.disclosure import Disclosure
+from provenance.fingerprint import MATCHES
 from provenance.presence import PRESENT
 from provenance.reading import ManifestReading
 from provenance.verdict import Integrity, Origin
+
+
+@dataclass(frozen=True, slots=True)
+class KeyedMark:
+    """The tag that a recording carries, the clip that was allotted it, and how alike the two sound (0…1)."""
+
+    mark: WatermarkTag
+    evidence: float
+    candidate: ClipRecord | None
+    alike: float
+
+    @property
+    def confirmed(self) -> bool:
+        return self.candidate is not None and self.alike >= MATCHES
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +45,7 @@ class Findings:
     fault: str | None  # a byte that is not as we write it, though no hash covers it
     presence: float | None  # None: not decodable
     registered: bool | None = None  # ProofReader.knows_clip
+    keyed: KeyedMark | None = None
 
     @property
     def signed_by_us(self) -> bool:
@@ -46,18 +65,43 @@ class Findings:
         return self.reading.disclosure
 
     @property
+    def ours_by_signature(self) -> bool:
+        if self.reading is not None and self.signed_by_us and self.reading.asset_matches:
+            # Signature and sound together: a manifest of ours can be copied onto anybody's recording.
+            return True
+        # No trusted time says that it was signed before the leaf expired; the register's entry does.
+        return self.signed_by_our_expired_leaf and bool(self.registered)
+
+    @property
+    def ours_by_sound(self) -> ClipRecord | None:
+        """The clip of ours that this is, whatever became of its metadata."""
+        return self.keyed.candidate if self.keyed is not None and self.keyed.confirmed else None
+
+    @property
+    def named(self) -> tuple[str, str | None, int | None] | None:
+        """Clip, consent and version, as far as what names them was confirmed: asked of the register."""
+        said = self.disclosure
+        if said is not None and self.registered is not None and self.ours_by_signature:
+            return said.clip_id, said.consent_id, said.consent_version
+        clip = self.ours_by_sound
+        return None if clip is None else (clip.clip_id, clip.consent_id, clip.consent_version)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every clip of ours that the evidence speaks of."""
+        candidate = None if self.keyed is None else self.keyed.candidate
+        named = (self.disclosure, candidate)
+        return tuple(dict.fromkeys(clip.clip_id for clip in named if clip is not None))
+
+    @property
     def carries_mark(self) -> bool:
-        return self.presence is not None and self.presence >= PRESENT
+        return self.keyed is not None or (self.presence is not None and self.presence >= PRESENT)
 
     @property
     def origin(self) -> Origin:
-        if self.reading is not None and self.signed_by_us and self.reading.asset_matches:
-            # Signature and sound together: a manifest of ours can be copied onto anybody's recording.
+        if self.ours_by_signature or self.ours_by_sound is not None:
             return Origin.OURS
-        if self.signed_by_our_expired_leaf and self.registered:
-            # No trusted time says that it was signed before the leaf expired; the register's entry does.
-            return Origin.OURS
-        if self.names_us:
+        if self.names_us or self.keyed is not None:
             return Origin.OUR_MARK
         if self.carries_mark or (self.reading is not None and self.reading.says_synthetic):
             return Origin.SYNTHETIC
@@ -87,6 +131,14 @@ class Findings:
             "manifest": None if self.reading is None else self.reading.codes(),
             "container_fault": self.fault if self.manifest_present else None,
         }
+        if self.keyed is not None:
+            evidence["keyed_mark"] = {
+                "epoch": self.keyed.mark.epoch,
+                "tag": self.keyed.mark.tag,
+                "evidence": round(self.keyed.evidence, 1),
+                "clip_id": None if self.keyed.candidate is None else self.keyed.candidate.clip_id,
+                "fingerprint_match": round(self.keyed.alike, 3),
+            }
         if self.disclosure is not None:
             evidence["disclosure"] = asdict(self.disclosure)
         return evidence

@@ -15,12 +15,15 @@ from typing import Final
 
 import c2pa
 import numpy as np
+import soxr
 
 from consent_service.proofs.seams import ManifestSigner
 from provenance import container
 from provenance.audio import WAV, Limits, Samples, decode, encode_wav
 from provenance.disclosure import Disclosure
 from provenance.errors import StampFailed
+from provenance.fingerprint import SAMPLE_RATE as RATE
+from provenance.fingerprint import fingerprint
 from provenance.manifest import assertion, definition
 from provenance.presence import HOLDS, PresenceMark
 from provenance.reading import read_manifest
@@ -39,6 +42,7 @@ class StampedClip:
     data: bytes = field(repr=False)
     sha256: str
     seconds: float
+    fingerprint: bytes = field(repr=False)  # what it sounds like, for the register
     media_type: str = WAV
 
 
@@ -73,7 +77,8 @@ class Stamper:
             raise
         except Exception as exc:
             raise StampFailed(f"the clip could not be marked ({type(exc).__name__})") from exc
-        return StampedClip(data, hashlib.sha256(data).hexdigest(), samples.size / sample_rate)
+        sounds = fingerprint(samples if sample_rate == RATE else soxr.resample(samples, sample_rate, RATE))
+        return StampedClip(data, hashlib.sha256(data).hexdigest(), samples.size / sample_rate, sounds)
 
     def _mark(self, samples: Samples, sample_rate: int) -> bytes:
         for strength in _STRENGTHS:

@@ -33,8 +33,8 @@ class Integrity(StrEnum):
 
 
 _ORIGIN_WORDS: Final = {
-    Origin.OURS: "We made and signed this clip",
-    Origin.OUR_MARK: "This clip names us as its signer, but that could not be confirmed",
+    Origin.OURS: "We made this clip",
+    Origin.OUR_MARK: "This clip carries a signature or a mark of ours, but that could not be confirmed",
     Origin.SYNTHETIC: "This clip is marked as synthetic, but nothing in it shows that it is ours",
     Origin.NO_MARK: "We found no mark in this clip, which does not mean that a real person is speaking",
 }
@@ -63,6 +63,7 @@ class Verdict:
     standing: Standing | None
     as_of: float | None
     evidence: Mapping[str, Any] = field(default_factory=dict)
+    names: tuple[str, ...] = ()  # the clips of ours that it speaks of: whoever is shown it must be allowed to see all
 
     @property
     def sentence(self) -> str:
@@ -76,7 +77,7 @@ class Verdict:
 
     def public(self) -> Verdict:
         """What anyone may know: origin and integrity, without standing, identifiers or scores."""
-        return replace(self, standing=None, as_of=None, evidence={})
+        return replace(self, standing=None, as_of=None, evidence={}, names=())
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready object; a public verdict leaves standing, as_of and evidence out."""

@@ -13,9 +13,11 @@ from dataclasses import replace
 
 from consent_service.proofs.seams import ProofReader, Standing
 from provenance import container
-from provenance.audio import Limits, check_size, decode
+from provenance.audio import Limits, Recording, check_size, decode
 from provenance.errors import AudioUnreadable
-from provenance.findings import Findings
+from provenance.findings import Findings, KeyedMark
+from provenance.fingerprint import similarity
+from provenance.keyed.search import find_mark
 from provenance.presence import PresenceMark
 from provenance.reading import read_manifest
 from provenance.trust import TrustContext
@@ -50,28 +52,52 @@ class Verifier:
         found = self._look_at(data)
         found = replace(found, registered=self._registered(found))
         standing, as_of = self._standing(found)
-        return Verdict(found.origin, found.integrity, standing, as_of, found.evidence)
+        return Verdict(found.origin, found.integrity, standing, as_of, found.evidence, found.names)
 
     def _look_at(self, data: bytes) -> Findings:
         reading = read_manifest(data, self._trust)
         names_us = any(self._trust.issued(der) for der in container.certificates(data))
+        recording = self._decoded(data, speaks_for_itself=names_us)
         return Findings(
             sha256=hashlib.sha256(data).hexdigest(),
             reading=reading,
             manifest_present=reading is not None or container.has_manifest(data),
             names_us=names_us,
             fault=container.fault(data),
-            presence=self._presence_score(data, speaks_for_itself=names_us),
+            presence=None
+            if recording is None
+            else self._presence.detect(recording.samples, recording.sample_rate),
+            keyed=None if recording is None else self._keyed_mark(recording),
         )
 
-    def _presence_score(self, data: bytes, *, speaks_for_itself: bool) -> float | None:
+    def _decoded(self, data: bytes, *, speaks_for_itself: bool) -> Recording | None:
         try:
-            recording = decode(data, self._limits)
+            return decode(data, self._limits)
         except AudioUnreadable:
             if speaks_for_itself:
                 return None  # a clip of ours with a broken header is "altered", not unreadable
             raise
-        return self._presence.detect(recording.samples, recording.sample_rate)
+
+    def _keyed_mark(self, recording: Recording) -> KeyedMark | None:
+        """The tag that the recording carries, and the clip it was allotted to. None where no keys are held."""
+        if self._reader is None:
+            return None
+        try:
+            found = find_mark(recording.samples, recording.sample_rate, self._reader.watermark_keys())
+            if found is None:
+                return None
+            candidate = self._reader.marked_clip(found.mark)
+        except Exception:  # noqa: BLE001 - an unreachable ledger leaves the question open, whatever it raised
+            return None
+        alike = 0.0
+        if candidate is not None:
+            alike = similarity(
+                candidate.fingerprint,
+                found.samples,
+                time_scale=found.reading.time_scale,
+                frequency_scale=found.reading.frequency_scale,
+            )
+        return KeyedMark(found.mark, found.reading.evidence, candidate, alike)
 
     def _registered(self, found: Findings) -> bool | None:
         if self._reader is None or found.disclosure is None:
@@ -82,15 +108,10 @@ class Verifier:
             return None
 
     def _standing(self, found: Findings) -> tuple[Standing, float]:
-        said = found.disclosure
-        if (
-            self._reader is None
-            or said is None
-            or found.registered is None
-            or found.origin is not Origin.OURS
-        ):
+        named = found.named
+        if self._reader is None or named is None or found.origin is not Origin.OURS:
             return Standing.UNKNOWN, self._clock()
         try:
-            return self._reader.standing(said.clip_id, said.consent_id, said.consent_version)
+            return self._reader.standing(*named)
         except Exception:  # noqa: BLE001 - as above: unknown, never "live"
             return Standing.UNKNOWN, self._clock()

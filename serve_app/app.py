@@ -43,8 +43,9 @@ APP_NAME: Final = "vouch"
 _GATE_METHODS: Final = (
     "administer", "authorize", "certificate_chain", "clip_for", "clip_key", "close_clip",
     "complete_enrolment", "complete_statement", "hand_over", "keep_designed_voice", "knows_clip",
-    "new_clip_key", "open_statement", "redeem", "redeem_cached", "register_replica", "release_clip",
-    "revocations", "sign_manifest", "standing", "trust_anchor", "upload_key",
+    "marked_clip", "new_clip_key", "open_statement", "redeem", "redeem_cached", "register_replica",
+    "release_clip", "revocations", "sign_manifest", "standing", "trust_anchor", "upload_key",
+    "watermark_key", "watermark_keys",
 )  # fmt: skip
 
 

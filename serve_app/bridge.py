@@ -6,26 +6,34 @@ Never call these from the event loop: they wait for it.
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from consent_service.proofs.seams import ClipRecord, Standing, WatermarkTag
+from consent_service.sealing import ReplicaKey, watermark_info
 from serve_app.remote import Remote
 
 T = TypeVar("T")
 
 
 class GateBridge:
-    """Implements `ManifestSigner` and `ProofReader` over a `Remote` gate. Keys stay in the gate."""
+    """Implements `ManifestSigner` and `ProofReader` over a `Remote` gate. Signing keys stay in the gate; those of the
+    keyed watermark come sealed to this process, which proved that it is one of ours, and stay in its memory."""
 
-    def __init__(self, gate: Remote, loop: asyncio.AbstractEventLoop, certificate_chain: bytes) -> None:
+    def __init__(
+        self, gate: Remote, loop: asyncio.AbstractEventLoop, certificate_chain: bytes, key: ReplicaKey
+    ) -> None:
         self._gate = gate
         self._loop = loop
         self._chain = certificate_chain
+        self._key = key
 
     @classmethod
-    async def connect(cls, gate: Remote) -> GateBridge:
-        return cls(gate, asyncio.get_running_loop(), await gate.call("certificate_chain"))
+    async def connect(cls, gate: Remote, node_secret: bytes) -> GateBridge:
+        key = ReplicaKey(f"verifier-{secrets.token_hex(8)}")
+        await gate.call("register_replica", key.replica_id, key.public_bytes, key.proof(node_secret))
+        return cls(gate, asyncio.get_running_loop(), await gate.call("certificate_chain"), key)
 
     def certificate_chain(self) -> bytes:
         return self._chain
@@ -51,7 +59,11 @@ class GateBridge:
         return answer
 
     def watermark_keys(self) -> dict[int, bytes]:
-        return {}  # they stay in the gate
+        reader = self._key.replica_id
+        sealed: dict[int, bytes] = self._wait(self._gate.call("watermark_keys", reader))
+        return {
+            epoch: self._key.open(locked, watermark_info(epoch, reader)) for epoch, locked in sealed.items()
+        }
 
     def _wait(self, call: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(call, self._loop).result()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
 
@@ -15,6 +15,9 @@ from serve_app.openapi import raw_body
 from serve_app.uploads import read_bounded
 
 router = APIRouter(tags=["clips"])
+
+# What would help to find the watermark or to imitate a clip, and helps nobody else.
+_NOT_TOLD: Final = frozenset({"watermark", "fingerprint"})
 
 
 @router.get("/v1/clips/{clip_id}", response_class=Response)
@@ -40,7 +43,8 @@ async def manifest(clip_id: str, ctx: Ctx, api_key: ApiKey) -> dict[str, Any]:
 async def record(clip_id: str, ctx: Ctx, api_key: ApiKey) -> dict[str, Any]:
     """What the register holds of the clip, and whether its consent stands; also for withdrawn clips."""
     found, standing = await ctx.gate.call("clip_for", api_key, clip_id)
-    return {**asdict(found), "standing": standing.value}
+    told = {name: value for name, value in asdict(found).items() if name not in _NOT_TOLD}
+    return {**told, "standing": standing.value}
 
 
 @router.post("/v1/verify", openapi_extra={"requestBody": raw_body("audio/wav", "application/octet-stream")})
@@ -53,9 +57,9 @@ async def verify(request: Request, ctx: Ctx, api_key: OptionalKey) -> dict[str, 
     verdict = await ctx.examiners.verify(ctx.verifier if api_key is None else ctx.auditor, data)
     if api_key is None:
         return verdict.public().to_json()
-    clip_id = str(verdict.evidence.get("disclosure", {}).get("clip_id", ""))
     try:
-        await ctx.gate.call("clip_for", api_key, clip_id)
+        for clip_id in verdict.names or ("",):  # of no clip of ours, only the public answer
+            await ctx.gate.call("clip_for", api_key, clip_id)
     except RequestRefused as exc:
         if exc.code in ("clip_unknown", "permission_denied"):
             return verdict.public().to_json()  # not this caller's clip: the public answer

@@ -311,6 +311,7 @@ class Door:
             seconds=stamped.seconds,
             created_at=self._clock(),
             objects=(uri,),
+            fingerprint=stamped.fingerprint,
         )
 
 

@@ -146,6 +146,19 @@ class ConsentGate:
     async def knows_clip(self, clip_id: str, audio_sha256: str) -> bool | None:
         return await self._run(self._service.knows_clip, clip_id, audio_sha256)
 
+    async def watermark_key(self, replica_id: str, epoch: int) -> bytes:
+        """Sealed to a registered replica or verifier."""
+        return await self._run(self._service.watermark_key, replica_id, epoch)
+
+    async def watermark_keys(self, replica_id: str) -> dict[int, bytes]:
+        """Every epoch's key, each sealed to a registered verifier."""
+        return await self._run(
+            lambda: {
+                epoch: self._service.watermark_key(replica_id, epoch)
+                for epoch in self._service.watermark_keys()
+            }
+        )
+
     async def marked_clip(self, mark: WatermarkTag) -> ClipRecord | None:
         return await self._run(self._service.marked_clip, mark)
 

@@ -35,7 +35,7 @@ from speech.load import load_engine
 async def open_context(config: AppConfig, gate: Remote, voice: Remote, metrics: Metrics) -> Context:
     """Ask the gate for what a stamper and a verifier need, and warm the watermark up."""
     gate = FailClosed(gate)
-    bridge = await GateBridge.connect(gate)
+    bridge = await GateBridge.connect(gate, load_node_secret(config.consent.data_dir))
     anchor = await gate.call("trust_anchor")
     await gate.call("register_store", config.clips)  # before any clip lies in it
     stamper = Stamper(bridge)

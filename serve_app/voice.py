@@ -20,7 +20,10 @@ import numpy as np
 from consent_service.errors import ConsentError, GrantMismatch, GrantRevoked
 from consent_service.grants import Basis, Grant, GrantVerifier, Utterance, VerifiedGrant
 from consent_service.models import Closing, Redeemed
-from consent_service.sealing import ReplicaKey, open_reference, spoken_proof
+from consent_service.proofs.seams import WatermarkTag
+from consent_service.sealing import ReplicaKey, open_reference, spoken_proof, watermark_info
+from provenance.errors import ProvenanceError
+from provenance.keyed.marker import Marker
 from serve_app.errors import RequestRefused
 from serve_app.metrics import Metrics
 from serve_app.remote import FailClosed, Remote
@@ -52,7 +55,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """What a replica gives back: samples not yet stamped, and what the stamp must say."""
+    """What a replica gives back: samples with the keyed mark, not yet stamped, and what the stamp must say."""
 
     samples: Samples = field(repr=False)
     grant: Grant
@@ -85,6 +88,7 @@ class VoiceWorker:
         self._metrics = metrics
         self._watch = watch
         self._clock = clock
+        self._marker: Final = Marker()
         self._verifier: GrantVerifier | None = None
 
     async def start(self) -> None:
@@ -108,9 +112,9 @@ class VoiceWorker:
         redeemed = await self._redeem(verified.grant, order.token)
         # From here on the audit log has an open entry: whatever happens, close it or hand it on.
         try:
-            samples = await self._speak(verified, redeemed, order)
+            samples = await self._mark(await self._speak(verified, redeemed, order), redeemed.watermark)
             await self._still_allowed(verified.grant)
-        except (SpeechError, ConsentError, RequestRefused) as exc:
+        except (SpeechError, ConsentError, ProvenanceError, RequestRefused) as exc:
             await self._close(verified.grant, exc.code)
             raise
         except asyncio.CancelledError:
@@ -177,6 +181,14 @@ class VoiceWorker:
             "vouch_audio_seconds_total", samples.size / SAMPLE_RATE, mode=verified.grant.basis.value
         )
         return samples
+
+    async def _mark(self, samples: Samples, mark: WatermarkTag | None) -> Samples:
+        """The keyed mark goes in here, before a sample leaves this process (I4). Raises StampFailed."""
+        if mark is not None and not self._marker.knows(mark.epoch):
+            replica_id = self._key.replica_id
+            sealed = await self._gate.call("watermark_key", replica_id, mark.epoch)
+            self._marker.learn(mark.epoch, self._key.open(sealed, watermark_info(mark.epoch, replica_id)))
+        return await asyncio.get_running_loop().run_in_executor(None, self._marker.mark, samples, mark)
 
     def _request(self, verified: VerifiedGrant, redeemed: Redeemed, order: Order) -> SpeechRequest:
         grant = verified.grant

@@ -127,4 +127,5 @@ class Stamp:
             seconds=clip.seconds,
             created_at=now,
             objects=(self._clips.uri(grant.clip_id),),
+            fingerprint=clip.fingerprint,
         )

@@ -18,10 +18,11 @@ import soundfile
 from consent_service.errors import GrantExpired, GrantRevoked, GrantUsed
 from consent_service.grants import GrantVerifier, VerifiedGrant
 from consent_service.models import Closing, Deny, Principal, Redeemed
-from consent_service.sealing import ReplicaKey, open_reference
+from consent_service.sealing import ReplicaKey, open_reference, watermark_info
 from consent_service.service import ConsentService
 from pipelines.rows import DESIGN, PRESET, Ready, RowResult
 from pipelines.stages.outcome import outcome_of
+from provenance.keyed.marker import Marker
 from speech.engine import (
     SAMPLE_RATE,
     CloneRequest,
@@ -66,6 +67,7 @@ class Synthesize:
         self._engine = engine
         self._key = key
         self._clock = clock
+        self._marker = Marker()
         public_keys = service.register_replica(key.replica_id, key.public_bytes, key.proof(node_secret))
         self._verifier = GrantVerifier(public_keys, clock=clock)
 
@@ -96,11 +98,19 @@ class Synthesize:
             if not chunks:
                 raise SynthesisFailed("the engine gave no audio for this row; run again")
             result = replace(row.result, audit_leaf=redeemed.audit_leaf)
-            return Spoken(replace(row, result=result), redeemed, np.concatenate(chunks))
+            return Spoken(replace(row, result=result), redeemed, self._mark(np.concatenate(chunks), redeemed))
         except Exception as exc:
             status, code, _ = outcome_of(exc)
             close_failed(self._service, redeemed, code, cut=status == "refused")
             raise
+
+    def _mark(self, samples: Samples, redeemed: Redeemed) -> Samples:
+        """The keyed mark, as soon as there is something to mark. Raises StampFailed."""
+        mark, reader = redeemed.watermark, self._key.replica_id
+        if mark is not None and not self._marker.knows(mark.epoch):
+            sealed = self._service.watermark_key(reader, mark.epoch)
+            self._marker.learn(mark.epoch, self._key.open(sealed, watermark_info(mark.epoch, reader)))
+        return self._marker.mark(samples, mark)
 
     def _request(self, row: Ready, verified: VerifiedGrant, redeemed: Redeemed) -> SpeechRequest:
         grant = verified.grant

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from consent_service.proofs.seams import Standing
+from consent_service.proofs.seams import ClipRecord, Standing, WatermarkTag
 from provenance.audio import Samples
 from provenance.disclosure import Disclosure
 from provenance.stamp import StampedClip, Stamper
@@ -20,8 +20,15 @@ RATE = 24_000
 class Register:
     """A ProofReader with one answer."""
 
-    def __init__(self, standing: Standing = Standing.LIVE, knows: bool | None = True) -> None:
+    def __init__(
+        self,
+        standing: Standing = Standing.LIVE,
+        knows: bool | None = True,
+        keys: dict[int, bytes] | None = None,
+        clips: dict[WatermarkTag, ClipRecord] | None = None,
+    ) -> None:
         self._standing, self._knows = standing, knows
+        self._keys, self._clips = keys or {}, clips or {}
         self.asked: list[tuple[str, str | None, int | None]] = []
 
     def standing(
@@ -32,6 +39,12 @@ class Register:
 
     def knows_clip(self, clip_id: str, audio_sha256: str) -> bool | None:
         return self._knows
+
+    def marked_clip(self, mark: WatermarkTag) -> ClipRecord | None:
+        return self._clips.get(mark)
+
+    def watermark_keys(self) -> dict[int, bytes]:
+        return self._keys
 
 
 def speech_like(seconds: float, seed: int = 1) -> Samples:

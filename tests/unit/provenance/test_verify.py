@@ -80,7 +80,7 @@ def test_the_standing_is_what_the_ledger_says(
 
 def test_authentic_but_withdrawn_since(clip: StampedClip, authority: Authority) -> None:
     verdict = Verifier(authority.root_pem, Register(Standing.WITHDRAWN)).verify(clip.data)
-    assert "We made and signed this clip" in verdict.sentence
+    assert "We made this clip" in verdict.sentence
     assert "withdrawn since (as of 2027-01-15" in verdict.sentence
 
 

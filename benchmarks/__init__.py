@@ -1,0 +1,1 @@
+"""What is measured rarely and by hand; `vouch bench` measures the rest."""

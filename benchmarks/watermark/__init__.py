@@ -1,0 +1,1 @@
+"""The watermarks on trial: `python -m benchmarks.watermark.matrix` measures them, `….train` makes the scorer anew."""
