@@ -1,73 +1,53 @@
-"""What consent costs: a decision, and a whole audited request, against the least that the same database could do."""
+"""What consent costs: a decision, and an audited request, against the least that the same database could do.
+
+On SQLite and, where a server can be had, on PostgreSQL; alone and with sixteen callers. `decision` is look-up and
+policy, against a bare SELECT; `granted` adds the signed grant; `audited` is decision, grant, redemption and committed
+audit entry, against a bare INSERT and COMMIT; `closed` adds the second record of the same request, another commit.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import itertools
 from collections.abc import Iterator
-from contextlib import contextmanager
+from typing import Final
 
-from sqlalchemy import Engine, create_engine, text
+from vouch.bench.callers import rates_of
+from vouch.bench.figures import Figure, Work
+from vouch.bench.gate_cases import Bare, Gate, bare
+from vouch.bench.house import temporary_house
+from vouch.bench.postgresql import server
 
-from consent_service.models import Allow, Closing, Deny, SpeechClaim
-from vouch.bench.figures import Figure, rates
-from vouch.bench.house import PURPOSE, House, temporary_house
-from vouch.output import Failed
-
-_AUDIO = hashlib.sha256(b"no audio was made").hexdigest()
-
-
-def measure(seconds: float) -> Iterator[Figure]:
-    """`decision`: authorize, against a SELECT of the voice's row. `audited`: authorize, redeem (with the reference
-    sealed to a replica) and close, against an INSERT that is committed; both in the ledger's own file."""
-    with temporary_house() as house, _bare(house) as peer:
-        find = text("SELECT * FROM voices WHERE voice_id = :voice_id")
-        note = text("INSERT INTO bare (entry) VALUES (:entry)")
-
-        def select() -> float:
-            with peer.connect() as connection:
-                connection.execute(find, {"voice_id": house.voice_id}).one()
-            return 1.0
-
-        def insert() -> float:
-            with peer.begin() as connection:
-                connection.execute(note, {"entry": "x" * 400})  # about an audit entry's size
-            return 1.0
-
-        numbers = itertools.count()
-
-        def decide() -> float:
-            _allowed(house, next(numbers))
-            return 1.0
-
-        def audited() -> float:
-            allowed = _allowed(house, next(numbers))
-            house.service.redeem(allowed.token, house.replica.replica_id)
-            house.service.close_clip(allowed.grant.grant_id, Closing("completed", 1.0, _AUDIO))
-            return 1.0
-
-        ours, bare = rates([decide, select], seconds / 2)
-        yield Figure("gate", "decision", ours, "decisions/s", "sqlalchemy-select", bare)
-        ours, bare = rates([audited, insert], seconds / 2)
-        yield Figure("gate", "audited", ours, "requests/s", "sqlalchemy-insert-commit", bare)
+CALLERS: Final = (1, 16)
 
 
-def _allowed(house: House, number: int) -> Allow:
-    said = hashlib.sha256(str(number).encode()).hexdigest()
-    claim = SpeechClaim("clone", house.voice_id, "en", said, 40, PURPOSE)
-    decision = house.service.authorize(house.narrator, claim)
-    if isinstance(decision, Deny):
-        raise Failed(decision.code, decision.reason)
-    return decision
+def measure(seconds: float, *, postgresql: str | None = None) -> Iterator[Figure]:
+    """`seconds` in all, over both databases. `postgresql`: the URL of an empty database; None: a server of its own."""
+    with server(postgresql) as url:
+        databases = [("sqlite", None)] + ([("postgresql", url)] if url is not None else [])
+        for name, ledger_url in databases:
+            yield from _measure(name, ledger_url, seconds / len(databases))
 
 
-@contextmanager
-def _bare(house: House) -> Iterator[Engine]:
-    """The ledger's file, opened with nothing around it (SQLite's own default is synchronous=FULL, as the ledger's)."""
-    engine = create_engine(house.config.url)
-    try:
-        with engine.begin() as connection:
-            connection.execute(text("CREATE TABLE bare (id INTEGER PRIMARY KEY, entry TEXT NOT NULL)"))
-        yield engine
-    finally:
-        engine.dispose()
+def _measure(database: str, ledger_url: str | None, seconds: float) -> Iterator[Figure]:
+    with temporary_house(ledger_url) as house, bare(house) as peer:
+        gate = Gate(house)
+        cases = [
+            *(case for callers in CALLERS for case in _requests(gate, peer, callers)),
+            ("authorize-many", gate.authorize_many, "rows/s", None, None, 1),
+            ("redeem-many", gate.redeem_many, "rows/s", None, None, 1),
+            ("append-many", gate.append, "entries/s", "sqlalchemy-insert-many-commit", peer.insert_many, 1),
+        ]
+        for case, work, unit, peer_name, peer_work, callers in cases:
+            works = [work] if peer_work is None else [work, peer_work]
+            ours, *bare_rate = rates_of(works, seconds / len(cases), callers)
+            beside = bare_rate[0] if bare_rate else None
+            yield Figure("gate", f"{database}-{case}", ours, unit, peer_name, beside)
+
+
+def _requests(gate: Gate, peer: Bare, callers: int) -> list[tuple[str, Work, str, str, Work, int]]:
+    read, write = "sqlalchemy-select", "sqlalchemy-insert-commit"
+    return [
+        (f"decision-{callers}", gate.decide, "decisions/s", read, peer.select, callers),
+        (f"granted-{callers}", gate.authorize, "grants/s", read, peer.select, callers),
+        (f"audited-{callers}", gate.audit, "requests/s", write, peer.insert, callers),
+        (f"closed-{callers}", gate.audit_and_close, "requests/s", write, peer.insert, callers),
+    ]

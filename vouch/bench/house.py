@@ -45,8 +45,8 @@ class House:
 
 
 @contextmanager
-def temporary_house() -> Iterator[House]:
-    """Make it, and remove it."""
+def temporary_house(ledger_url: str | None = None) -> Iterator[House]:
+    """Make it, and remove it. `ledger_url`: an empty database to use in place of SQLite; it is left as it is."""
     folder = Path(tempfile.mkdtemp(prefix="vouch-bench-"))
     # A hum has no speaker, and what examines recordings is not what is measured.
     examination = ExaminationConfig(speaker="none", marks="none")

@@ -46,10 +46,13 @@ def test_stamping_is_measured_against_its_ingredients(vouch: Vouch) -> None:
 
 def test_the_gate_is_measured_against_its_database(vouch: Vouch) -> None:
     lines = figures(vouch, "gate", "--seconds", 0)
-    assert [(line["case"], line["peer"]) for line in lines] == [
-        ("decision", "sqlalchemy-select"),
-        ("audited", "sqlalchemy-insert-commit"),
-    ]
+    peers = {line["case"]: line.get("peer") for line in lines}
+    for database in ("sqlite", "postgresql"):
+        for callers in (1, 16):
+            assert peers[f"{database}-decision-{callers}"] == "sqlalchemy-select"
+            assert peers[f"{database}-audited-{callers}"] == "sqlalchemy-insert-commit"
+        assert peers[f"{database}-append-many"] == "sqlalchemy-insert-many-commit"
+        assert {f"{database}-authorize-many", f"{database}-redeem-many"} <= set(peers)
 
 
 def test_the_embedded_engine_has_a_figure_for_each_mode_and_no_peer(vouch: Vouch) -> None:
