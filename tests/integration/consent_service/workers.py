@@ -6,6 +6,7 @@ import itertools
 import multiprocessing
 import os
 import signal
+import sys
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
 
@@ -13,8 +14,9 @@ from sqlalchemy import event
 
 from consent_service.config import ConsentConfig
 from consent_service.errors import GrantUsed
-from consent_service.models import Closing
+from consent_service.models import Closing, Principal
 from consent_service.proofs.seams import KeyPurpose
+from consent_service.rotation import KeyKind
 from consent_service.service import ConsentService
 from tests.unit.consent_service.world import Clock
 
@@ -72,3 +74,25 @@ def redeem_and_die(config: ConsentConfig, token: str, step: int, line: Connectio
         event.listen(service._core.ledger.engine, moment, count)
     service.redeem(token, "acme-replica")
     line.send("alive")
+
+
+def rotate_and_die(config: ConsentConfig, by: Principal, step: int, line: Connection) -> None:
+    """Rotate every key; kill this process just before its `step`-th word to database or disk; tell how many there
+    were if it got through."""
+    service = ConsentService.open(config, clock=Clock())
+    steps = itertools.count(1)
+    taken = 0
+
+    def count(*_: object) -> None:
+        nonlocal taken
+        taken = next(steps)
+        if taken == step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    for moment in ("before_cursor_execute", "commit"):
+        event.listen(service._core.ledger.engine, moment, count)
+    # The interpreter's own audit events: a file is opened, renamed, removed.
+    sys.addaudithook(lambda name, _: count() if name in ("open", "os.rename", "os.remove") else None)
+    service.rotate_keys(by, list(KeyKind))
+    line.send(taken)
+    service.close()
