@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from speech.errors import TextError
 from speech.languages import CODES
 from speech.text import check, prepare
+from speech.text.reading.wetext_grammar import grammar_reading
 
 TABLE = Path(__file__).parents[2] / "assets" / "readings.tsv"
 READINGS = [line.split("\t") for line in TABLE.read_text().splitlines() if not line.startswith("#")]
@@ -80,6 +81,20 @@ def test_grammars_are_loaded_when_the_first_number_comes(module: str) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+@pytest.mark.parametrize("form", ["#1", "−5", "５／６"])
+def test_what_the_grammar_does_not_cover_is_left(form: str) -> None:
+    assert grammar_reading(form, "en") is None
+
+
+def test_a_normaliser_that_never_settles_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The property above holds by construction, whatever grammars come."""
+    monkeypatch.setattr("speech.text.utterance.normalise", lambda text, _language: f"{text.strip()} 1.")
+    assert prepare("Chapter 5", "en").text == "Chapter 5"
+    respelled = prepare("ア\u3099 5", "ja", lexicon={"ア": "カ"})
+    assert respelled.text == "ガ 5"
+    check(respelled)
 
 
 def test_a_text_is_as_long_as_what_is_said() -> None:
