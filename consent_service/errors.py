@@ -83,6 +83,13 @@ class RateLimited(AccessError):
         super().__init__(message, code=code)
         self.retry_after_s = retry_after_s
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_rebuild_limited, (self.message, self.retry_after_s))
+
+
+def _rebuild_limited(message: str, retry_after_s: float) -> RateLimited:
+    return RateLimited(message, retry_after_s=retry_after_s)
+
 
 class PermissionDenied(AccessError):
     """The key is good, but its roles or claims do not cover this."""

@@ -36,7 +36,6 @@ MOST_BUCKETS: Final = 8192
 _REFUSALS: Final = (
     PermissionDenied, GrantExpired, GrantMismatch, GrantRevoked, GrantUsed, ReplicaUnknown,
 )  # fmt: skip
-_NOWHERE: Final = ""  # the address of a caller whose door gives none
 
 
 class LimitsConfig(BaseModel):
@@ -113,9 +112,8 @@ class Limits:
 
     def before_authentication(self, key_id: str, source: str | None) -> None:
         """Raises RateLimited."""
-        address = source or _NOWHERE
-        waits = [self._addresses.wait_s(address)] if source else []
-        if not source or not self._addresses.is_full(address):
+        waits = [self._addresses.wait_s(source)] if source else []
+        if not source or not self._addresses.is_full(source):
             waits.append(self._keys.wait_s(key_id))
         _require_token(max(waits), "too many failed attempts")
 
@@ -150,9 +148,9 @@ class Limits:
 
     def message(self, source: str | None) -> None:
         """Count a request for a link. Raises RateLimited."""
-        address = source or _NOWHERE
-        _require_token(self._messages.wait_s(address), "too many links were asked for")
-        self._messages.take(address)
+        if source:
+            _require_token(self._messages.wait_s(source), "too many links were asked for")
+            self._messages.take(source)
 
 
 def _digest(name: str) -> bytes:

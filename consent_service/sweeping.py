@@ -7,7 +7,7 @@ longer be completed, is destroyed. Under the tenant's write lock, which whoever 
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from consent_service.access import Permission
 from consent_service.core import Core
@@ -33,9 +33,10 @@ def sweep(core: Core, by: Principal) -> list[str]:
 
 def _is_orphan(connection: Connection, tenant: str, voice_id: str, now: float) -> bool:
     mine = (voices.c.tenant == tenant) & (voices.c.voice_id == voice_id)
-    joined = voices.outerjoin(enrolments, enrolments.c.voice_id == voices.c.voice_id)
-    query = select(voices.c.state, enrolments.c.expires_at).select_from(joined).where(mine)
-    row = connection.execute(query).mappings().one_or_none()
-    if row is None or row["state"] == "refused":
+    state = connection.execute(select(voices.c.state).where(mine)).scalar()
+    if state is None or state == "refused":
         return True
-    return row["state"] == "enrolling" and row["expires_at"] is not None and now > row["expires_at"]
+    # A voice may have several: of its enrolment, and of statements made later.
+    asked = (enrolments.c.tenant == tenant) & (enrolments.c.voice_id == voice_id)
+    until = connection.execute(select(func.max(enrolments.c.expires_at)).where(asked)).scalar()
+    return state == "enrolling" and until is not None and now > until

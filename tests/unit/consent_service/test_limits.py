@@ -1,0 +1,124 @@
+"""Strangers fail only so often, in bounded memory, and nobody locks anybody else out."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import dataclass
+
+import pytest
+
+from consent_service.errors import GrantUsed, RateLimited, Unauthenticated
+from consent_service.limits import Buckets, Limits, LimitsConfig
+from consent_service.models import Claims, Deny, Role
+from tests.unit.consent_service.world import World
+
+
+@dataclass
+class Ticking:
+    now: float = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def failures(service: object, token: str, source: str | None) -> int:
+    """How many times in a row it may fail before it is told to wait."""
+    for number in range(1000):
+        try:
+            service.authenticate(token, source=source)  # type: ignore[attr-defined]
+        except Unauthenticated:
+            continue
+        except RateLimited:
+            return number
+    raise AssertionError("nobody said stop")
+
+
+def test_an_address_that_keeps_failing_is_told_to_wait_whatever_it_sends(world: World) -> None:
+    good = world.service.create_api_key(world.admin, grantee="g", roles=[Role.AUDITOR], claims=Claims())
+    burst = LimitsConfig().failures
+    assert failures(world.service, "vouch_0000000000000000_x", "203.0.113.7") == burst
+    with pytest.raises(RateLimited) as told:
+        world.service.authenticate(good, source="203.0.113.7")  # the answer says nothing of the key
+    assert 0 < told.value.retry_after_s <= 1 / LimitsConfig().failures_per_s
+    assert world.service.authenticate(good, source="203.0.113.8")
+    assert world.service.authenticate(good)
+
+
+def test_guessing_one_key_from_many_addresses_stops_and_does_not_lock_its_holder_out(world: World) -> None:
+    good = world.service.create_api_key(world.admin, grantee="g", roles=[Role.AUDITOR], claims=Claims())
+    wrong = good[:-1] + ("A" if good[-1] != "A" else "B")
+    for number in range(LimitsConfig().failures):
+        with pytest.raises(Unauthenticated):
+            world.service.authenticate(wrong, source=f"198.51.100.{number}")
+    for source in ("198.51.100.0", None):
+        with pytest.raises(RateLimited):
+            world.service.authenticate(wrong, source=source)
+    assert world.service.authenticate(good, source="203.0.113.9")  # an address that never failed
+
+
+def test_a_link_is_guessed_only_so_often(world: World) -> None:
+    with pytest.raises(RateLimited):
+        for _ in range(1000):
+            try:
+                world.service.sign_in("no.such.link", source="203.0.113.7")
+            except Exception as exc:
+                if getattr(exc, "code", "") != "link_invalid":
+                    raise
+
+
+def test_refusals_that_cost_a_log_entry_are_bounded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    few = Limits(LimitsConfig(refusals=3, refusals_per_s=0.001))
+    monkeypatch.setattr(world.service, "_limits", few)
+    for _ in range(3):
+        assert isinstance(world.service.authorize(world.narrator, world.claim(purpose="advertising")), Deny)
+    before = len(world.log())
+    for claim in (world.claim(purpose="advertising"), world.claim()):
+        with pytest.raises(RateLimited):
+            world.service.authorize(world.narrator, claim)
+    assert len(world.log()) == before
+    grant = replayed(world)
+    before = len(world.log())
+    for _ in range(3):
+        with pytest.raises(GrantUsed):
+            world.service.redeem(grant, world.replica.replica_id)
+    with pytest.raises(RateLimited):
+        world.service.redeem(grant, world.replica.replica_id)
+    assert len(world.log()) == before + 3
+
+
+def replayed(world: World) -> str:
+    other = world.key(Role.NARRATOR, purposes=("narration",), voices=("*",))
+    allowed = world.service.authorize(other, world.claim(consent_token=world.consent.consent_token))
+    assert not isinstance(allowed, Deny)
+    world.service.redeem(allowed.token, world.replica.replica_id)
+    return allowed.token
+
+
+def test_a_bucket_refills_with_time_and_is_then_forgotten() -> None:
+    clock = Ticking()
+    buckets = Buckets(2, 0.5, clock=clock)
+    buckets.take("a")
+    buckets.take("a")
+    assert (buckets.wait_s("a"), buckets.wait_s("b")) == (2.0, 0.0)
+    clock.now += 1.0
+    assert buckets.wait_s("a") == 1.0
+    clock.now += 1.0
+    assert buckets.wait_s("a") == 0.0
+    clock.now += 2.0
+    assert buckets.is_full("a")
+    assert len(buckets) == 0
+
+
+def test_memory_does_not_grow_with_the_number_or_length_of_names() -> None:
+    buckets = Buckets(2, 0.001, most=100, clock=Ticking())
+    for number in range(1000):
+        buckets.take(f"{number}" * 1000)
+    assert len(buckets) == 100
+    assert buckets.wait_s("999" * 1000) == 0.0
+    buckets.take("999" * 1000)
+    assert buckets.wait_s("999" * 1000) > 0.0
+
+
+def test_when_to_come_back_crosses_a_process_border() -> None:
+    limited = pickle.loads(pickle.dumps(RateLimited("wait", retry_after_s=7.5)))
+    assert (limited.message, limited.code, limited.retry_after_s) == ("wait", "rate_limited", 7.5)
