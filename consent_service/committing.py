@@ -38,6 +38,10 @@ class Operation(Protocol[T_co]):
     def grant_id(self) -> str | None:
         """The grant that it is about: the group looks up beforehand whether that was used."""
 
+    @property
+    def clip_id(self) -> str | None:
+        """The clip that it is about: the group reads its record beforehand."""
+
     def run(self, group: Group) -> T_co:
         """Raises a ConsentError to refuse; what it wrote until then is undone."""
 
@@ -171,7 +175,8 @@ class Committer:
         """One transaction. Raises when nothing of it was committed, or when that is unknown."""
         values: list[object] = []
         with self._core.write_as(self._tenant) as writing:
-            group = Group(writing, [each.grant_id for each in operations if each.grant_id is not None])
+            grants = [each.grant_id for each in operations if each.grant_id is not None]
+            group = Group(writing, grants, [each.clip_id for each in operations if each.clip_id is not None])
             for operation in operations:
                 values.append(_run(operation, group))
             group.flush()

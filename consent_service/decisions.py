@@ -72,6 +72,7 @@ class _Refusals:
     key_id: str
     entries: Sequence[Mapping[str, Any]]
     grant_id: None = None
+    clip_id: None = None
 
     def run(self, group: Group) -> None:
         for entry in self.entries:

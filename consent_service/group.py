@@ -7,7 +7,7 @@ itself collects, and that it knows.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -54,6 +54,7 @@ class Mark:
     clips: int
     closed: int
     spoken: int
+    registered: int
 
 
 @dataclass(slots=True)
@@ -62,11 +63,14 @@ class Group:
 
     writing: Writing
     grant_ids: Sequence[str]
+    clip_ids: Sequence[str]
     used: dict[str, Used] = field(init=False, default_factory=dict)
+    clips: dict[str, dict[str, Any]] = field(init=False, default_factory=dict)
     _states: dict[tuple[str, str, str, str], State | None] = field(init=False, default_factory=dict)
     _redeemed: list[dict[str, Any]] = field(init=False, default_factory=list)
     _clips: list[dict[str, Any]] = field(init=False, default_factory=list)
     _closed: list[dict[str, Any]] = field(init=False, default_factory=list)
+    _registered: list[tuple[str, dict[str, Any]]] = field(init=False, default_factory=list)
     _spoken: list[tuple[str, int]] = field(init=False, default_factory=list)
     _characters: dict[str, int] = field(init=False, default_factory=lambda: defaultdict(int))
 
@@ -75,6 +79,10 @@ class Group:
             asked = {"tenant": self.writing.tenant, "grants": self.grant_ids[start : start + _AT_ONCE]}
             for grant_id, clip_id, reused, closing_leaf in self.writing.connection.execute(_USED, asked):
                 self.used[grant_id] = Used(clip_id, reused, closing_leaf)
+        for start in range(0, len(self.clip_ids), _AT_ONCE):
+            asked = {"tenant": self.writing.tenant, "clips": self.clip_ids[start : start + _AT_ONCE]}
+            for row in self.writing.connection.execute(_CLIPS, asked).mappings():
+                self.clips[row["clip_id"]] = dict(row)
 
     def state(self, key_id: str, replica_id: str, voice_id: str, consent_id: str | None) -> State | None:
         """None when the tenant has no such key. "" asks for no replica or voice."""
@@ -106,9 +114,20 @@ class Group:
         self.used[grant_id].closing_leaf = leaf
         self._closed.append({"grant": grant_id, "of": self.writing.tenant, "closed_by": leaf})
 
+    def register(self, clip_id: str, **values: Any) -> None:
+        """What is new of a clip that the group holds."""
+        self._registered.append((clip_id, dict(self.clips[clip_id])))
+        self.clips[clip_id] |= values
+
     def mark(self) -> Mark:
-        counts = (len(each) for each in (self._redeemed, self._clips, self._closed, self._spoken))
-        return Mark(self.writing.log.mark(), *counts)
+        written: tuple[Sized, ...] = (
+            self._redeemed,
+            self._clips,
+            self._closed,
+            self._spoken,
+            self._registered,
+        )
+        return Mark(self.writing.log.mark(), *(len(each) for each in written))
 
     def undo(self, to: Mark) -> None:
         """Forget what was written since."""
@@ -135,6 +154,9 @@ class Group:
             execute(_ADD_CLIP, self._clips)
         if self._closed:
             execute(_CLOSE, self._closed)
+        if self._registered:
+            changed = dict.fromkeys(clip_id for clip_id, _ in self._registered)
+            execute(_REGISTER, [self._registration(clip_id) for clip_id in changed])
         spoken = [
             {"consent": consent_id, "of": self.writing.tenant, "more": more}
             for consent_id, more in self._characters.items()
@@ -143,7 +165,25 @@ class Group:
         if spoken:
             execute(_SPEAK, spoken)
 
+    def _registration(self, clip_id: str) -> dict[str, Any]:
+        row = self.clips[clip_id]
+        values = {f"new_{name}": row[name] for name in ("objects", "audio_sha256", "seconds", "fingerprint")}
+        return {"clip": clip_id, "of": self.writing.tenant, **values}
 
+
+_CLIPS: Final = select(clips).where(
+    clips.c.tenant == bindparam("tenant"), clips.c.clip_id.in_(bindparam("clips", expanding=True))
+)
+_REGISTER: Final = (
+    update(clips)
+    .where(clips.c.clip_id == bindparam("clip"), clips.c.tenant == bindparam("of"))
+    .values(
+        objects=bindparam("new_objects"),
+        audio_sha256=bindparam("new_audio_sha256"),
+        seconds=bindparam("new_seconds"),
+        fingerprint=bindparam("new_fingerprint"),
+    )
+)
 _USED: Final = select(
     redemptions.c.grant_id, redemptions.c.clip_id, redemptions.c.reused_clip_id, redemptions.c.closing_leaf
 ).where(

@@ -35,6 +35,7 @@ from consent_service import (
     subjects,
     sweeping,
     tenants,
+    upkeep,
     voices,
     watermarks,
 )
@@ -464,6 +465,14 @@ class ConsentService:
         """The second audit record of a redeemed grant; returns its leaf index. Idempotent."""
         return redemption.close(self._core, grant_id, closing)
 
+    def close_abandoned(self, by: Principal, older_than_s: float = upkeep.ABANDONED_AFTER_S) -> int:
+        """Close grants that were redeemed so long ago and never closed, as failed; how many. Needs OPERATOR."""
+        return upkeep.close_abandoned(self._core, by, older_than_s)
+
+    def forget_replicas(self, by: Principal, registered_before_s: float) -> int:
+        """Delete the keys of replicas that registered longer ago (an hour at least); how many. Needs OPERATOR."""
+        return upkeep.forget_replicas(self._core, by, registered_before_s)
+
     def revocations(self, after: int = 0, limit: int = 1000) -> list[Revocation]:
         """The feed, oldest first, across tenants (for gates and replicas)."""
         return feed.revocations(self._core, after, limit)
@@ -478,6 +487,10 @@ class ConsentService:
         """Add digest, length and copies to the record that `redeem` made. NotFound (clip_unknown) without
         one; Conflict (clip_origin_fixed, clip_digest_fixed) when it contradicts what is there."""
         clips.register(self._core, record)
+
+    def register_clips(self, records: Sequence[ClipRecord]) -> list[Exception | None]:
+        """The same for each, in order, in one transaction for up to a thousand: None, or what it would have raised."""
+        return clips.register_many(self._core, records)
 
     def register_store(
         self, uri: str, kind: Literal["cache", "output"], *, tenant: str | None = None
