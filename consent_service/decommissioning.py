@@ -20,19 +20,17 @@ from typing import Any, Final, TypeAlias
 
 from sqlalchemy import Connection, RowMapping, insert, select, update
 
-from consent_service import audit, derivatives, erasure, voices
+from consent_service import derivatives, erasure, voices
 from consent_service.access import Permission
+from consent_service.certification import certify
 from consent_service.core import Core, Writing
 from consent_service.errors import Conflict, NotFound, ObjectMissing
 from consent_service.ids import require_name
-from consent_service.ledger.tables import clips, consents, decommissions
+from consent_service.ledger.tables import decommissions
 from consent_service.models import Principal, Voice
-from consent_service.proofs.certificate import CERTIFIED, sign_certificate
-from consent_service.proofs.seams import KeyPurpose
-from consent_service.proofs.statement import canonical_digest
+from consent_service.silencing import silence
 
 _LATELY_S: Final = 3600.0  # how old a clip may be and still have been on its way when its voice was silenced
-_DAY_S: Final = 86_400.0
 Report: TypeAlias = dict[str, Any]
 
 
@@ -131,51 +129,14 @@ def _do(step: _Step, run: _Run) -> Report:
 
 
 def _begin(writing: Writing, by: Principal, row: RowMapping, reason: str) -> None:
-    voice_id, epoch = row["voice_id"], row["epoch"] + 1
-    of = (consents.c.tenant == writing.tenant) & (consents.c.voice_id == voice_id)
-    given = (
-        writing.connection.execute(select(consents).where(of).order_by(consents.c.recorded_at))
-        .mappings()
-        .all()
-    )
-    live = of & (consents.c.state == "live")
-    ended = writing.connection.execute(
-        update(consents).where(live).values(state="revoked", revoked_at=writing.now, revoked_reason=reason)
-    )
-    mine = (clips.c.tenant == writing.tenant) & (clips.c.voice_id == voice_id) & (clips.c.state == "live")
-    withdrawn = writing.connection.execute(update(clips).where(mine).values(state="withdrawn"))
-    voices.change(writing, voice_id, state="decommissioned", epoch=epoch)
-    told = writing.publish_revocation(voice_id, epoch, None, reason)
-    writing.log.append(
-        "voice.decommissioned",
-        by=by.key_id,
-        voice=voice_id,
-        epoch=epoch,
-        consents=ended.rowcount,
-        clips=withdrawn.rowcount,
-        reason=writing.log.commit_to(voice_id, "decommissioned", reason),
-    )
-    report = {
-        "kind": row["kind"],
-        "consents": [
-            {
-                "consent_id": each["consent_id"],
-                "version": each["version"],
-                "ended_at": each["revoked_at"] or writing.now,
-            }
-            for each in given
-        ],
-        "revocation": {"seq": told.seq, "epoch": epoch, "at": told.at},
-        "recordings": {"reference": row["prompt_digest"] or None},
-    }
     writing.connection.execute(
         insert(decommissions),
         {
-            "voice_id": voice_id,
+            "voice_id": row["voice_id"],
             "tenant": writing.tenant,
             "step": "silenced",
             "begun_at": writing.now,
-            "report": report,
+            "report": silence(writing, by, row, reason),
             "certificate": "",
         },
     )
@@ -214,6 +175,11 @@ def _record_deleted(run: _Run, writing: Writing, report: Report) -> Report:
     return {"clips": {**told, "stores": report["stores"]}, "deleted_at": writing.now}
 
 
+def _forget_messages(run: _Run) -> Report:
+    erasure.forget_messages(run.core, run.tenant, run.voice_id)
+    return {}
+
+
 def _record_erased(run: _Run, writing: Writing, _: Report) -> Report:
     told = erasure.erase(writing, run.voice_id)
     writing.log.append("voice.erased", by=run.by.key_id, voice=run.voice_id, salts=told["salts"])
@@ -225,52 +191,11 @@ def _scrub(run: _Run) -> Report:
 
 
 def _certify(run: _Run, writing: Writing, report: Report) -> Report:
-    """The account, its entry in the log and the certificate over both, in one transaction."""
-    account = _account(run, writing, report)
-    leaf = writing.log.append(
-        CERTIFIED, by=run.by.key_id, voice=run.voice_id, account=canonical_digest(account)
-    )
-    writing.log.flush()
-    tree = writing.log.tree
-    (entry,) = audit.entries(writing.connection, run.tenant, leaf, leaf + 1)
-    text = sign_certificate(
-        account,
-        entry=entry,
-        leaf=leaf,
-        path=audit.inclusion_proof(writing.connection, run.tenant, leaf, tree.size),
-        checkpoint=run.core.checkpoint(run.tenant, tree),
-        sign=lambda message: run.core.keys.sign(KeyPurpose.RECEIPT, message),
-    )
+    begun_at = _require(writing.connection, run)["begun_at"]
+    text = certify(run.core, writing, run.by, run.voice_id, begun_at, report)
     _advance(writing, run.voice_id, finished_at=writing.now, certificate=text)
     voices.change(writing, run.voice_id, destroyed_at=writing.now)
     return {}
-
-
-def _account(run: _Run, writing: Writing, report: Report) -> Report:
-    days = run.core.config.backup_horizon_days
-    begun_at = _require(writing.connection, run)["begun_at"]
-    return {
-        "controller": run.core.config.provider,
-        "tenant": run.tenant,
-        "voice_id": run.voice_id,
-        "begun_at": begun_at,
-        "finished_at": writing.now,
-        **report,
-        "kept": list(erasure.KEPT),
-        "prompts": (
-            "held in the memory of replicas only; each that follows the feed of revocations drops them within a "
-            "second, and one that can't follow it speaks no more"
-        ),
-        "backups": {
-            "horizon_days": days,
-            "gone_by": None if days is None else writing.now + days * _DAY_S,
-            "reach": (
-                "copies that were made outside of the places named here (backups, replicas of a bucket or database, "
-                "the write-ahead log of PostgreSQL) are out of reach and age out within the horizon; a backup of "
-                "the ledger holds no key that opens a recording"
-            ),
-        },
-    }
 
 
 def _nothing(_: _Run) -> Report:
@@ -285,7 +210,7 @@ _STEPS: Final = (
     _Step("named", _name_what_goes, _keep("wrapped_key")),
     _Step("destroyed", _destroy, _record_destroyed),
     _Step("deleted", _delete, _record_deleted),
-    _Step("erased", _nothing, _record_erased),
+    _Step("erased", _forget_messages, _record_erased),
     _Step("scrubbed", _scrub, _keep("database")),
     _Step("certified", _nothing, _certify),
 )

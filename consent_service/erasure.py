@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from sqlalchemy import Table, delete, func, select, text, update
 
-from consent_service.core import Writing
+from consent_service.core import Core, Writing
 from consent_service.errors import LedgerUnavailable
 from consent_service.ledger.engine import Ledger, fail_closed
 from consent_service.ledger.tables import (
@@ -25,6 +25,8 @@ from consent_service.ledger.tables import (
     subjects,
     voices,
 )
+from consent_service.messenger import Outbox
+from consent_service.subjects import OUTBOX
 
 ERASED: Final = (
     "the subject's name and contact", "the voice's name", "the challenge", "notes, evidence and reasons",
@@ -35,6 +37,22 @@ KEPT: Final = (
     "the audit log, whose commitments can no longer be opened",
 )  # fmt: skip
 _SMALL: Final = (subjects, subject_links, salts, enrolments, voices, consents, revocations)
+
+
+def forget_messages(core: Core, tenant: str, voice_id: str) -> None:
+    """Delete what a laptop's outbox holds for the person; a mail server's copies are out of reach."""
+    with core.ledger.read() as connection:
+        mine = (voices.c.tenant == tenant) & (voices.c.voice_id == voice_id)
+        subject_id = connection.execute(select(voices.c.subject_id).where(mine)).scalar()
+        contacts = {
+            contact
+            for table in (subjects, subject_links)
+            for contact in connection.execute(
+                select(table.c.contact).where(table.c.tenant == tenant, table.c.subject_id == subject_id)
+            ).scalars()
+        }
+    with fail_closed():
+        Outbox(core.config.data_dir / OUTBOX).forget(contacts)
 
 
 def erase(writing: Writing, voice_id: str) -> dict[str, Any]:

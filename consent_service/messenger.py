@@ -11,7 +11,9 @@ import secrets
 import smtplib
 import ssl
 import time
+from collections.abc import Collection
 from dataclasses import dataclass, field
+from email import message_from_bytes
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Literal, Protocol, Self
@@ -115,6 +117,12 @@ class Outbox:
             write_private(self._folder / name, bytes(_email(message, "vouch@localhost")))
         except (OSError, ValueError) as exc:
             raise MessageNotSent(f"the outbox can't be written ({type(exc).__name__})") from None
+
+    def forget(self, contacts: Collection[str]) -> None:
+        """Delete whatever was written to them. Raises OSError."""
+        for file in self._folder.glob("*.eml"):
+            if message_from_bytes(file.read_bytes())["To"] in contacts:
+                file.unlink(missing_ok=True)
 
 
 class NoMessenger:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from consent_service import audit, decommissioning, derivatives, erasure
+from consent_service import audit, certification, decommissioning, derivatives, erasure
 from consent_service.config import ConsentConfig
 from consent_service.errors import (
     ConsentError,
@@ -195,8 +195,9 @@ BREAKABLE: list[tuple[Any, str]] = [
     (derivatives, "forget_places"),
     (erasure, "erase"),
     (erasure, "scrub"),
-    (decommissioning, "_account"),
-    (decommissioning, "sign_certificate"),
+    (certification, "_account"),
+    (certification, "sign_certificate"),
+    (decommissioning, "_advance"),
 ]
 
 

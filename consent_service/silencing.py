@@ -1,0 +1,57 @@
+"""The first step of a decommissioning, after which a voice speaks no more: one transaction, whatever comes later."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import RowMapping, select, update
+
+from consent_service import voices
+from consent_service.core import Writing
+from consent_service.ledger.tables import clips, consents, enrolments
+from consent_service.models import Principal
+
+
+def silence(writing: Writing, by: Principal, row: RowMapping, reason: str) -> dict[str, Any]:
+    """Consents revoked, clips withdrawn, epoch raised, feed told, audited. Returns what the certificate says of the
+    voice as it was."""
+    voice_id, epoch = row["voice_id"], row["epoch"] + 1
+    of = (consents.c.tenant == writing.tenant) & (consents.c.voice_id == voice_id)
+    given = (
+        writing.connection.execute(select(consents).where(of).order_by(consents.c.recorded_at))
+        .mappings()
+        .all()
+    )
+    spoken = (enrolments.c.tenant == writing.tenant) & (enrolments.c.voice_id == voice_id)
+    digests = select(enrolments.c.statement_digest).where(spoken, enrolments.c.statement_digest != "")
+    statements = sorted(writing.connection.execute(digests).scalars())
+    live = of & (consents.c.state == "live")
+    ended = writing.connection.execute(
+        update(consents).where(live).values(state="revoked", revoked_at=writing.now, revoked_reason=reason)
+    )
+    mine = (clips.c.tenant == writing.tenant) & (clips.c.voice_id == voice_id) & (clips.c.state == "live")
+    withdrawn = writing.connection.execute(update(clips).where(mine).values(state="withdrawn"))
+    voices.change(writing, voice_id, state="decommissioned", epoch=epoch)
+    told = writing.publish_revocation(voice_id, epoch, None, reason)
+    writing.log.append(
+        "voice.decommissioned",
+        by=by.key_id,
+        voice=voice_id,
+        epoch=epoch,
+        consents=ended.rowcount,
+        clips=withdrawn.rowcount,
+        reason=writing.log.commit_to(voice_id, "decommissioned", reason),
+    )
+    return {
+        "kind": row["kind"],
+        "consents": [
+            {
+                "consent_id": each["consent_id"],
+                "version": each["version"],
+                "ended_at": each["revoked_at"] or writing.now,
+            }
+            for each in given
+        ],
+        "revocation": {"seq": told.seq, "epoch": epoch, "at": told.at},
+        "recordings": {"reference": row["prompt_digest"] or None, "statements": statements},
+    }
