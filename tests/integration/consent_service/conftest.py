@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.consent_service.aws import aws, aws_server, kms  # noqa: F401 - fixtures
 from tests.unit.consent_service.databases import DATABASES, drop, ledger_url
 from tests.unit.consent_service.world import World, open_world
 
