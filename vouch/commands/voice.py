@@ -1,4 +1,4 @@
-"""`vouch voice`: enrol, review, design, list, show, keep, sweep, decommission."""
+"""`vouch voice`: enrol, state, review, design, list, show, keep, sweep, decommission."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from consent_service.keys.files import make_private_folder, write_private
-from consent_service.models import Voice
+from consent_service.models import Principal, Voice
 from serve_app.door import Clip, Say
 from serve_app.opening import in_process
 from speech.text import prepare
@@ -21,6 +21,7 @@ app = typer.Typer(
     help="Voices: enrol a person's, or design one with no person behind it.", no_args_is_help=True
 )
 
+_EXAMINING = "examining the recordings …"
 VoiceId = Annotated[str, typer.Argument(help="A voice id.")]
 
 
@@ -48,7 +49,8 @@ def enrol(
                 admin, name=name, language=language, grantee=grantee, purpose=purpose, subject_name=subject
             )
             human = (
-                f"Record {subject} reading this sentence aloud:\n\n    {challenge.sentence}\n\nthen run:\n\n"
+                f"Record {subject} reading this sentence aloud, within ten minutes:\n\n"
+                f"    {challenge.sentence}\n\nthen run:\n\n"
                 f"    vouch voice enrol --enrolment {challenge.enrolment_id} --reference REF.wav "
                 f"--transcript '…' --statement STATEMENT.wav"
             )
@@ -56,27 +58,98 @@ def enrol(
             return
         if reference is None or statement is None or not transcript:
             raise typer.BadParameter("the second step needs --reference, --transcript and --statement")
+        err.print(_EXAMINING, markup=False)
         voice = home.service.complete_enrolment(
             admin, enrolment, reference=reference.read_bytes(), transcript=transcript,
             statement=statement.read_bytes(), note=note,
         )  # fmt: skip
-        human = f"{voice.voice_id} waits for a reviewer: vouch voice review {voice.voice_id} --approve"
+        human = (
+            f"{voice.voice_id} waits for a reviewer: vouch voice review {voice.voice_id} --listen FOLDER"
+            if voice.state == "review"
+            else f"{voice.voice_id} is enrolled; nothing was in doubt"
+        )
         emit(voice, as_json=as_json, human=human)
+
+
+@app.command()
+def state(
+    voice_id: Annotated[str | None, typer.Argument(help="First step: an enrolled voice.")] = None,
+    grantee: Annotated[str, typer.Option(help="Who will be allowed to use it.")] = GRANTEE,
+    purpose: Annotated[str, typer.Option(help="For what.")] = "narration",
+    challenge: Annotated[str | None, typer.Option(help="Second step: the statement to complete.")] = None,
+    statement: Annotated[Path | None, typer.Option(help="Recording of the sentence.")] = None,
+    note: Annotated[str, typer.Option(help="Goes into the evidence.")] = "",
+    as_json: Json = False,
+) -> None:
+    """A further statement of an enrolled voice, for a grantee or purpose that its enrolment does not cover."""
+    with reporting(as_json=as_json), open_home() as home:
+        admin = home.act_as("admin")
+        if challenge is None:
+            if voice_id is None:
+                raise typer.BadParameter("the first step needs a voice id")
+            begun = home.service.begin_statement(admin, voice_id, grantee=grantee, purpose=purpose)
+            human = (
+                f"Record the person reading this sentence aloud, within ten minutes:\n\n    {begun.sentence}\n\n"
+                f"then run:\n\n    vouch voice state --challenge {begun.enrolment_id} --statement STATEMENT.wav"
+            )
+            emit(begun, as_json=as_json, human=human)
+            return
+        if statement is None:
+            raise typer.BadParameter("the second step needs --statement")
+        err.print(_EXAMINING, markup=False)
+        counts = home.service.complete_statement(
+            admin, challenge, statement=statement.read_bytes(), note=note
+        )
+        human = "it counts" if counts else "it waits for a reviewer: vouch voice review VOICE --approve"
+        emit({"statement_id": challenge, "counts": counts}, as_json=as_json, human=human)
 
 
 @app.command()
 def review(
     voice_id: VoiceId,
-    approve: Annotated[bool, typer.Option("--approve/--refuse", help="The decision.")],
+    approve: Annotated[
+        bool | None, typer.Option("--approve/--refuse", help="The decision; without it, what waits is shown.")
+    ] = None,
+    listen: Annotated[
+        Path | None,
+        typer.Option(
+            help="A folder to put the recordings in, to hear them; delete it when you have decided."
+        ),
+    ] = None,
     note: Annotated[str, typer.Option(help="Goes into the evidence.")] = "",
     as_json: Json = False,
 ) -> None:
-    """Decide on an enrolment; by another key than the one that enrolled."""
+    """Hear and decide on an enrolment or a further statement; by another key than the one that enrolled."""
     with reporting(as_json=as_json), open_home() as home:
+        reviewer = home.act_as("reviewer")
+        if listen is not None:
+            _write_recordings(home, reviewer, voice_id, listen)
+        if approve is None:
+            waiting = home.service.under_review(reviewer, voice_id)
+            human = (
+                f"To be heard in the statement:\n\n    {waiting.sentence}\n\n"
+                f"found: {', '.join(waiting.evidence.get('doubts', ())) or 'nothing in doubt'}\n"
+                f"decide: vouch voice review {voice_id} --approve | --refuse"
+            )
+            emit(waiting, as_json=as_json, human=human)
+            return
         emit(
-            home.service.review_enrolment(home.act_as("reviewer"), voice_id, approve=approve, note=note),
+            home.service.review_enrolment(reviewer, voice_id, approve=approve, note=note),
             as_json=as_json,
         )
+
+
+def _write_recordings(home: Home, reviewer: Principal, voice_id: str, folder: Path) -> None:
+    """Where the reviewer asked for them, readable by nobody else, and never over another file."""
+    make_private_folder(folder)
+    for part in ("statement", "reference"):
+        path = folder / f"{part}.wav"
+        if path.exists():
+            raise Failed("output_exists", f"{path} is there already; choose another folder")
+        write_private(path, home.service.open_statement(reviewer, voice_id, part))
+    err.print(
+        f"statement.wav and reference.wav lie in {folder}; delete them when you have decided", markup=False
+    )
 
 
 @app.command()

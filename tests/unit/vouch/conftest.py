@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,15 +14,32 @@ from typer.testing import CliRunner, Result
 from tests.unit.pipelines.house import recording
 from vouch.cli import app
 
+EXAMINER = Path(__file__).parents[2] / "assets" / "mark_examiner.py"
+
 
 @dataclass(frozen=True)
 class Vouch:
-    """`vouch …` as typed, against the ledger in `folder`."""
+    """`vouch …` as typed, against the ledger in `folder`. Examiners' models take seconds to start, and each command
+    starts its own: unless `examined`, a stand-in says that nothing is marked, and nobody compares speakers."""
 
     folder: Path
+    examined: bool = False
+
+    def _config(self) -> str:
+        if self.examined:
+            return ""
+        path = self.folder / "vouch.yaml"
+        examination = {"speaker": "none", "marks": [sys.executable, str(EXAMINER)]}
+        consent = {"data_dir": str(self.folder / "data"), "examination": examination}
+        path.write_text(json.dumps({"consent": consent, "engine": {"name": "embedded"}}))
+        return str(path)
 
     def run(self, *words: object, env: dict[str, str] | None = None) -> Result:
-        mine = {"VOUCH_DATA_DIR": str(self.folder / "data"), "VOUCH_API_KEY": "", "VOUCH_CONFIG": ""}
+        mine = {
+            "VOUCH_DATA_DIR": str(self.folder / "data"),
+            "VOUCH_API_KEY": "",
+            "VOUCH_CONFIG": self._config(),
+        }
         return CliRunner().invoke(app, [str(word) for word in words], env={**mine, **(env or {})})
 
     def json(self, *words: object) -> Any:
@@ -55,6 +73,15 @@ class Vouch:
         decided = self.json("voice", "review", begun["voice_id"], "--approve" if approve else "--refuse")
         assert decided["state"] == ("active" if approve else "refused")
         return str(begun["voice_id"])
+
+    def state(self, voice_id: str, purpose: str) -> None:
+        """A further statement, and its review."""
+        begun = self.json("voice", "state", voice_id, "--purpose", purpose)
+        statement = self.folder / "further.wav"
+        statement.write_bytes(recording(142.0))
+        given = self.json("voice", "state", "--challenge", begun["enrolment_id"], "--statement", statement)
+        assert not given["counts"]
+        assert self.json("voice", "review", voice_id, "--approve")["state"] == "active"
 
     def consent(self, voice_id: str, *more: object) -> dict[str, Any]:
         recorded: dict[str, Any] = self.json(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import soundfile
 
+from tests.unit.pipelines.house import recording
 from tests.unit.vouch.conftest import Vouch
 
 LINE = "The lamp was lit at nine."
@@ -94,6 +96,7 @@ def test_the_same_request_gives_the_same_clip(studio: Vouch, spoken: Path, tmp_p
 
 
 def test_a_designed_voice_speaks_without_a_consent(studio: Vouch, tmp_path: Path) -> None:
+    studio = replace(studio, examined=True)  # what is kept must carry our own manifest
     voice = studio.json("voice", "design", "--name", "House", "--instruct", "calm and low")
     assert (voice["kind"], voice["state"]) == ("designed", "active")
     clip = tmp_path / "designed.wav"
@@ -121,6 +124,19 @@ def test_a_checkpoint_is_a_signed_note(studio: Vouch) -> None:
 
 def test_a_consent_can_be_narrowed_and_never_widened(studio: Vouch) -> None:
     voice_id = studio.enrol("Narrowed")
+    beyond = studio.refusal(
+        "consent",
+        "record",
+        voice_id,
+        "--purpose",
+        "accessibility",
+        "--language",
+        "en",
+        "--until",
+        "2030-12-31",
+    )
+    assert beyond == "evidence_does_not_cover"
+    studio.state(voice_id, "accessibility")
     recorded = studio.consent(voice_id, "--purpose", "accessibility")
     consent_id = recorded["consent"]["consent_id"]
     narrowed = studio.json("consent", "narrow", consent_id, "--purpose", "narration")
@@ -173,6 +189,30 @@ def test_voices_are_listed_shown_and_decommissioned(studio: Vouch, tmp_path: Pat
     assert gone["state"] == "decommissioned"
     speak = ("say", LINE, "-o", tmp_path / "clip.wav", "--voice", voice_id)
     assert studio.run(*speak).exit_code == 1
+
+
+def test_a_reviewer_hears_what_they_decide_on_and_nobody_else_does(studio: Vouch, tmp_path: Path) -> None:
+    begun = studio.json("voice", "enrol", "--name", "Heard", "--subject", "A Person")
+    reference, statement = tmp_path / "r.wav", tmp_path / "s.wav"
+    reference.write_bytes(recording(150.0))
+    statement.write_bytes(recording(151.0))
+    studio.json(
+        "voice", "enrol", "--enrolment", begun["enrolment_id"], "--reference", reference,
+        "--transcript", "what the sample says", "--statement", statement,
+    )  # fmt: skip
+    heard = tmp_path / "heard"
+    waiting = studio.json("voice", "review", begun["voice_id"], "--listen", heard)
+    assert waiting["sentence"] == begun["sentence"]
+    for part in ("statement", "reference"):
+        path = heard / f"{part}.wav"
+        assert path.stat().st_mode & 0o777 == 0o600
+        assert soundfile.info(io.BytesIO(path.read_bytes())).frames > 3 * 16_000
+    assert studio.refusal("voice", "review", begun["voice_id"], "--listen", heard) == "output_exists"
+    studio.json("voice", "review", begun["voice_id"], "--approve")
+    assert (
+        studio.refusal("voice", "review", begun["voice_id"], "--listen", tmp_path / "late")
+        == "voice_not_in_review"
+    )
 
 
 def test_a_refused_enrolment_never_speaks(studio: Vouch) -> None:
