@@ -87,7 +87,7 @@ def _balanced(pieces: Sequence[str], language: str, longest_s: float) -> list[st
     group, group_s = "", 0.0
     for piece, length in zip(pieces, lengths, strict=True):
         full = group_s + length / 2 > wanted_s or group_s + length > longest_s
-        if group and full:
+        if full and _SAYABLE.search(group) is not None:  # punctuation alone is nothing to speak
             groups.append(group)
             group, group_s = "", 0.0
         group += piece

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from speech.engine import SAMPLE_RATE, Samples
@@ -109,6 +109,7 @@ segment = st.lists(st.tuples(st.booleans(), st.integers(0, 20_000)), max_size=6)
 cuts = st.lists(st.integers(1, 9_000), min_size=1, max_size=8)
 
 
+@settings(deadline=None)
 @given(st.lists(segment, max_size=3), cuts, st.sampled_from([0.0, 0.1, 1.0]))
 def test_the_samples_do_not_depend_on_the_chunks(
     segments: list[list[tuple[bool, int]]], sizes: list[int], pause_s: float

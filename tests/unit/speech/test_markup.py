@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consent_service.grants import Utterance
@@ -65,6 +65,7 @@ def test_an_engine_takes_only_the_canonical_spelling(text: str) -> None:
         check(Utterance(text, "en"))
 
 
+@settings(deadline=None)  # the first number of a language loads its grammar
 @given(
     st.lists(
         st.sampled_from(["[", "]", "pause", "[pause ", "ms]", "s]", "5", "500", " ", "p", "1.5", "x"])

@@ -68,7 +68,7 @@ def test_pauses_cut_and_are_heard_as_written() -> None:
     assert plan(said) == (Segment("", 0.5), Segment("One.", 1.5), Segment("Two.", 2.0))
 
 
-@settings(max_examples=60)
+@settings(deadline=None)
 @given(
     st.lists(
         st.sampled_from(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consent_service.grants import Utterance
@@ -20,6 +20,7 @@ def code_of(text: str, instruct: str = "", **limits: int) -> str:
     return raised.value.code
 
 
+@settings(deadline=None)  # the first number of a language loads its grammar
 @given(st.text(max_size=60), st.text(max_size=30))
 def test_preparing_twice_changes_nothing(text: str, instruct: str) -> None:
     try:
@@ -30,6 +31,7 @@ def test_preparing_twice_changes_nothing(text: str, instruct: str) -> None:
     check(once)
 
 
+@settings(deadline=None)  # the first number of a language loads its grammar
 @given(st.text(max_size=60))
 def test_canonical_text_is_one_trimmed_composed_line(text: str) -> None:
     try:
