@@ -19,7 +19,8 @@ from consent_service.challenges.sentences import STATEMENT
 
 MAX_ERROR_RATE: Final = 0.35  # of the fixed words; what it lets through and keeps out is in docs/consent.md
 MIN_WORDS_HEARD: Final = 3  # of the four drawn ones
-_NAME_TOKENS: Final = 8  # what a recogniser may make of a name
+_FREE_WORDS: Final = 8  # what a recogniser may make of a name, or of the drawn words
+_FREE_CHARACTERS: Final = 24
 _UNSPACED: Final = frozenset({"zh", "ja", "ko"})  # Korean has spaces, but particles grow onto its words
 _ANY: Final = None
 
@@ -48,9 +49,10 @@ def compare(language: str, *, purpose: str, nonce: str, heard: str) -> Compariso
     for piece in re.split("([\0\1])", template):
         expected += [_ANY] if piece in ("\0", "\1") else tokens(language, piece)
     got = tokens(language, heard)
+    free = _FREE_CHARACTERS if language in _UNSPACED else _FREE_WORDS
     fixed = sum(1 for token in expected if token is not _ANY)
     return Comparison(
-        error_rate=_errors(expected, got) / fixed,
+        error_rate=_errors(expected, got, free) / fixed,
         words_heard=_in_order(drawn, normal(heard)) if language in _UNSPACED else _common(drawn, got),
         words=len(drawn),
     )
@@ -69,15 +71,15 @@ def tokens(language: str, text: str) -> list[str]:
     return [token for token in (normal(part) for part in re.split(r"[\s\-’']+", text)) if token]
 
 
-def _errors(expected: Sequence[str | None], got: Sequence[str]) -> int:
-    """Levenshtein distance; in a place for anything, up to `_NAME_TOKENS` are free, and each one costs beyond."""
+def _errors(expected: Sequence[str | None], got: Sequence[str], free: int) -> int:
+    """Levenshtein distance; in a place for anything, `free` tokens cost nothing, and each one beyond costs."""
     row = list(range(len(got) + 1))
     for want in expected:
         if want is _ANY:
-            free = [min(row[max(0, at - _NAME_TOKENS) : at + 1]) for at in range(len(row))]
-            for at in range(1, len(free)):
-                free[at] = min(free[at], free[at - 1] + 1)
-            row = free
+            passed = [min(row[max(0, at - free) : at + 1]) for at in range(len(row))]
+            for at in range(1, len(passed)):
+                passed[at] = min(passed[at], passed[at - 1] + 1)
+            row = passed
             continue
         below = [row[0] + 1]
         for at, token in enumerate(got, start=1):
