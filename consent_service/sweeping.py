@@ -1,34 +1,63 @@
 """Sealed objects that no voice needs: what a process left behind that died between the vault and the commit.
 
 Recordings are stored before the row that names them is committed, so that no row ever names what is not there. The
-price is paid here: what lies in the vault for a voice that does not exist, that was refused, or whose enrolment can no
-longer be completed, is destroyed. Under the tenant's write lock, which whoever stores holds as well.
+price is paid here. Destroyed is what lies in the vault for a voice that does not exist, that was refused, or whose
+enrolment can no longer be completed; and a further statement that nobody completed or that was refused. All of it under
+the tenant's write lock, which whoever stores holds as well.
 """
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, select
 
 from consent_service.access import Permission
 from consent_service.core import Core
 from consent_service.ledger.tables import enrolments, voices
 from consent_service.models import Principal
 
+_STATEMENT = "statement."  # what the vault calls a further statement begins so; its challenge's id follows
+
 
 def sweep(core: Core, by: Principal) -> list[str]:
-    """Destroy the orphans of the caller's tenant, audited. Returns the voice ids that they were stored for."""
+    """Destroy the orphans of the caller's tenant, audited. Returns the ids of voices and further statements that they
+    were stored for."""
     with core.read(by, Permission.VOICE_DECOMMISSION) as reading:
-        stored = [voice_id for tenant, voice_id in core.vault.voices() if tenant == reading.tenant]
-        suspects = [v for v in stored if _is_orphan(reading.connection, reading.tenant, v, reading.now)]
-    destroyed = []
-    for voice_id in suspects:
-        with core.write(by, Permission.VOICE_DECOMMISSION) as writing:
-            if not _is_orphan(writing.connection, writing.tenant, voice_id, writing.now):
-                continue  # it came to life meanwhile
-            copies = core.vault.destroy(writing.tenant, voice_id)
-            writing.log.append("voice.orphan_destroyed", by=by.key_id, voice=voice_id, copies=len(copies))
-            destroyed.append(voice_id)
-    return destroyed
+        tenant, connection, now = reading.tenant, reading.connection, reading.now
+        stored = [voice_id for owner, voice_id in core.vault.voices() if owner == tenant]
+        orphans = [voice_id for voice_id in stored if _is_orphan(connection, tenant, voice_id, now)]
+        loose = [
+            (voice_id, kind)
+            for voice_id, kind in core.vault.objects(tenant)
+            if voice_id not in orphans and _is_loose(connection, tenant, kind, now)
+        ]
+    return [
+        *(each for each in orphans if _destroy_voice(core, by, each)),
+        *(kind.removeprefix(_STATEMENT) for each, kind in loose if _destroy_statement(core, by, each, kind)),
+    ]
+
+
+def _destroy_voice(core: Core, by: Principal, voice_id: str) -> bool:
+    with core.write(by, Permission.VOICE_DECOMMISSION) as writing:
+        if not _is_orphan(writing.connection, writing.tenant, voice_id, writing.now):
+            return False  # it came to life meanwhile
+        copies = core.vault.destroy(writing.tenant, voice_id)
+        writing.log.append("voice.orphan_destroyed", by=by.key_id, voice=voice_id, copies=len(copies))
+        return True
+
+
+def _destroy_statement(core: Core, by: Principal, voice_id: str, kind: str) -> bool:
+    with core.write(by, Permission.VOICE_DECOMMISSION) as writing:
+        if not _is_loose(writing.connection, writing.tenant, kind, writing.now):
+            return False
+        copies = core.vault.destroy_object(writing.tenant, voice_id, kind)
+        writing.log.append(
+            "voice.orphan_destroyed",
+            by=by.key_id,
+            voice=voice_id,
+            enrolment=kind.removeprefix(_STATEMENT),
+            copies=len(copies),
+        )
+        return True
 
 
 def _is_orphan(connection: Connection, tenant: str, voice_id: str, now: float) -> bool:
@@ -36,7 +65,16 @@ def _is_orphan(connection: Connection, tenant: str, voice_id: str, now: float) -
     state = connection.execute(select(voices.c.state).where(mine)).scalar()
     if state is None or state == "refused":
         return True
-    # A voice may have several: of its enrolment, and of statements made later.
-    asked = (enrolments.c.tenant == tenant) & (enrolments.c.voice_id == voice_id)
-    until = connection.execute(select(func.max(enrolments.c.expires_at)).where(asked)).scalar()
-    return state == "enrolling" and until is not None and now > until
+    if state != "enrolling":
+        return False
+    theirs = (enrolments.c.tenant == tenant) & (enrolments.c.voice_id == voice_id)
+    ends = connection.execute(select(enrolments.c.expires_at).where(theirs)).scalars().all()
+    return all(now > end for end in ends)
+
+
+def _is_loose(connection: Connection, tenant: str, kind: str, now: float) -> bool:
+    if not kind.startswith(_STATEMENT):
+        return False
+    mine = (enrolments.c.tenant == tenant) & (enrolments.c.enrolment_id == kind.removeprefix(_STATEMENT))
+    row = connection.execute(select(enrolments.c.state, enrolments.c.expires_at).where(mine)).one_or_none()
+    return row is None or row.state == "refused" or (row.state == "pending" and now > row.expires_at)

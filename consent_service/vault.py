@@ -20,15 +20,18 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from consent_service.errors import KeyDestroyed, ObjectMissing, VaultError
-from consent_service.objects import Destroyed, ObjectStore
+from consent_service.objects import Destroyed, ObjectStore, everything_under
 from consent_service.proofs.seams import KeyProvider
 
-VaultObject: TypeAlias = str  # "reference", "statement", or "statement.<id>" of a further one: never a caller's word
+VaultObject: TypeAlias = (
+    str  # "reference", "statement", or "statement.<id>" of a further one: never a caller's word
+)
 
 _KEY_BYTES: Final = 32
 _NONCE_BYTES: Final = 12
 _MAGIC: Final = b"vouch\x02"
 _WRAPPED: Final = ".wrapped"
+_SEALED: Final = ".sealed"
 
 
 class Vault:
@@ -89,9 +92,18 @@ class Vault:
     # for the sweep and the rotation of keys -------------------------------------------------------------------
     def voices(self) -> list[tuple[str, str]]:
         """(tenant, voice id) of everything that is stored, whether or not a row names it."""
-        keys = {tuple(name.removesuffix(_WRAPPED).split("/")) for name in self._wrapped.names()}
-        sealed = {tuple(name.split("/")[:2]) for name in self._objects.names()}
-        return sorted((each[0], each[1]) for each in keys | sealed if len(each) == 2)
+        # Writes that were cut short (".voice_1.wrapped.x7.new") and deleted versions count, too.
+        keys = [(parts[0], parts[1].lstrip(".").partition(_WRAPPED)[0]) for parts in _paths(self._wrapped, 2)]
+        return sorted({*keys, *((parts[0], parts[1]) for parts in _paths(self._objects, 3))})
+
+    def objects(self, tenant: str) -> list[tuple[str, VaultObject]]:
+        """(voice id, object) of every sealed object of a tenant."""
+        names = (name.removesuffix(_SEALED).split("/") for name in self._objects.names(tenant))
+        return [(each[1], each[2]) for each in names if len(each) == 3]
+
+    def destroy_object(self, tenant: str, voice_id: str, kind: VaultObject) -> tuple[Destroyed, ...]:
+        """Every copy of one sealed object. Idempotent."""
+        return self._objects.delete_every_copy(_object(tenant, voice_id, kind))
 
     def wrapped_key(self, tenant: str, voice_id: str) -> bytes:
         """Raises KeyDestroyed."""
@@ -101,7 +113,9 @@ class Vault:
             raise KeyDestroyed("the voice's data key no longer exists") from None
 
     def write_wrapped_key(self, tenant: str, voice_id: str, wrapped: bytes) -> None:
+        """In place of what was there, of which no version stays: it may be wrapped under a key that leaked."""
         self._wrapped.put(_key(tenant, voice_id), wrapped)
+        self._wrapped.forget_older(_key(tenant, voice_id))
 
     def _data_key(self, tenant: str, voice_id: str) -> bytes:
         return self._keys.unwrap_key(self.wrapped_key(tenant, voice_id), key_aad(tenant, voice_id))
@@ -117,7 +131,14 @@ def _key(tenant: str, voice_id: str) -> str:
 
 
 def _object(tenant: str, voice_id: str, kind: VaultObject) -> str:
-    return f"{tenant}/{voice_id}/{kind}.sealed"
+    return f"{tenant}/{voice_id}/{kind}{_SEALED}"
+
+
+def _paths(store: ObjectStore, length: int) -> list[list[str]]:
+    """The parts of the names of all that lies in a store, hidden or not."""
+    base = store.base_uri
+    paths = (uri.removeprefix(base).split("/") for uri in everything_under(store.url))
+    return [parts for parts in paths if len(parts) == length]
 
 
 def _split(raw: bytes) -> tuple[str, bytes]:

@@ -25,6 +25,10 @@ class FileObjects:
     def url(self) -> str:
         return str(self._folder)
 
+    @property
+    def base_uri(self) -> str:
+        return f"{self._folder.as_uri()}/"
+
     def uri(self, name: str) -> str:
         return self._path(name).as_uri()
 
@@ -50,6 +54,16 @@ class FileObjects:
 
     def delete_every_copy(self, name: str, *, wipe: bool = False) -> tuple[Destroyed, ...]:
         return delete_file(self._path(name), wipe=wipe)
+
+    def forget_older(self, name: str) -> tuple[Destroyed, ...]:
+        path = self._path(name)
+        with _room_errors():
+            older = unfinished(path)
+            for copy in older:
+                copy.unlink(missing_ok=True)
+            if older:
+                sync_folder(path.parent)
+        return tuple(_destroyed(copy) for copy in older)
 
     def delete_everything(self, under: str) -> tuple[Destroyed, ...]:
         folder = self._path(under)

@@ -37,6 +37,10 @@ class S3Objects:
     def url(self) -> str:
         return f"s3://{self._bucket}/{self._prefix}".rstrip("/")
 
+    @property
+    def base_uri(self) -> str:
+        return f"s3://{self._bucket}/{self._prefix}"
+
     def uri(self, name: str) -> str:
         return f"s3://{self._bucket}/{self._key(name)}"
 
@@ -67,6 +71,12 @@ class S3Objects:
         key = self._key(name)
         return self._delete(key, exactly=key)
 
+    def forget_older(self, name: str) -> tuple[Destroyed, ...]:
+        key = self._key(name)
+        older = [copy for copy, latest in self._versions(key, key) if not latest]
+        self._delete_batches(older)
+        return tuple(older)
+
     def delete_everything(self, under: str) -> tuple[Destroyed, ...]:
         return self._delete(self._folder(require_name(under)))
 
@@ -83,28 +93,37 @@ class S3Objects:
                 self._fs.call_s3("abort_multipart_upload", Bucket=self._bucket, Key=key, UploadId=upload)
             destroyed.append(Destroyed(f"s3://{self._bucket}/{key}", "unfinished"))
         copies = self._copies(prefix, exactly)
-        for first in range(0, len(copies), _BATCH):
-            self._delete_batch(copies[first : first + _BATCH])
+        self._delete_batches(copies)
         if self._copies(prefix, exactly) or self._uploads(prefix, exactly):
             raise StorageUnavailable(
                 "S3 still holds copies of what was to be deleted; look for an object lock, then try again"
             )
         return (*destroyed, *copies)
 
-    def _delete_batch(self, copies: list[Destroyed]) -> None:
+    def _delete_batches(self, copies: list[Destroyed]) -> None:
         root = f"s3://{self._bucket}/"
         named = [{"Key": copy.uri.removeprefix(root), "VersionId": copy.version_id} for copy in copies]
+        for first in range(0, len(named), _BATCH):
+            self._delete_batch(named[first : first + _BATCH])
+
+    def _delete_batch(self, named: list[dict[str, str | None]]) -> None:
         with _room_errors():
             # A key that S3 refuses to delete is named in the answer; the second look finds it, too.
             self._fs.call_s3("delete_objects", Bucket=self._bucket, Delete={"Objects": named, "Quiet": True})
 
     def _copies(self, prefix: str, exactly: str | None) -> list[Destroyed]:
-        """Versions and deletion markers; an unversioned object is the version "null"."""
-        found: list[Destroyed] = []
+        return [copy for copy, _ in self._versions(prefix, exactly)]
+
+    def _versions(self, prefix: str, exactly: str | None) -> list[tuple[Destroyed, bool]]:
+        """Versions and deletion markers, and which are the latest; an unversioned object is the version "null"."""
+        found: list[tuple[Destroyed, bool]] = []
         for page in self._pages("list_object_versions", prefix, "KeyMarker", "VersionIdMarker"):
             for kind, entries in (("version", "Versions"), ("delete-marker", "DeleteMarkers")):
                 found += [
-                    Destroyed(f"s3://{self._bucket}/{entry['Key']}", kind, str(entry["VersionId"]))  # type: ignore[arg-type]
+                    (
+                        Destroyed(f"s3://{self._bucket}/{entry['Key']}", kind, str(entry["VersionId"])),  # type: ignore[arg-type]
+                        bool(entry.get("IsLatest")),
+                    )
                     for entry in page.get(entries, ())
                     if exactly in (None, entry["Key"])
                 ]

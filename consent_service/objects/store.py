@@ -28,6 +28,11 @@ class ObjectStore(Protocol):
     @property
     def url(self) -> str: ...
 
+    @property
+    def base_uri(self) -> str:
+        """What every URI here begins with."""
+        ...
+
     def uri(self, name: str) -> str:
         """What `delete_every_copy` takes."""
         ...
@@ -49,6 +54,10 @@ class ObjectStore(Protocol):
 
     def delete_every_copy(self, name: str, *, wipe: bool = False) -> tuple[Destroyed, ...]:
         """As the function of this name. wipe: overwrite a file before it is unlinked."""
+        ...
+
+    def forget_older(self, name: str) -> tuple[Destroyed, ...]:
+        """Every copy but the one that `get` gives."""
         ...
 
     def delete_everything(self, under: str) -> tuple[Destroyed, ...]:

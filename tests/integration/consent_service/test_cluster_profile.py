@@ -120,6 +120,8 @@ def test_a_rotation_reaches_other_nodes_and_every_voice_in_s3(cluster: Cluster, 
     before = world.service._core.vault.wrapped_key("acme", world.voice.voice_id)
     (rotated,) = operator.rotate_keys(world.admin, [KeyKind.KEK])
     assert (rotated.rewrapped, rotated.left) == (1, 0)
+    kept = [key for key in cluster.aws.copies(cluster.bucket) if key.endswith(".wrapped")]
+    assert len(kept) == 1  # no older version, which a leaked key would open
     redeemed = world.service.redeem(world.allow().token, world.replica.replica_id)
     assert open_reference(world.replica, redeemed)[0].startswith(b"RIFF")
     world.clock.now += 2 * DAY

@@ -183,3 +183,12 @@ def test_a_wiped_file_leaves_zeros_where_another_name_still_finds_it(tmp_path: P
     (tmp_path / "another-name").hardlink_to(tmp_path / "objects" / "key")
     store.delete_every_copy("key", wipe=True)
     assert (tmp_path / "another-name").read_bytes() == bytes(len(b"wrapped key"))
+
+
+def test_older_versions_go_and_what_is_there_stays(store: ObjectStore) -> None:
+    for content in (b"one", b"two", b"three"):
+        store.put("acme/a.wrapped", content)
+    store.forget_older("acme/a.wrapped")
+    assert store.get("acme/a.wrapped") == b"three"
+    assert store.forget_older("acme/a.wrapped") == ()
+    assert len(store.delete_every_copy("acme/a.wrapped")) == 1

@@ -1,0 +1,79 @@
+"""What a process left in the vault that died before its commit is found and destroyed; nothing else is."""
+
+from __future__ import annotations
+
+import pytest
+
+from consent_service.access import Permission
+from consent_service.errors import KeyDestroyed
+from consent_service.ids import new_id
+from consent_service.sealing import open_reference
+from consent_service.voices import change
+from tests.unit.consent_service.world import DAY, World
+
+
+def leave(world: World, voice_id: str, *kinds: str) -> None:
+    """As a process would that stored and died."""
+    vault = world.service._core.vault
+    vault.create_key("acme", voice_id)
+    for kind in kinds:
+        vault.store("acme", voice_id, kind, b"RIFF of somebody", origin="x")
+
+
+def test_a_voice_that_was_never_committed_leaves_nothing(world: World) -> None:
+    lost = new_id("voice")
+    leave(world, lost, "reference")
+    assert world.service.sweep_vault(world.admin) == [lost]
+    assert world.service.sweep_vault(world.admin) == []
+    assert [voice for _, voice in world.service._core.vault.voices()] == [world.voice.voice_id]
+    assert world.log()[-1]["kind"] == "voice.orphan_destroyed"
+
+
+def test_an_enrolment_that_can_still_be_completed_keeps_what_it_has(world: World) -> None:
+    challenge = world.service.begin_enrolment(
+        world.admin, name="n", language="en", grantee="studio", purpose="narration", subject_name="s"
+    )
+    leave(world, challenge.voice_id, "reference", "statement")
+    assert world.service.sweep_vault(world.admin) == []
+    world.clock.now = challenge.expires_at + 1
+    assert world.service.sweep_vault(world.admin) == [challenge.voice_id]
+
+
+def test_a_refused_voice_whose_destruction_was_cut_short_is_destroyed(world: World) -> None:
+    voice = world.enrol("Another", 210.0)
+    core = world.service._core
+    with core.write(world.admin, Permission.VOICE_DECOMMISSION) as writing:
+        change(writing, voice.voice_id, state="refused")
+    assert world.service.sweep_vault(world.admin) == [voice.voice_id]
+    with pytest.raises(KeyDestroyed):
+        core.vault.wrapped_key("acme", voice.voice_id)
+
+
+def test_a_further_statement_that_nobody_completed_goes_and_its_voice_stays(world: World) -> None:
+    core, lost = world.service._core, new_id("enrolment")
+    core.vault.store("acme", world.voice.voice_id, f"statement.{lost}", b"RIFF of somebody", origin=lost)
+    assert world.service.sweep_vault(world.admin) == [lost]
+    assert f"statement.{lost}" not in [kind for _, kind in core.vault.objects("acme")]
+    world.clock.now += DAY
+    redeemed = world.service.redeem(world.allow().token, world.replica.replica_id)
+    assert open_reference(world.replica, redeemed)[0].startswith(b"RIFF")
+
+
+def test_a_tenant_sweeps_what_is_its_own(world: World) -> None:
+    lost = new_id("voice")
+    world.service._core.vault.create_key("rival", lost)
+    assert world.service.sweep_vault(world.admin) == []
+    assert ("rival", lost) in world.service._core.vault.voices()
+
+
+def test_a_write_that_was_cut_short_is_found_too(world: World) -> None:
+    lost = new_id("voice")
+    for folder, name in (
+        ("wrapped-keys/acme", f".{lost}.wrapped.x7.new"),
+        (f"vault/acme/{lost}", ".reference.sealed.x7.new"),
+    ):
+        path = world.data_dir / folder / name
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        path.write_bytes(b"half of it")
+        assert world.service.sweep_vault(world.admin) == [lost]
+        assert not path.exists()
