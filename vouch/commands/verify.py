@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from consent_service.proofs.bundle import Bundle
+from consent_service.proofs.checkpoint import read_checkpoint
 from provenance.verify import Origin, Verdict, Verifier
 from vouch.commands.audit import KeyFile, trusted_from
 from vouch.commands.options import Json
@@ -58,8 +59,9 @@ def _proven(bundle: Bundle, verdict: Verdict, *, trusted: bool) -> dict[str, Any
     }
     said = verdict.evidence.get("disclosure")
     if verdict.origin is Origin.OURS and said is not None:
-        bundle.verify_in_log(said["clip_id"], said["audit_leaf"], said["checkpoint"])
-        told["in_log"] = True
+        told["in_log"] = read_checkpoint(said["checkpoint"]).size <= bundle.checkpoint.size
+        if told["in_log"]:  # a clip that is younger than the bundle is not in it, and its standing is unknown
+            bundle.verify_in_log(said["clip_id"], said["audit_leaf"], said["checkpoint"])
     return told
 
 
