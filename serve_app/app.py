@@ -44,6 +44,7 @@ _GATE_METHODS: Final = (
     "administer", "authorize", "certificate_chain", "clip_for", "clip_key", "close_clip",
     "complete_enrolment", "complete_statement", "hand_over", "keep_designed_voice", "knows_clip",
     "marked_clip", "new_clip_key", "open_statement", "redeem", "redeem_cached", "register_replica",
+    "register_store",
     "release_clip", "revocations", "sign_manifest", "standing", "trust_anchor", "upload_key",
     "watermark_key", "watermark_keys",
 )  # fmt: skip
