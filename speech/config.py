@@ -46,6 +46,21 @@ class BudgetConfig(BaseModel):
         return Budget(self.headroom, self.fixed_s, self.seconds_per_syllable)
 
 
+class Smaller(BaseModel):
+    """Checkpoints to take where the configured ones do not fit into memory (0.6B for 1.7B, say)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    base: Checkpoint | None = None
+    custom_voice: Checkpoint | None = None
+    voice_design: Checkpoint | None = None
+
+    @field_validator("base", "custom_voice", "voice_design", mode="before")
+    @classmethod
+    def _plain_source(cls, value: Any) -> Any:
+        return {"source": value} if isinstance(value, str) else value
+
+
 class EngineConfig(BaseModel):
     """Configuration of one engine. There is no "auto": an engine is chosen, never fallen back to."""
 
@@ -74,8 +89,38 @@ class EngineConfig(BaseModel):
         le=1,
         description="Share of the GPU's memory this process may take; Ray caps nothing.",
     )
+    fallback: Smaller | None = Field(
+        default=None,
+        description="Allows a smaller checkpoint where the configured one runs out of memory at load; it says so.",
+    )
+    slots: int | None = Field(
+        default=None,
+        ge=1,
+        le=256,
+        description="Requests spoken at a time. Left out: as many as fit on a GPU, 8 on a CPU.",
+    )
+    positions: int = Field(
+        default=2048,
+        ge=128,
+        le=16384,
+        description="Length of a slot: reference, text and frames of one segment, in positions.",
+    )
+    max_queued: int = Field(
+        default=256, ge=1, description="Requests that may run or wait; one more is refused as overloaded."
+    )
+    compile: Literal["auto", "off"] = Field(
+        default="auto", description="auto: warm_up compiles the frame where a compiler exists; else eager."
+    )
+    compile_cache: str | None = Field(
+        default=None, description="Directory for compiled code, so that the next start is quick."
+    )
+    delivery: Literal["stream", "segment"] = Field(
+        default="stream",
+        description="stream: audio leaves from the first frame on. segment: only when a segment is whole, so "
+        "that one that ran away can be tried again unheard; for narration.",
+    )
     max_frames: int = Field(
-        default=8192, ge=2, description="Hard limit of codec frames (12.5 per second) for one request."
+        default=8192, ge=2, description="Hard limit of codec frames (12.5 per second) for one generation."
     )
     budget: BudgetConfig = Field(
         default=BudgetConfig(), description="From which the frames of a text are reckoned."

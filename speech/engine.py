@@ -114,6 +114,7 @@ class EngineInfo:
     modes: frozenset[Mode]
     languages: tuple[str, ...]  # ISO 639-1
     speakers: tuple[str, ...]
+    notes: tuple[str, ...] = ()  # what an operator should know, such as a smaller checkpoint taken
 
 
 class SpeechStream(Protocol):

@@ -9,6 +9,7 @@ SpeechError                         speech_error
 │   └── SpeakerUnknown              speaker_unknown
 ├── EngineUnavailable               engine_unavailable   (not installed, no checkpoint, no device)
 │   └── ModeUnsupported             mode_unsupported     (no checkpoint for clone, custom voice or design)
+├── EngineBusy                      overloaded           (too many requests, or out of memory; ask again)
 ├── SynthesisFailed                 synthesis_failed
 └── SynthesisCancelled              synthesis_cancelled  (or the reason's code, such as consent_revoked)
 """
@@ -69,6 +70,12 @@ class ModeUnsupported(EngineUnavailable):
     """The engine has no checkpoint for this kind of request."""
 
     code = "mode_unsupported"
+
+
+class EngineBusy(SpeechError):
+    """The engine refuses this request so that others can go on; the same request may succeed later."""
+
+    code = "overloaded"
 
 
 class SynthesisFailed(SpeechError):

@@ -1,43 +1,34 @@
-"""`SpeechEngine` over Qwen3-TTS checkpoints: up to three, one for each mode.
+"""`SpeechEngine` over Qwen3-TTS checkpoints: up to three, one for each mode, each with slots of its own.
 
-First form: one request at a time in a thread of its own, the finished utterance cut into chunks. A cancelled
-request is left at its next talker step. The request alone decides the samples: seed, text, voice (DESIGN I8).
+What a request is allowed to be is settled here, before it queues; what it becomes is settled by the stations. The
+request alone decides the samples: seed, text, voice (DESIGN I8).
 """
 
 from __future__ import annotations
 
 import hashlib
+import threading
 from importlib.util import find_spec
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import numpy as np
-
-from speech.config import EngineConfig
-from speech.dispatch import Dispatcher
+from speech.config import Checkpoint, EngineConfig
 from speech.engine import (
-    SAMPLE_RATE,
     CloneRequest,
-    CustomVoiceRequest,
-    DesignRequest,
     EngineInfo,
     Mode,
-    Reference,
-    Samples,
     SpeechRequest,
     SpeechStream,
 )
-from speech.errors import EngineUnavailable, TextError
+from speech.errors import EngineBusy, EngineUnavailable, SpeechError, TextError
 from speech.languages import LANGUAGES
-from speech.qwen.budget import frame_budget
 from speech.qwen.checkpoint import Kind, LocalCheckpoint, find_checkpoint
-from speech.qwen.model import Placement, Prompt, QwenModel, Say, choose_placement, erase_prompt
-from speech.qwen.prompts import PromptCache, PromptKey
 from speech.requests import check_request, mode_of
 from speech.stream import QueuedStream
-from speech.text import MAX_CHARACTERS, canonical
+
+if TYPE_CHECKING:
+    from speech.qwen.station import Station, StationStatus
 
 _KINDS: Final[dict[Mode, Kind]] = {"clone": "base", "custom": "custom_voice", "design": "voice_design"}
-_CHUNK: Final = SAMPLE_RATE // 2
 
 
 class QwenEngine:
@@ -48,108 +39,132 @@ class QwenEngine:
         missing = [package for package in ("torch", "qwen_tts", "transformers") if find_spec(package) is None]
         if missing:
             raise EngineUnavailable(f"engine qwen needs {', '.join(missing)}; reinstall the package")
+        from speech.qwen.model import choose_placement
+        from speech.qwen.station import VoicePrompts, erase
+        from speech.qwen.worker import Worker
+
         self._config = config
         self._checkpoints: dict[Mode, LocalCheckpoint] = {
             mode: find_checkpoint(wanted, kind, offline=config.offline)
             for mode, kind in _KINDS.items()
             if (wanted := getattr(config, kind)) is not None
         }
-        self._placement: Placement = choose_placement(config.device, config.dtype, config.memory_fraction)
-        self._info = _describe(self._checkpoints)
-        self._control_tokens = frozenset[str]().union(
-            *(checkpoint.control_tokens for checkpoint in self._checkpoints.values())
-        )
-        self._models: dict[Mode, QwenModel] = {}
-        self._prompts: PromptCache[Prompt] = PromptCache(config.prompt_cache_size, erase_prompt)
-        self._dispatcher = Dispatcher("speech-qwen", self._speak)
+        self._placement = choose_placement(config.device, config.dtype, config.memory_fraction)
+        self._notes: tuple[str, ...] = ()
+        self._info = _describe(self._checkpoints, self._notes)
+        self._stations: dict[Mode, Station] = {}
+        self._prompts: VoicePrompts = VoicePrompts(config.prompt_cache_size, erase)
+        self._lock = threading.Lock()
+        self._streams: set[QueuedStream] = set()
+        self._worker = Worker(lambda: [station.batcher for station in self._stations.values()])
 
     @property
     def info(self) -> EngineInfo:
         return self._info
 
-    def warm_up(self) -> None:
-        def load_and_speak() -> None:
-            for mode in self._checkpoints:
-                model = self._model(mode)
-                say = Say("Ready.", LANGUAGES["en"].name, seed=0, frames=4, cut=True)
-                unheard = QueuedStream("warm-up", "")
-                match mode:
-                    case "clone":
-                        hum = Reference(_HUM, SAMPLE_RATE)
-                        model.speak_clone(model.clone_prompt(hum, ""), say, unheard)
-                    case "custom":
-                        model.speak_custom(self._info.speakers[0], "", say, unheard)
-                    case "design":
-                        model.speak_design("A calm voice.", say, unheard)
+    def status(self) -> dict[Mode, StationStatus]:
+        """What each loaded checkpoint takes, holds and spends, for metrics."""
+        return self._worker.call(lambda: {mode: one.status() for mode, one in self._stations.items()})
 
-        self._dispatcher.call(load_and_speak)
+    def warm_up(self) -> None:
+        def load_and_compile() -> None:
+            for mode in self._checkpoints:
+                self._station(mode).warm_up()
+
+        self._worker.call(load_and_compile)
 
     def start(self, request: SpeechRequest) -> SpeechStream:
         check_request(request, self._info, max_characters=self._config.max_characters)
         self._refuse_control_tokens(request)
-        return self._dispatcher.submit(request)
+        stream = QueuedStream(request.request_id, request.voice_id)
+        with self._lock:
+            self._streams = {other for other in self._streams if other.live}
+            if len(self._streams) >= self._config.max_queued:
+                raise EngineBusy("too many requests are running or waiting; ask again later")
+            self._streams.add(stream)
+        self._worker.post(lambda: self._begin(request, stream))
+        return stream
 
     def cancel_voice(self, voice_id: str, code: str) -> int:
-        hit = self._dispatcher.cancel_voice(voice_id, code)
+        with self._lock:
+            hit = [stream for stream in self._streams if stream.voice_id == voice_id and stream.live]
+        for stream in hit:
+            stream.cancel(code)
         self._prompts.drop_voice(voice_id)
-        return hit
+        return len(hit)
 
     def close(self) -> None:
-        self._dispatcher.close()
+        with self._lock:
+            streams = list(self._streams)
+        for stream in streams:
+            stream.cancel("engine_closed")
+        self._worker.close()
         self._prompts.clear()
-        self._models.clear()
+        self._stations.clear()
 
-    def _speak(self, request: SpeechRequest, stream: QueuedStream) -> None:
-        samples = self._synthesise(request, stream)
-        for start in range(0, samples.size, _CHUNK):
-            stream.emit(samples[start : start + _CHUNK])
-
-    def _synthesise(self, request: SpeechRequest, stream: QueuedStream) -> Samples:
-        said = request.utterance
-        model = self._model(mode_of(request))
-        say = Say(
-            text=said.text,
-            language=LANGUAGES[said.language].name,
-            seed=request.seed,
-            frames=frame_budget(said.text, self._config.max_frames),
-            cut=self._config.on_runaway == "cut",
-        )
-        match request:
-            case CloneRequest():
-                return model.speak_clone(self._prompt(model, request, stream), say, stream)
-            case CustomVoiceRequest():
-                return model.speak_custom(request.speaker, said.instruct, say, stream)
-            case DesignRequest():
-                return model.speak_design(said.instruct, say, stream)
-
-    def _prompt(self, model: QwenModel, request: CloneRequest, stream: QueuedStream) -> Prompt:
-        grant, reference = request.grant.grant, request.reference
-        transcript = _transcript(reference)
-        key = PromptKey(grant.voice_id, grant.voice_epoch, _reference_digest(reference, transcript))
-        prompt = self._prompts.get(key)
-        if prompt is None:
-            prompt = model.clone_prompt(reference, transcript)
-            self._prompts.put(key, prompt, unless=lambda: stream.cancelled)
-        return prompt
-
-    def _model(self, mode: Mode) -> QwenModel:
-        model = self._models.get(mode)
-        if model is None:
-            model = self._models[mode] = QwenModel(self._checkpoints[mode], self._placement)
-        return model
-
+    # in any thread ------------------------------------------------------------------------------------------------
     def _refuse_control_tokens(self, request: SpeechRequest) -> None:
+        from speech.qwen.station import transcript_of
+
         texts = [request.utterance.text, request.utterance.instruct]
         if isinstance(request, CloneRequest):
-            texts.append(_transcript(request.reference))
+            texts.append(transcript_of(request.reference))
         if any(token in text for text in texts for token in self._control_tokens):
             raise TextError(
                 "the text, instruction or transcript holds a control token of the speech model; remove it",
                 code="text_control_characters",
             )
 
+    @property
+    def _control_tokens(self) -> frozenset[str]:
+        return frozenset[str]().union(*(one.control_tokens for one in self._checkpoints.values()))
 
-def _describe(checkpoints: dict[Mode, LocalCheckpoint]) -> EngineInfo:
+    # in the device's thread ---------------------------------------------------------------------------------------
+    def _begin(self, request: SpeechRequest, stream: QueuedStream) -> None:
+        if stream.cancelled:
+            return
+        try:
+            station = self._station(mode_of(request))
+        except SpeechError as error:
+            stream.fail(error)
+        else:
+            station.begin(request, stream)
+
+    def _station(self, mode: Mode) -> Station:
+        station = self._stations.get(mode)
+        if station is None:
+            station = self._stations[mode] = self._load(mode)
+        return station
+
+    def _load(self, mode: Mode) -> Station:
+        """Raises EngineUnavailable; out of memory, takes the smaller checkpoint where the configuration allows."""
+        import torch
+
+        from speech.qwen.station import Station
+
+        def load(checkpoint: LocalCheckpoint) -> Station:
+            share = 1 / len(self._checkpoints)
+            return Station(checkpoint, self._config, self._placement, share, self._prompts, self._worker)
+
+        wanted, kind = self._checkpoints[mode], _KINDS[mode]
+        try:
+            return load(wanted)
+        except (torch.OutOfMemoryError, MemoryError) as error:
+            smaller: Checkpoint | None = getattr(self._config.fallback, kind, None)
+            if smaller is None:
+                raise EngineUnavailable(
+                    f"the {kind} checkpoint does not fit into memory; raise memory_fraction, or allow a "
+                    f"smaller one with fallback: {{{kind}: …}}"
+                ) from error
+        taken = find_checkpoint(smaller, kind, offline=self._config.offline)
+        station = load(taken)
+        self._checkpoints[mode] = taken
+        self._notes += (f"{kind}: {taken.model} instead of {wanted.model}, which does not fit into memory",)
+        self._info = _describe(self._checkpoints, self._notes)
+        return station
+
+
+def _describe(checkpoints: dict[Mode, LocalCheckpoint], notes: tuple[str, ...]) -> EngineInfo:
     every = list(checkpoints.values())
     digest = hashlib.sha256("\n".join(f"{one.kind} {one.digest}" for one in every).encode()).hexdigest()
     return EngineInfo(
@@ -160,19 +175,5 @@ def _describe(checkpoints: dict[Mode, LocalCheckpoint]) -> EngineInfo:
         modes=frozenset(checkpoints),
         languages=tuple(code for code in LANGUAGES if all(code in one.languages for one in every)),
         speakers=checkpoints["custom"].speakers if "custom" in checkpoints else (),
+        notes=notes,
     )
-
-
-def _transcript(reference: Reference) -> str:
-    return canonical(reference.transcript, limit=MAX_CHARACTERS, what="transcript of the reference")
-
-
-def _reference_digest(reference: Reference, transcript: str) -> str:
-    digest = hashlib.sha256(np.ascontiguousarray(reference.samples).tobytes())
-    digest.update(f"{reference.sample_rate}\0{transcript}".encode())
-    return digest.hexdigest()
-
-
-_HUM: Final[Samples] = (0.1 * np.sin(np.arange(SAMPLE_RATE) * (2 * np.pi * 150 / SAMPLE_RATE))).astype(
-    np.float32
-)

@@ -1,7 +1,8 @@
 """One loaded checkpoint: the only module that calls `qwen_tts`.
 
-It never hands `qwen_tts` a caller's string as audio: the package would take it for a path or a URL and fetch
-it. References go in as arrays. `qwen_tts` has no streaming output, so a finished utterance comes back whole.
+Weights come in through the package and are handed on: talker and code predictor to the frame, the codec's decoder
+to the streaming codec. What the package keeps is the way from a recording to a voice prompt. It never gets a
+caller's string as audio: the package would take it for a path or a URL and fetch it.
 """
 
 from __future__ import annotations
@@ -9,25 +10,25 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
-import threading
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Any
 
-import numpy as np
 import soxr
+import torch
 
-from speech.engine import SAMPLE_RATE, Reference, Samples
-from speech.errors import EngineUnavailable, SynthesisCancelled, SynthesisFailed
+from speech.engine import SAMPLE_RATE, Reference
+from speech.errors import EngineUnavailable
+from speech.qwen.attention import best_kernel
 from speech.qwen.checkpoint import LocalCheckpoint
+from speech.qwen.compose import Composer, VoicePrompt
+from speech.qwen.frame import Frame
+from speech.qwen.sampling import Draw
+from speech.qwen.shape import Shape
+from speech.qwen.slots import Sampling
 from speech.qwen.torchaudio_cpu import import_torchaudio
-from speech.stream import QueuedStream
-
-Prompt: TypeAlias = list[Any]  # one qwen_tts.VoiceClonePromptItem
 
 _log = logging.getLogger(__name__)
-# torch's random numbers are global to the process, so engines in one process take turns.
-_TURN: Final = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +41,6 @@ class Placement:
 
 def choose_placement(device: str, dtype: str, memory_fraction: float | None) -> Placement:
     """Resolve "auto" and cap the GPU's memory. Raises EngineUnavailable where cuda is wanted and missing."""
-    import torch
-
     has_cuda = torch.cuda.is_available()
     if device == "cuda" and not has_cuda:
         raise EngineUnavailable(
@@ -57,117 +56,106 @@ def choose_placement(device: str, dtype: str, memory_fraction: float | None) -> 
 class QwenModel:
     """A checkpoint in memory. Use from one thread."""
 
-    def __init__(self, checkpoint: LocalCheckpoint, placement: Placement) -> None:
-        """Load. Raises EngineUnavailable."""
-        torch, package = _import_qwen_tts()
-        try:
-            self._tts = package.Qwen3TTSModel.from_pretrained(
-                str(checkpoint.folder),
-                device_map=placement.device,
-                dtype=getattr(torch, placement.dtype),
-                local_files_only=True,
-                use_safetensors=True,
-            )
-        except Exception as error:
-            raise EngineUnavailable(
-                f"the {checkpoint.kind} checkpoint does not load ({type(error).__name__}); fetch it again"
-            ) from error
-        rate = self._tts.model.speech_tokenizer.get_output_sample_rate()
+    def __init__(self, checkpoint: LocalCheckpoint, placement: Placement, *, positions: int) -> None:
+        """Load; positions: the longest sequence, prompt and frames. Raises EngineUnavailable, MemoryError."""
+        self._tts: Any = _load(checkpoint, placement)
+        model = self._tts.model
+        rate = model.speech_tokenizer.get_output_sample_rate()
         if rate != SAMPLE_RATE:
             raise EngineUnavailable(
                 f"the {checkpoint.kind} checkpoint speaks at {rate} Hz, not {SAMPLE_RATE}"
             )
-        self._torch = torch
-        self._placement = placement
-        talker = self._tts.model.talker
-        # Said here once; `generate` would otherwise log a line for every request.
-        talker.generation_config.pad_token_id = self._tts.model.config.talker_config.codec_eos_token_id
-        talker.register_forward_pre_hook(self._before_frame)
-        self._stream: QueuedStream | None = None
-        self._steps = 0
+        self.kind, self.speakers = checkpoint.kind, checkpoint.speakers
+        self.sampling = sampling_of(model.generate_config)
+        self.shape = Shape.parse(model.config.talker_config.to_dict())
+        self.frame = build_frame(model, self.sampling, positions)
+        self.composer = Composer(model, self._tts.processor, self.frame)
+        self.codec_decoder: Any = model.speech_tokenizer.model.decoder
+        self.nbytes = _nbytes(model, self.frame)
+        model.talker = torch.nn.Module()  # its weights live on in the frame, fused
 
-    def clone_prompt(self, reference: Reference, transcript: str) -> Prompt:
-        """What the model needs of a reference: codes and transcript (ICL), or an embedding alone (x-vector)."""
+    def clone_prompt(self, reference: Reference, transcript: str) -> VoicePrompt:
+        """Codes and transcript (in-context learning), or without a transcript an embedding alone (x-vector)."""
         samples = reference.samples
         if reference.sample_rate != SAMPLE_RATE:  # the package would load librosa and compile it: ten seconds
             samples = soxr.resample(samples, reference.sample_rate, SAMPLE_RATE)
-        prompt: Prompt = self._tts.create_voice_clone_prompt(
+        (item,) = self._tts.create_voice_clone_prompt(
             ref_audio=(samples, SAMPLE_RATE),
             ref_text=transcript or None,
             x_vector_only_mode=not transcript,
         )
-        return prompt
-
-    def speak_clone(self, prompt: Prompt, say: Say, stream: QueuedStream) -> Samples:
-        with self._generating(say, stream) as settings:
-            waves, _ = self._tts.generate_voice_clone(voice_clone_prompt=prompt, **settings)
-        return self._samples(waves)
-
-    def speak_custom(self, speaker: str, instruct: str, say: Say, stream: QueuedStream) -> Samples:
-        with self._generating(say, stream) as settings:
-            waves, _ = self._tts.generate_custom_voice(speaker=speaker, instruct=instruct or None, **settings)
-        return self._samples(waves)
-
-    def speak_design(self, instruct: str, say: Say, stream: QueuedStream) -> Samples:
-        with self._generating(say, stream) as settings:
-            waves, _ = self._tts.generate_voice_design(instruct=instruct, **settings)
-        return self._samples(waves)
-
-    @contextlib.contextmanager
-    def _generating(self, say: Say, stream: QueuedStream) -> Iterator[dict[str, Any]]:
-        torch = self._torch
-        devices = [torch.cuda.current_device()] if self._placement.device != "cpu" else []
-        with _TURN, torch.random.fork_rng(devices=devices):
-            torch.manual_seed(say.seed)
-            self._stream, self._steps = stream, 0
-            try:
-                yield {"text": say.text, "language": say.language, "max_new_tokens": say.frames}
-            finally:
-                self._stream = None
-        if self._steps >= say.frames and not say.cut:
-            raise SynthesisFailed("the model found no end within the text's frame budget; try another seed")
-
-    def _before_frame(self, _talker: Any, _inputs: Any) -> None:
-        """Runs before every talker step: the place where a long generation can be left."""
-        self._steps += 1
-        if self._stream is not None and self._stream.cancelled:
-            raise SynthesisCancelled("the synthesis was cancelled")
-
-    @staticmethod
-    def _samples(waves: list[Any]) -> Samples:
-        return np.asarray(waves[0], dtype=np.float32).reshape(-1)
+        ids = self.composer.transcript_ids(transcript) if transcript else None
+        return VoicePrompt(item.ref_spk_embedding, item.ref_code, ids)
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Say:
-    """language: as `qwen_tts` names it. frames: the budget. cut: give what there is when it is used up."""
-
-    text: str
-    language: str
-    seed: int
-    frames: int
-    cut: bool
-
-
-def erase_prompt(prompt: Prompt) -> None:
-    """Overwrite the tensors of a prompt: freed memory keeps its contents."""
-    import torch
-
-    with torch.inference_mode():
-        for item in prompt:
-            for tensor in (item.ref_code, item.ref_spk_embedding):
-                if tensor is not None:
-                    tensor.zero_()
+def build_frame(model: Any, sampling: Sampling, positions: int) -> Frame:
+    """The frame over a `Qwen3TTSForConditionalGeneration`'s talker and code predictor."""
+    talker = model.talker
+    weight = talker.model.codec_embedding.weight
+    ids = torch.tensor([[model.config.tts_pad_token_id]], device=weight.device)
+    with torch.no_grad():
+        silence = talker.text_projection(talker.model.text_embedding(ids))[0, 0]
+        return Frame(
+            talker,
+            Shape.parse(talker.config.to_dict()),
+            positions,
+            silence,
+            (max(2, sampling.first.top_k), max(2, sampling.others.top_k)),
+            best_kernel(weight.device, weight.dtype),
+        )
 
 
-def _import_qwen_tts() -> tuple[Any, Any]:
-    """(torch, qwen_tts); quietly, as `qwen_tts` prints on import and standard output is our callers'."""
+def _nbytes(model: Any, frame: Frame) -> int:
+    """Of every weight that stays: the frame's, the text embedding's, the codec's and the speaker encoder's."""
+    talker = model.talker
+    kept = [talker.model.text_embedding, talker.text_projection, model.speech_tokenizer.model]
+    kept += [model.speaker_encoder] if model.speaker_encoder is not None else []
+    modules: int = sum(tensor.nbytes for part in kept for tensor in part.parameters())
+    return modules + frame.nbytes
+
+
+def sampling_of(config: Mapping[str, Any]) -> Sampling:
+    """From a checkpoint's generation_config.json; what it leaves out is as in `qwen_tts`."""
+
+    def draw(prefix: str, sampled: str) -> Draw:
+        return Draw(
+            temperature=float(config.get(f"{prefix}temperature", 0.9)),
+            top_k=int(config.get(f"{prefix}top_k", 50)),
+            top_p=float(config.get(f"{prefix}top_p", 1.0)),
+            greedy=not config.get(sampled, True),
+        )
+
+    return Sampling(
+        draw("", "do_sample"),
+        draw("subtalker_", "subtalker_dosample"),
+        float(config.get("repetition_penalty", 1.05)),
+    )
+
+
+def _load(checkpoint: LocalCheckpoint, placement: Placement) -> Any:
+    package = _import_qwen_tts()
     try:
-        import torch
+        return package.Qwen3TTSModel.from_pretrained(
+            str(checkpoint.folder),
+            device_map=placement.device,
+            dtype=getattr(torch, placement.dtype),
+            local_files_only=True,
+            use_safetensors=True,
+        )
+    except (torch.OutOfMemoryError, MemoryError):
+        raise
+    except Exception as error:
+        raise EngineUnavailable(
+            f"the {checkpoint.kind} checkpoint does not load ({type(error).__name__}); fetch it again"
+        ) from error
 
+
+def _import_qwen_tts() -> Any:
+    """`qwen_tts`, quietly: it prints on import, and standard output is our callers'."""
+    try:
         import_torchaudio()
         with contextlib.redirect_stdout(sys.stderr):
             import qwen_tts
     except (ImportError, OSError) as error:
         raise EngineUnavailable(f"Qwen3-TTS cannot be imported ({error}); reinstall the package") from error
-    return torch, qwen_tts
+    return qwen_tts

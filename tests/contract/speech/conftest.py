@@ -27,7 +27,14 @@ def configs(tiny_checkpoints: dict[str, Path]) -> dict[str, EngineConfig]:
     return {
         "embedded": EngineConfig.model_validate({"name": "embedded"}),
         "qwen": EngineConfig.model_validate(
-            {"name": "qwen", "device": "cpu", "max_frames": MAX_FRAMES, "on_runaway": "cut", **checkpoints}
+            {
+                "name": "qwen",
+                "device": "cpu",
+                "compile": "off",
+                "max_frames": MAX_FRAMES,
+                "on_runaway": "cut",
+                **checkpoints,
+            }
         ),
     }
 

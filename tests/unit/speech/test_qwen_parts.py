@@ -1,36 +1,8 @@
-"""The parts of the Qwen engine that need no model: frame budgets and the prompt cache."""
+"""The prompt cache of the Qwen engine."""
 
 from __future__ import annotations
 
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
-from speech.qwen.budget import frame_budget
 from speech.qwen.prompts import PromptCache, PromptKey
-
-FRAMES_PER_SECOND = 12.5
-
-
-@pytest.mark.parametrize(
-    ("text", "slow_reading_s"),
-    [
-        ("Good morning.", 2.0),
-        ("In 1984 it cost 1,234,567 dollars.", 9.0),
-        ("今天天气很好，我们去公园散步吧。", 6.0),
-        ("오늘은 날씨가 좋습니다.", 4.0),
-        ("7", 1.0),
-        ("100 %", 2.0),
-    ],
-)
-def test_a_slow_reader_fits_well_into_the_budget(text: str, slow_reading_s: float) -> None:
-    seconds = frame_budget(text, 8192) / FRAMES_PER_SECOND
-    assert 1.3 * slow_reading_s < seconds < 8 * slow_reading_s + 4
-
-
-@given(st.text(), st.integers(2, 500))
-def test_a_budget_never_passes_its_limit(text: str, most: int) -> None:
-    assert 2 <= frame_budget(text, most) <= most
 
 
 def key(voice: str, epoch: int = 0, reference: str = "r") -> PromptKey:

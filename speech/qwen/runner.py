@@ -1,0 +1,188 @@
+"""Runs frames and prefills over the slots: the one place that talks to the device.
+
+A frame runs on the first rows of the buffers, rounded up to a bucket, and reads the caches up to a bucket of
+positions. `warm_up` compiles the frame where a compiler exists; on CUDA a bucket is captured as a graph when it is
+first needed. The only wait for the device is `decode`'s copy of codes to the host, once a frame.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from speech.qwen.attention import FLASH
+from speech.qwen.frame import Frame
+from speech.qwen.slots import Sampling, State
+from speech.qwen.transformer import Places
+
+BATCHES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+LENGTHS: Final = (256, 512, 1024, 2048, 4096, 8192)
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """What a frame said, on the host. status: int per row (frame.IDLE …). codes: int64[rows, groups].
+
+    margins: float32[rows, groups], the lead of each chosen code over the runner-up.
+    """
+
+    status: list[int]
+    codes: Tensor
+    margins: Tensor
+
+
+class Runner:
+    """`slots` requests at a time. Use from one thread.
+
+    Life of a slot: `open`, `prefill` until done, `start`, `decode` with all others, `release`.
+    """
+
+    def __init__(self, frame: Frame, slots: int, positions: int) -> None:
+        weight = frame.silence
+        self.frame = frame
+        self.device, self.dtype = weight.device, weight.dtype
+        self.slots, self.positions = slots, positions
+        self.state = State.allocate(frame.shape, slots, positions, self.device, self.dtype)
+        self.compiled = False
+        self.compile_s = 0.0  # spent compiling and capturing so far
+        self._runs: dict[tuple[int, int], Callable[[], tuple[Tensor, Tensor]]] = {}
+        self._at = [0] * slots  # the host's copy of each slot's position
+
+    # a slot's life ----------------------------------------------------------------------------------------------
+    def open(self, slot: int, text: Tensor, seed: int, sampling: Sampling) -> None:
+        """Set a free slot up. text: [n, H], added to the talker's input of the first n frames."""
+        self.state.prepare(slot, text, seed, sampling)
+        self._at[slot] = 0
+
+    def prefill(self, slot: int, prompt: Tensor) -> None:
+        """Let the talker read prompt [n, H], a further part of a slot's; all but the prompt's last position."""
+        frame, start, tokens = self.frame, self._at[slot], prompt.shape[0]
+        at = torch.arange(start, start + tokens, device=self.device)
+        cos, sin = frame.talker.cos[at][:, None], frame.talker.sin[at][:, None]
+        rows = torch.zeros(1, 1, dtype=torch.int64, device=self.device)
+        end = self.positions if frame.kernel == FLASH else start + tokens
+        caches = [(k[slot : slot + 1, :end], v[slot : slot + 1, :end]) for k, v in self.state.talker]
+        if frame.kernel == FLASH:
+            places = Places(rows, at[None], cos, sin, None, at[:1].int())
+        else:
+            visible = torch.arange(end, device=self.device) <= at[:, None]
+            shared = frame.shape.talker.heads // frame.shape.talker.kv_heads
+            places = Places(rows, at[None], cos, sin, visible.repeat(shared, 1)[None, None], None)
+        with torch.inference_mode():
+            frame.talker(prompt[None], places, caches)
+        self._at[slot] = start + tokens
+        self.state.position[slot] = start + tokens
+
+    def start(self, slot: int, last: Tensor) -> None:
+        """The prompt's last position, [H]: the slot takes part from the next frame on."""
+        self.state.input[slot] = last
+        self.state.active[slot] = True
+
+    def release(self, slot: int) -> None:
+        """Wipe a slot."""
+        self.state.wipe(slot)
+        self._at[slot] = 0
+
+    # frames -----------------------------------------------------------------------------------------------------
+    def decode(self, occupied: Sequence[int]) -> Decoded:
+        """One frame for the active slots among `occupied` (not empty)."""
+        rows, length = self.bucket(occupied)
+        with torch.inference_mode():
+            table, margins = self._run(rows, length)()
+            host = table.to("cpu")
+        for slot in occupied:
+            self._at[slot] += 1
+        return Decoded(host[:, 0].tolist(), host[:, 1:], margins)
+
+    def bucket(self, occupied: Sequence[int]) -> tuple[int, int]:
+        """(rows, positions) that a frame for these slots computes on."""
+        rows = round_up(max(occupied) + 1, BATCHES, self.slots)
+        if self.frame.kernel == FLASH:  # reads no further than each slot's own position
+            return rows, self.positions
+        return rows, round_up(max(self._at[slot] for slot in occupied) + 1, LENGTHS, self.positions)
+
+    def warm_up(self, *, compile: bool = True) -> None:
+        """Compile, where a compiler exists, and on CUDA capture every batch size; while no slot is active.
+
+        The compiler takes a size that it has seen change for a variable: a few buckets stand for all.
+        """
+        began = time.perf_counter()
+        if compile and not self.compiled and has_compiler(self.device):
+            compile_parts(self.frame)
+            self.compiled = True
+            self._runs.clear()
+        rows = BATCHES if self.device.type == "cuda" else BATCHES[:3]
+        lengths = LENGTHS[:2] if self.compiled else LENGTHS[:1]
+        with torch.inference_mode():
+            for length in lengths:
+                for row in dict.fromkeys(round_up(row, BATCHES, self.slots) for row in rows):
+                    self._run(row, round_up(length, LENGTHS, self.positions))
+        self.compile_s += time.perf_counter() - began
+
+    def _run(self, rows: int, length: int) -> Callable[[], tuple[Tensor, Tensor]]:
+        run = self._runs.get((rows, length))
+        if run is None:
+            view = self.state.first(rows, length)
+            run = self._captured(view) if self.device.type == "cuda" else self._plain(view)
+            self._runs[rows, length] = run
+        return run
+
+    def _plain(self, view: State) -> Callable[[], tuple[Tensor, Tensor]]:
+        if self.compiled:
+            self._rehearse(view)
+        return lambda: self.frame(view)
+
+    def _rehearse(self, view: State) -> None:
+        """A frame that moves nobody on: what compiles, and lets libraries allocate."""
+        awake = view.active.clone()
+        view.active.zero_()
+        self.frame(view)
+        view.active.copy_(awake)
+
+    def _captured(self, view: State) -> Callable[[], tuple[Tensor, Tensor]]:
+        """Record the frame's kernels once; replaying them costs one launch."""
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            self._rehearse(view)
+            self._rehearse(view)
+        torch.cuda.current_stream().wait_stream(side)
+        graph = torch.cuda.CUDAGraph()
+        # Prompts are made in another thread meanwhile.
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+            out: tuple[Tensor, Tensor] = self.frame(view)
+
+        def replay() -> tuple[Tensor, Tensor]:
+            graph.replay()
+            return out
+
+        return replay
+
+
+def round_up(wanted: int, buckets: Sequence[int], most: int) -> int:
+    return min(most, next((bucket for bucket in buckets if bucket >= wanted), most))
+
+
+def compile_parts(frame: Frame) -> None:
+    """Compile a frame's parts: the talker's step, one step of the code predictor, and the update of the state.
+
+    Not the frame as one graph: it unrolls the predictor's loop fifteen times, which costs minutes of compiling
+    and gains little; on CUDA a captured graph joins the parts anyway.
+    """
+    for owner, part in ((frame, "say_first"), (frame.predictor, "step"), (frame, "advance")):
+        setattr(owner, part, torch.compile(getattr(owner, part), fullgraph=True))
+
+
+def has_compiler(device: torch.device) -> bool:
+    """Whether torch.compile has what it needs: Triton on CUDA, a C++ compiler on the CPU."""
+    if device.type == "cuda":
+        from torch.utils._triton import has_triton
+
+        return bool(has_triton())
+    return any(shutil.which(name) for name in ("g++", "clang++", "c++"))
