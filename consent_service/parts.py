@@ -55,11 +55,15 @@ class Parts:
 
     def close_clip(self, by: Principal, grant_id: str, closing: Closing) -> int:
         """Needs GATE or STAMPER. Raises NotFound for another tenant's grant."""
-        with self._core.read(by, Permission.CLIP_CLOSE) as reading:
-            mine = (redemptions.c.tenant == reading.tenant) & (redemptions.c.grant_id == grant_id)
-            if reading.connection.execute(select(redemptions.c.leaf).where(mine)).one_or_none() is None:
-                raise NotFound("no such grant was redeemed", code="grant_unknown")
+        self._require_redeemed(by, Permission.CLIP_CLOSE, grant_id)
         return self._service.close_clip(grant_id, closing)
+
+    def report_design(
+        self, by: Principal, grant_id: str, replica_id: str, proof: bytes, audio_sha256: str
+    ) -> None:
+        """Needs GATE or REPLICA, and the node secret behind `proof`. Raises NotFound for another tenant's grant."""
+        self._require_redeemed(by, Permission.GRANT_REDEEM, grant_id)
+        self._service.report_design(grant_id, replica_id, proof, audio_sha256)
 
     def register_clip(self, by: Principal, record: ClipRecord) -> None:
         """Needs STAMPER. Raises NotFound for another tenant's clip."""
@@ -103,6 +107,12 @@ class Parts:
     def _require(self, by: Principal, permission: Permission) -> None:
         with self._core.read(by, permission):
             return
+
+    def _require_redeemed(self, by: Principal, permission: Permission, grant_id: str) -> None:
+        with self._core.read(by, permission) as reading:
+            mine = (redemptions.c.tenant == reading.tenant) & (redemptions.c.grant_id == grant_id)
+            if reading.connection.execute(select(redemptions.c.leaf).where(mine)).one_or_none() is None:
+                raise NotFound("no such grant was redeemed", code="grant_unknown")
 
     def _require_own_grant(self, by: Principal, token: str) -> None:
         self._require(by, Permission.GRANT_REDEEM)

@@ -110,6 +110,10 @@ OPERATIONS: Mapping[str, Operation] = {
     "watermark_key": (P.REPLICA_REGISTER, lambda w, by: parts(w).watermark_key(by, w.replica.replica_id, 1)),
     "redeem": (P.GRANT_REDEEM, lambda w, by: parts(w).redeem(by, w.allow().token, w.replica.replica_id)),
     "redeem_cached": (P.GRANT_REDEEM, lambda w, by: parts(w).redeem_cached(by, w.allow().token, "clip")),
+    "report_design": (
+        P.GRANT_REDEEM,
+        lambda w, by: parts(w).report_design(by, "grant", w.replica.replica_id, bytes(32), "0" * 64),
+    ),
     "revocations": (P.FEED_READ, lambda w, by: parts(w).revocations(by)),
     "register_clip": (P.CLIP_WRITE, lambda w, by: parts(w).register_clip(by, no_clip(w))),
     "close_clip": (P.CLIP_CLOSE, lambda w, by: parts(w).close_clip(by, "grant", Closing("completed"))),
