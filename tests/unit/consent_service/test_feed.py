@@ -1,0 +1,131 @@
+"""A withdrawal reaches whoever follows the feed, once, in order, and whoever can't follow it knows that."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from consent_service.errors import LedgerUnavailable
+from consent_service.feed import Freshness, RevocationStream
+from consent_service.models import Revocation
+from consent_service.service import ConsentService
+from tests.unit.consent_service.world import Clock, World
+
+
+def follow(stream: RevocationStream) -> tuple[threading.Thread, list[Revocation], threading.Event]:
+    """A thread that iterates to the end."""
+    told: list[Revocation] = []
+    came = threading.Event()
+
+    def run() -> None:
+        for entry in stream:
+            told.append(entry)
+            came.set()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread, told, came
+
+
+def test_a_follower_hears_of_a_withdrawal_by_another_process_and_can_be_let_go(world: World) -> None:
+    other = ConsentService.open(world.config, clock=world.clock)
+    stream = world.service.watch_revocations()
+    thread, told, came = follow(stream)
+    revoked = other.revoke_consent(world.admin, world.consent_id, "no more")
+    assert came.wait(10)
+    stream.close()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert told == [revoked]
+    other.close()
+
+
+def test_a_follower_resumes_after_what_it_saw(world: World) -> None:
+    first = world.service.revoke_consent(world.admin, world.consent_id, "first")
+    second = world.service.revoke_consent(world.admin, world.record().consent.consent_id, "second")
+    with world.service.watch_revocations() as everything, world.service.watch_revocations(first.seq) as later:
+        assert everything.wait(10) == [first, second]
+        assert later.wait(10) == [second]
+        assert later.wait(0) == []
+
+
+def test_a_withdrawal_that_was_not_committed_is_not_heard_of(world: World) -> None:
+    with pytest.raises(ZeroDivisionError), world.service._core.write_as("acme") as writing:
+        writing.publish_revocation(world.voice.voice_id, 9, None, "undone")
+        raise ZeroDivisionError
+    with world.service.watch_revocations() as stream:
+        assert stream.wait(0) == []
+
+
+def test_polling_alone_is_enough(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(world.service._core.ledger, "listen", lambda _: None)
+    stream = world.service.watch_revocations()
+    thread, told, came = follow(stream)
+    world.service.revoke_consent(world.admin, world.consent_id, "no more")
+    assert came.wait(10)
+    stream.close()
+    thread.join(10)
+    assert len(told) == 1
+
+
+@pytest.mark.parametrize("world", ["postgresql"], indirect=True)
+def test_a_notification_alone_wakes_a_follower(world: World) -> None:
+    stream = RevocationStream(world.service._core, poll_s=3600)
+    thread, _, came = follow(stream)
+    world.service.revoke_consent(world.admin, world.consent_id, "no more")
+    assert came.wait(10)
+    stream.close()
+    # Let go by the next notification: this test's stream would ask again only after an hour.
+    with world.service._core.ledger.look() as connection:
+        connection.execute(text("NOTIFY vouch_revocations"))
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("world", ["postgresql"], indirect=True)
+def test_a_listener_that_lost_its_connection_goes_on(world: World) -> None:
+    stream = world.service.watch_revocations()
+    thread, _, came = follow(stream)
+    with world.service._core.ledger.look() as connection:
+        connection.execute(
+            text(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND query LIKE 'LISTEN%'"
+            )
+        )
+    world.service.revoke_consent(world.admin, world.consent_id, "no more")
+    assert came.wait(10)
+    stream.close()
+    thread.join(10)
+
+
+def test_a_ledger_that_is_gone_ends_no_stream_and_freshens_nothing(world: World) -> None:
+    clock = Clock(100.0)
+    with RevocationStream(world.service._core, freshness=Freshness(clock=clock)) as stream:
+        assert not stream.freshness.is_fresh  # it has not asked yet
+        stream.pull()
+        assert stream.freshness.is_fresh
+        with world.service._core.ledger.write() as connection:
+            connection.execute(text("ALTER TABLE revocations RENAME TO broken"))
+        clock.now += 0.8
+        assert stream.wait(0) == []
+        assert not stream.freshness.is_fresh
+        with pytest.raises(LedgerUnavailable):
+            stream.freshness.require()
+
+
+def test_knowledge_is_as_old_as_the_moment_of_asking(tmp_path: Path) -> None:
+    clock = Clock(50.0)
+    known = Freshness(clock=clock)
+    asked = known.asking()
+    clock.now += 0.5  # a slow answer
+    known.answered(asked)
+    known.require()
+    clock.now += 0.3
+    with pytest.raises(LedgerUnavailable):
+        known.require()
+    known.answered(asked - 10)  # an answer that came late changes nothing
+    assert known.age_s == pytest.approx(0.8)
