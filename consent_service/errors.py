@@ -13,6 +13,7 @@
     ├── GrantError
     │   ├── GrantMalformed              grant_malformed
     │   ├── GrantForged                 grant_forged
+    │   │   └── GrantKeyUnknown         grant_forged         (signed by a key that is not known here, perhaps yet)
     │   ├── GrantExpired                grant_expired
     │   ├── GrantMismatch               grant_mismatch       (not the granted text, voice or replica)
     │   ├── GrantUsed                   grant_used
@@ -135,6 +136,10 @@ class GrantForged(GrantError):
     """The signature does not verify under any trusted key."""
 
     code = "grant_forged"
+
+
+class GrantKeyUnknown(GrantForged):
+    """The key that it names is not known here: forged, or rotated since the keys were asked for."""
 
 
 class GrantExpired(GrantError):

@@ -23,7 +23,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from consent_service import canonical
-from consent_service.errors import GrantExpired, GrantForged, GrantMalformed, GrantMismatch
+from consent_service.errors import GrantExpired, GrantForged, GrantKeyUnknown, GrantMalformed, GrantMismatch
 
 GRANT_VERSION: Final = 1
 DEFAULT_START_WITHIN_S: Final = 30.0
@@ -148,7 +148,7 @@ class GrantVerifier:
             raise GrantMalformed("not a grant") from exc
         key = self._keys.get(kid)
         if key is None:
-            raise GrantForged("the grant was signed by a key that is not trusted here")
+            raise GrantKeyUnknown("the grant was signed by a key that is not trusted here")
         try:
             key.verify(signature, payload)
         except InvalidSignature as exc:

@@ -21,22 +21,21 @@ class GateBridge:
     """Implements `ManifestSigner` and `ProofReader` over a `Remote` gate. Signing keys stay in the gate; those of the
     keyed watermark come sealed to this process, which proved that it is one of ours, and stay in its memory."""
 
-    def __init__(
-        self, gate: Remote, loop: asyncio.AbstractEventLoop, certificate_chain: bytes, key: ReplicaKey
-    ) -> None:
+    def __init__(self, gate: Remote, loop: asyncio.AbstractEventLoop, key: ReplicaKey) -> None:
         self._gate = gate
         self._loop = loop
-        self._chain = certificate_chain
         self._key = key
 
     @classmethod
     async def connect(cls, gate: Remote, node_secret: bytes) -> GateBridge:
         key = ReplicaKey(f"verifier-{secrets.token_hex(8)}")
         await gate.call("register_replica", key.replica_id, key.public_bytes, key.proof(node_secret))
-        return cls(gate, asyncio.get_running_loop(), await gate.call("certificate_chain"), key)
+        return cls(gate, asyncio.get_running_loop(), key)
 
     def certificate_chain(self) -> bytes:
-        return self._chain
+        # Not kept: the leaf may be renewed while we run, and a chain that is not the signer's marks nothing.
+        chain: bytes = self._wait(self._gate.call("certificate_chain"))
+        return chain
 
     def sign_manifest(self, message: bytes) -> bytes:
         signature: bytes = self._wait(self._gate.call("sign_manifest", message))

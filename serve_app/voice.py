@@ -17,7 +17,7 @@ from typing import Final
 
 import numpy as np
 
-from consent_service.errors import ConsentError, GrantMismatch, GrantRevoked
+from consent_service.errors import ConsentError, GrantKeyUnknown, GrantMismatch, GrantRevoked
 from consent_service.grants import Basis, Grant, GrantVerifier, Utterance, VerifiedGrant
 from consent_service.models import Closing, Redeemed
 from consent_service.proofs.seams import WatermarkTag
@@ -93,10 +93,7 @@ class VoiceWorker:
 
     async def start(self) -> None:
         """Register the replica key, begin to watch revocations, then warm the engine up. Raises on failure."""
-        keys = await self._gate.call(
-            "register_replica", self._key.replica_id, self._key.public_bytes, self._proof
-        )
-        self._verifier = GrantVerifier(keys, clock=self._clock)
+        self._verifier = await self._register()
         self._watch.on_revocation = lambda event: self._engine.cancel_voice(event.voice_id, "consent_revoked")
         await self._watch.start()
         await asyncio.get_running_loop().run_in_executor(None, self._engine.warm_up)
@@ -108,7 +105,7 @@ class VoiceWorker:
         """Verify, redeem, speak. Audio is released only if the voice was not revoked meanwhile."""
         if self._verifier is None:
             raise RequestRefused("engine_unavailable", "the replica is not ready")
-        verified = self._verifier.verify(order.token, order.utterance)
+        verified = await self._verified(self._verifier, order)
         redeemed = await self._redeem(verified.grant, order.token)
         # From here on the audit log has an open entry: whatever happens, close it or hand it on.
         try:
@@ -127,6 +124,20 @@ class VoiceWorker:
             samples, verified.grant, redeemed.audit_leaf, redeemed.checkpoint, self._engine.info,
             self._key.replica_id, spoken_proof(self._node_secret, self._key.replica_id, verified.grant.grant_id),
         )  # fmt: skip
+
+    async def _register(self) -> GrantVerifier:
+        """Make this replica's key known; in return it learns under which keys grants are signed now."""
+        keys = await self._gate.call(
+            "register_replica", self._key.replica_id, self._key.public_bytes, self._proof
+        )
+        return GrantVerifier(keys, clock=self._clock)
+
+    async def _verified(self, verifier: GrantVerifier, order: Order) -> VerifiedGrant:
+        try:
+            return verifier.verify(order.token, order.utterance)
+        except GrantKeyUnknown:  # keys may have been rotated since this replica asked
+            self._verifier = await self._register()
+            return self._verifier.verify(order.token, order.utterance)
 
     async def _redeem(self, grant: Grant, token: str) -> Redeemed:
         """A redemption that was asked for is awaited even when the caller has gone: it may open an audit entry."""

@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 import soundfile
 
-from consent_service.errors import GrantExpired, GrantRevoked, GrantUsed
+from consent_service.errors import GrantExpired, GrantKeyUnknown, GrantRevoked, GrantUsed
 from consent_service.grants import GrantVerifier, VerifiedGrant
 from consent_service.models import Closing, Deny, Principal, Redeemed
 from consent_service.sealing import ReplicaKey, open_reference, watermark_info
@@ -68,8 +68,8 @@ class Synthesize:
         self._key = key
         self._clock = clock
         self._marker = Marker()
-        public_keys = service.register_replica(key.replica_id, key.public_bytes, key.proof(node_secret))
-        self._verifier = GrantVerifier(public_keys, clock=clock)
+        self._proof = key.proof(node_secret)
+        self._verifier = self._register()
 
     def __call__(self, row: Ready) -> Spoken | RowResult:
         try:
@@ -89,8 +89,21 @@ class Synthesize:
             return row.fail("refused", decision.code, decision.reason)
         return self._speak(row.granted(decision))
 
+    def _register(self) -> GrantVerifier:
+        """Make this actor's key known; in return it learns under which keys grants are signed now."""
+        key = self._key
+        public_keys = self._service.register_replica(key.replica_id, key.public_bytes, self._proof)
+        return GrantVerifier(public_keys, clock=self._clock)
+
+    def _verified(self, row: Ready) -> VerifiedGrant:
+        try:
+            return self._verifier.verify(row.grant, row.utterance)
+        except GrantKeyUnknown:  # a narration runs all night: keys may have been rotated since it began
+            self._verifier = self._register()
+            return self._verifier.verify(row.grant, row.utterance)
+
     def _speak(self, row: Ready) -> Spoken:
-        verified = self._verifier.verify(row.grant, row.utterance)
+        verified = self._verified(row)
         redeemed = self._service.redeem(row.grant, self._key.replica_id)
         # From here on the grant is used up: however this ends, the second audit record says so.
         try:
