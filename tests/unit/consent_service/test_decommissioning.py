@@ -22,9 +22,10 @@ from consent_service.errors import (
     StorageUnavailable,
 )
 from consent_service.models import Closing, Role
-from consent_service.proofs.certificate import DeletionCertificate, verify_certificate
+from consent_service.proofs.certificate import CERTIFICATE_TYPE, DeletionCertificate, verify_certificate
 from consent_service.proofs.log import verify_export
-from consent_service.proofs.seams import Standing
+from consent_service.proofs.seams import KeyPurpose, Standing
+from consent_service.proofs.statement import sign_statement
 from consent_service.proofs.trust import TrustedKeys
 from consent_service.service import ConsentService
 from tests.unit.consent_service.aws import Aws
@@ -333,6 +334,41 @@ def test_a_certificate_of_another_installation_or_about_another_voice_is_refused
     with pytest.raises(ProofInvalid):  # the statement's key alone is not enough: the log must be trusted, too
         verify_certificate(mine, TrustedKeys((), trusted.statements))
     elsewhere.service.close()
+
+
+@sqlite_only
+def test_a_certificate_that_the_log_does_not_bear_out_is_refused_whoever_signed_it(world: World) -> None:
+    end(world)
+    trusted = TrustedKeys.from_text(world.service.trusted_keys(world.auditor))
+    told = json.loads(world.service.certificate(world.admin, world.voice.voice_id))["statement"]
+    account, log = told["account"], told["log"]
+    earlier = world.service.audit_entries(world.auditor, log["leaf"] - 1, 1)[0]
+    early_path = world.service.inclusion_proof(world.auditor, log["leaf"] - 1, log["leaf"] + 1)
+    forged: list[dict[str, Any]] = [
+        {"account": {**account, "finished_at": 1.0}, "log": log},
+        {"account": account, "log": {**log, "path": [*log["path"][:-1], "00" * 32]}},
+        {"account": account, "log": {**log, "leaf": log["leaf"] - 1}},
+        {"account": account, "log": {**log, "entry": log["entry"].replace("destroyed", "destroyex")}},
+        {
+            "account": account,
+            "log": {
+                **log, "entry": earlier, "leaf": log["leaf"] - 1, "path": [node.hex() for node in early_path],
+            },
+        },
+        {"account": account},
+        {"account": account, "log": {**log, "path": 5}},
+        {"account": [], "log": log},
+    ]  # fmt: skip
+
+    def sign(body: dict[str, Any]) -> str:
+        return sign_statement(
+            CERTIFICATE_TYPE, body, lambda message: world.service.keys.sign(KeyPurpose.RECEIPT, message)
+        )
+
+    verify_certificate(sign({"account": account, "log": log}), trusted)
+    for body in forged:
+        with pytest.raises(ProofInvalid):
+            verify_certificate(sign(body), trusted)
 
 
 @sqlite_only
