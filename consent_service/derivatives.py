@@ -80,7 +80,7 @@ def account(connection: Connection, tenant: str, voice_id: str) -> dict[str, Any
     unclosed = (
         select(func.count())
         .select_from(redemptions.join(clips, redemptions.c.clip_id == clips.c.clip_id))
-        .where(_mine(tenant, voice_id), redemptions.c.closing_leaf.is_(None))
+        .where(_mine(tenant, voice_id), redemptions.c.tenant == tenant, redemptions.c.closing_leaf.is_(None))
     )
     return {
         "tombstones": count,

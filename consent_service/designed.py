@@ -51,8 +51,8 @@ def report(
     if basis != Basis.DESIGN.value:
         return
     with core.write_as(used["tenant"]) as writing:
-        known = select(design_reports.c.audio_sha256).where(design_reports.c.clip_id == used["clip_id"])
-        before = writing.connection.execute(known).scalar()
+        own = (design_reports.c.tenant == writing.tenant) & (design_reports.c.clip_id == used["clip_id"])
+        before = writing.connection.execute(select(design_reports.c.audio_sha256).where(own)).scalar()
         if before not in (None, audio_sha256):
             raise GrantMismatch("another digest was reported for this clip")
         if before is None:
