@@ -366,6 +366,12 @@ def test_a_certificate_that_the_log_does_not_bear_out_is_refused_whoever_signed_
         )
 
     verify_certificate(sign({"account": account, "log": log}), trusted)
+    other = sign_statement(
+        "vouch.another-statement.v1", {"account": account, "log": log},
+        lambda message: world.service.keys.sign(KeyPurpose.RECEIPT, message),
+    )  # fmt: skip
+    with pytest.raises(ProofInvalid):  # what was signed as something else
+        verify_certificate(other, trusted)
     for body in forged:
         with pytest.raises(ProofInvalid):
             verify_certificate(sign(body), trusted)
