@@ -15,6 +15,7 @@ from typing import Literal, NoReturn
 from consent_service import (
     access,
     bundles,
+    clip_keys,
     clips,
     consents,
     decisions,
@@ -532,6 +533,14 @@ class ConsentService:
         return replicas.watermark_key(self._core, replica_id, epoch)
 
     # keys ---------------------------------------------------------------------------------------------------
+    def wrap_clip_key(self, tenant: str, data_key: bytes, aad: bytes) -> bytes:
+        """Encrypt the 32-byte key of a stored clip under its tenant's, bound to `aad`. For the gate, as the next."""
+        return clip_keys.wrap(self._core, tenant, data_key, aad)
+
+    def unwrap_clip_key(self, tenant: str, wrapped: bytes, aad: bytes) -> bytes:
+        """Reverse of `wrap_clip_key`. Raises VaultError when it is of another tenant or clip."""
+        return clip_keys.unwrap(self._core, tenant, wrapped, aad)
+
     def rotate_keys(
         self,
         by: Principal,

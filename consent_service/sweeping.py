@@ -14,6 +14,7 @@ from consent_service.access import Permission
 from consent_service.core import Core
 from consent_service.ledger.tables import enrolments, voices
 from consent_service.models import Principal
+from consent_service.vault import CLIPS
 
 _STATEMENT = "statement."  # what the vault calls a further statement begins so; its challenge's id follows
 
@@ -23,7 +24,9 @@ def sweep(core: Core, by: Principal) -> list[str]:
     were stored for."""
     with core.read(by, Permission.VOICE_DECOMMISSION) as reading:
         tenant, connection, now = reading.tenant, reading.connection, reading.now
-        stored = [voice_id for owner, voice_id in core.vault.voices() if owner == tenant]
+        stored = [
+            voice_id for owner, voice_id in core.vault.voices() if owner == tenant and voice_id != CLIPS
+        ]
         orphans = [voice_id for voice_id in stored if _is_orphan(connection, tenant, voice_id, now)]
         loose = [
             (voice_id, kind)

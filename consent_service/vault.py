@@ -27,6 +27,8 @@ VaultObject: TypeAlias = (
     str  # "reference", "statement", or "statement.<id>" of a further one: never a caller's word
 )
 
+CLIPS: Final = "clips"  # stands where a voice's id does, and is none
+
 _KEY_BYTES: Final = 32
 _NONCE_BYTES: Final = 12
 _MAGIC: Final = b"vouch\x02"
@@ -39,6 +41,7 @@ class Vault:
 
     def __init__(self, objects: ObjectStore, wrapped_keys: ObjectStore, keys: KeyProvider) -> None:
         self._objects, self._wrapped, self._keys = objects, wrapped_keys, keys
+        self._clips_keys: dict[str, bytes] = {}
 
     def create_key(self, tenant: str, voice_id: str) -> None:
         """Make the data key of a voice. A second one for the same voice replaces it: only before first
@@ -88,6 +91,19 @@ class Vault:
         """Destroy every copy of the key, then of the ciphertext, durably. Idempotent. Returns what there was."""
         key = self._wrapped.delete_every_copy(_key(tenant, voice_id), wipe=True)
         return (*key, *self._objects.delete_everything(f"{tenant}/{voice_id}"))
+
+    def create_clips_key(self, tenant: str) -> None:
+        """Make the key under which the keys of a tenant's stored clips are wrapped. Once."""
+        self.create_key(tenant, CLIPS)
+
+    def clips_key(self, tenant: str) -> bytes | None:
+        """None where it was never made. Opened once, then held in memory."""
+        if tenant not in self._clips_keys:
+            try:
+                self._clips_keys[tenant] = self._data_key(tenant, CLIPS)
+            except KeyDestroyed:
+                return None
+        return self._clips_keys[tenant]
 
     # for the sweep and the rotation of keys -------------------------------------------------------------------
     def voices(self) -> list[tuple[str, str]]:

@@ -1,26 +1,26 @@
-"""Data keys of stored clips: one per clip, wrapped by the key-encryption key, bound to tenant and clip."""
+"""Data keys of stored clips: one per clip, wrapped under its tenant's key, bound to tenant and clip."""
 
 from __future__ import annotations
 
 import secrets
 
-from consent_service.proofs.seams import KeyProvider
+from consent_service.service import ConsentService
 
 
 class ClipKeys:
-    """Runs in the gate, where the key provider is; the ingress only ever holds the key of the clip in hand."""
+    """Runs in the gate, where the ledger and its keys are; the ingress only ever holds the key of the clip in hand."""
 
-    def __init__(self, keys: KeyProvider) -> None:
-        self._keys = keys
+    def __init__(self, service: ConsentService) -> None:
+        self._service = service
 
     def new(self, tenant: str, clip_id: str) -> tuple[bytes, bytes]:
         """A fresh AES-256 key and its wrapped form."""
         data_key = secrets.token_bytes(32)
-        return data_key, self._keys.wrap_key(data_key, _aad(tenant, clip_id))
+        return data_key, self._service.wrap_clip_key(tenant, data_key, _aad(tenant, clip_id))
 
     def open(self, tenant: str, clip_id: str, wrapped: bytes) -> bytes:
         """Raises VaultError when the wrapped key belongs to another tenant or clip."""
-        return self._keys.unwrap_key(wrapped, _aad(tenant, clip_id))
+        return self._service.unwrap_clip_key(tenant, wrapped, _aad(tenant, clip_id))
 
 
 def _aad(tenant: str, clip_id: str) -> bytes:

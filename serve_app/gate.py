@@ -50,7 +50,7 @@ class ConsentGate:
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="ledger")
         self._poll_s = poll_s
         self._upload_keys = UploadKeys(service.keys)
-        self._clip_keys = ClipKeys(service.keys)
+        self._clip_keys = ClipKeys(service)
 
     async def _run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         loop = asyncio.get_running_loop()
