@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from cryptography.exceptions import InvalidTag
@@ -36,12 +37,19 @@ _WRAPPED: Final = ".wrapped"
 _SEALED: Final = ".sealed"
 
 
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A key in memory that no repr shows."""
+
+    key: bytes = field(repr=False)
+
+
 class Vault:
     """Sealed objects of voices. Tenant and voice ids are path-safe by construction (see `ids`)."""
 
     def __init__(self, objects: ObjectStore, wrapped_keys: ObjectStore, keys: KeyProvider) -> None:
         self._objects, self._wrapped, self._keys = objects, wrapped_keys, keys
-        self._clips_keys: dict[str, bytes] = {}
+        self._clips_keys: dict[str, _Held] = {}
 
     def create_key(self, tenant: str, voice_id: str) -> None:
         """Make the data key of a voice. A second one for the same voice replaces it: only before first
@@ -100,10 +108,10 @@ class Vault:
         """None where it was never made. Opened once, then held in memory."""
         if tenant not in self._clips_keys:
             try:
-                self._clips_keys[tenant] = self._data_key(tenant, CLIPS)
+                self._clips_keys[tenant] = _Held(self._data_key(tenant, CLIPS))
             except KeyDestroyed:
                 return None
-        return self._clips_keys[tenant]
+        return self._clips_keys[tenant].key
 
     # for the sweep and the rotation of keys -------------------------------------------------------------------
     def voices(self) -> list[tuple[str, str]]:

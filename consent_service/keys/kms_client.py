@@ -17,6 +17,7 @@ from botocore.session import Session
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from consent_service.aws_logs import keep_bodies_out
 from consent_service.errors import KeyServiceUnavailable, VaultError
 from consent_service.keys.settings import KmsConfig
 
@@ -36,6 +37,7 @@ class KmsClient:
             read_timeout=config.read_timeout_s,
             retries={"mode": "standard", "total_max_attempts": config.attempts},
         )
+        keep_bodies_out()
         with _room_errors():
             self._kms: Any = Session().create_client(
                 "kms", region_name=config.region, endpoint_url=config.endpoint_url, config=bounds

@@ -14,6 +14,7 @@ from typing import Any, Final
 from botocore.exceptions import BotoCoreError, ClientError
 from s3fs import S3FileSystem
 
+from consent_service.aws_logs import keep_bodies_out
 from consent_service.errors import ObjectMissing, StorageUnavailable
 from consent_service.objects.store import Destroyed, require_name
 
@@ -29,6 +30,7 @@ class S3Objects:
         if not url.startswith("s3://") or not bucket or "@" in bucket:
             raise StorageUnavailable("storage in S3 is named s3://bucket/prefix, without credentials")
         self._bucket, self._prefix = bucket, f"{prefix}/" if prefix else ""
+        keep_bodies_out()
         with _room_errors():
             # Listings are never taken from memory: another process writes here too.
             self._fs = S3FileSystem(config_kwargs=_BOUNDS, use_listings_cache=False)
