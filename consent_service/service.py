@@ -44,6 +44,7 @@ from consent_service.config import ConsentConfig
 from consent_service.core import Core
 from consent_service.errors import Unauthenticated
 from consent_service.examination.examiner import Examiner
+from consent_service.examination.marks import Known
 from consent_service.feed import RevocationStream
 from consent_service.limits import Limits
 from consent_service.messenger import Messenger
@@ -82,7 +83,9 @@ class ConsentService:
     def __init__(self, core: Core, messenger: Messenger | None = None) -> None:
         self._core = core
         self._limits = Limits(core.config.limits)
-        self._examiner = Examiner(core.config.examination, core.keys.trust_anchor)
+        self._examiner = Examiner(
+            core.config.examination, lambda: Known(core.keys.trust_anchor(), watermarks.keys(core))
+        )
         self._post = subjects.Post(
             messenger or subjects.default_messenger(core.config), core.config.subject_page
         )

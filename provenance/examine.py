@@ -2,9 +2,10 @@
 
     python -P -m provenance.examine
 
-A line of JSON ({"anchor": PEM of our root, "sizes": […]}) and the files come in over standard input, a line of JSON
-goes out: per file the marks that make it synthetic, and the clip that a manifest signed under our root names. Runs
-until its input ends or nobody has asked for a while; writes nothing to a disk and nothing into a log.
+A line of JSON ({"anchor": PEM of our root, "keys": {epoch: hex}, "sizes": […]}) and the files come in over standard
+input, a line of JSON goes out: per file the marks that make it synthetic, and the clip that a manifest signed under
+our root names. Runs until its input ends or nobody has asked for a while; writes nothing to a disk and nothing into
+a log.
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ from __future__ import annotations
 import json
 import os
 import select
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from provenance import container
 from provenance.audio import Limits, decode
+from provenance.keyed.search import find_mark
 from provenance.presence import PRESENT, PresenceMark
 from provenance.reading import read_manifest
 from provenance.trust import TrustContext
@@ -28,7 +31,7 @@ _LIMITS: Final = Limits(max_seconds=120.0)
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """marks: presence_mark, own_manifest, synthetic_manifest. presence: the detector's score, 0…1."""
+    """marks: presence_mark, keyed_mark, own_manifest, synthetic_manifest. presence: the detector's score, 0…1."""
 
     marks: tuple[str, ...]
     presence: float
@@ -38,8 +41,8 @@ class Looked:
         return {"marks": list(self.marks), "presence": self.presence, "clip": self.clip}
 
 
-def look(data: bytes, trust: TrustContext, presence: PresenceMark) -> Looked:
-    """One file. Raises AudioUnreadable or AudioTooLarge."""
+def look(data: bytes, trust: TrustContext, keys: Mapping[int, bytes], presence: PresenceMark) -> Looked:
+    """One file. keys: of our watermark, epoch → 32 bytes. Raises AudioUnreadable or AudioTooLarge."""
     recording = decode(data, _LIMITS)
     score = presence.detect(recording.samples, recording.sample_rate)
     reading = read_manifest(data, trust)
@@ -47,6 +50,7 @@ def look(data: bytes, trust: TrustContext, presence: PresenceMark) -> Looked:
     ours = reading is not None and reading.signer_trusted
     marks = {
         "presence_mark": score >= PRESENT,
+        "keyed_mark": find_mark(recording.samples, recording.sample_rate, keys) is not None,
         # Ours even where it no longer verifies: a file that names us is no recording of a person.
         "own_manifest": any(trust.issued(der) for der in container.certificates(data)),
         "synthetic_manifest": reading is not None and reading.says_synthetic,
@@ -72,7 +76,9 @@ def main() -> None:
             files = [_exactly(raw, size) for size in request["sizes"]]
             try:
                 trust = TrustContext(request["anchor"].encode("ascii"))
-                answer: dict[str, Any] = {"files": [look(one, trust, presence).to_json() for one in files]}
+                keys = {int(epoch): bytes.fromhex(key) for epoch, key in request["keys"].items()}
+                looked = [look(one, trust, keys, presence).to_json() for one in files]
+                answer: dict[str, Any] = {"files": looked}
             except Exception as exc:  # noqa: BLE001 - its text may quote the input; its kind may not
                 answer = {"failed": type(exc).__name__}
             left = memoryview(json.dumps(answer).encode() + b"\n")

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from consent_service.examination.config import ExaminationConfig
 from consent_service.examination.findings import Examined
-from consent_service.examination.marks import OWN, MarkCheck, MarkProcess, NoMarkCheck, OwnClip
+from consent_service.examination.marks import OWN, Known, MarkCheck, MarkProcess, NoMarkCheck, OwnClip
 from consent_service.examination.process import ExaminerProcess
 from consent_service.examination.recogniser import HttpRecogniser
 from consent_service.examination.speaker import NoSpeakerCheck, Resemblyzer, SpeakerCheck
@@ -18,11 +18,11 @@ from consent_service.recordings import Recording
 
 
 class Examiner:
-    """Thread-safe. `anchor`: gives the root certificate by which our own manifests are known (PEM)."""
+    """Thread-safe. `known`: gives what our own clips are known by, as it is at that moment."""
 
-    def __init__(self, config: ExaminationConfig, anchor: Callable[[], bytes]) -> None:
+    def __init__(self, config: ExaminationConfig, known: Callable[[], Known]) -> None:
         self._config: Final = config
-        self._anchor: Final = anchor
+        self._known: Final = known
         self._processes: list[ExaminerProcess] = []
         self._speaker = self._speaker_check()
         self._transcript = self._transcript_check()
@@ -43,7 +43,7 @@ class Examiner:
         """files: what came in, as it came. Raises RecordingRejected (speaker_mismatch, recording_synthetic) or
         ExaminationUnavailable: of several, the mark's word counts first."""
         with ThreadPoolExecutor(3, thread_name_prefix="examine") as threads:
-            marks = threads.submit(self._marks.unmarked, self._anchor(), files)
+            marks = threads.submit(self._marks.unmarked, self._known(), files)
             speaker = threads.submit(self._speaker.compare, reference, statement)
             transcript = threads.submit(self._transcript.check, asked, statement)
             sound = {"reference": _sound(reference), "statement": _sound(statement)}
@@ -52,7 +52,7 @@ class Examiner:
 
     def own_clip(self, file: bytes) -> OwnClip | None:
         """The clip of ours that a file is, by its signed manifest. Raises ExaminationUnavailable."""
-        return self._marks.own_clip(self._anchor(), file)
+        return self._marks.own_clip(self._known(), file)
 
     def close(self) -> None:
         """Ends what was started. Idempotent; another question would start it again."""

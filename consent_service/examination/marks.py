@@ -1,8 +1,8 @@
 """Synthetic speech can't consent: a program of another room looks for marks, ours and others'.
 
 It is named by a command, so that this room imports nothing of the one that marks. It gets the files as they came,
-since a signed manifest lies in their metadata, and the certificate by which it knows our own. Its answer is one
-object per file:
+since a signed manifest lies in their metadata, and what our own are known by: a certificate, and the keys of the
+watermark, which it holds in memory alone. Its answer is one object per file:
 
     {"marks": ["presence_mark", …],  "clip": {"clip_id", "basis", "intact"} | null,  "presence": 0.04 | null}
 
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from consent_service.errors import ExaminationUnavailable, RecordingRejected
@@ -21,6 +21,15 @@ from consent_service.examination.findings import NOT_LOOKED_FOR, Finding
 from consent_service.examination.process import ExaminerProcess
 
 OWN: Final = (sys.executable, "-P", "-m", "provenance.examine")
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What our own clips are known by. anchor: the root certificate of our manifests, PEM; watermark_keys: epoch → 32
+    bytes."""
+
+    anchor: bytes
+    watermark_keys: Mapping[int, bytes] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,18 +44,18 @@ class OwnClip:
 class MarkCheck(Protocol):
     """Raises RecordingRejected (recording_synthetic) or ExaminationUnavailable."""
 
-    def unmarked(self, anchor: bytes, files: Sequence[bytes]) -> Finding: ...
+    def unmarked(self, known: Known, files: Sequence[bytes]) -> Finding: ...
 
-    def own_clip(self, anchor: bytes, file: bytes) -> OwnClip | None: ...
+    def own_clip(self, known: Known, file: bytes) -> OwnClip | None: ...
 
 
 class NoMarkCheck:
     """Nobody looks. The evidence says so, and nothing can be shown to be our own."""
 
-    def unmarked(self, anchor: bytes, files: Sequence[bytes]) -> Finding:
+    def unmarked(self, known: Known, files: Sequence[bytes]) -> Finding:
         return Finding({"outcome": "not looked for"}, NOT_LOOKED_FOR)
 
-    def own_clip(self, anchor: bytes, file: bytes) -> OwnClip | None:
+    def own_clip(self, known: Known, file: bytes) -> OwnClip | None:
         raise ExaminationUnavailable(
             "nobody looks for marks here; configure examination.marks to keep designed voices"
         )
@@ -58,8 +67,8 @@ class MarkProcess:
     def __init__(self, process: ExaminerProcess) -> None:
         self._process = process
 
-    def unmarked(self, anchor: bytes, files: Sequence[bytes]) -> Finding:
-        looked = self._look(anchor, files)
+    def unmarked(self, known: Known, files: Sequence[bytes]) -> Finding:
+        looked = self._look(known, files)
         if any(one["marks"] for one in looked):
             raise RecordingRejected(
                 "a recording is marked as synthetic; a person's own voice must be recorded, unprocessed",
@@ -69,15 +78,19 @@ class MarkProcess:
         told = [None if score is None else round(float(score), 3) for score in scores]
         return Finding({"outcome": "none found", "presence": told})
 
-    def own_clip(self, anchor: bytes, file: bytes) -> OwnClip | None:
-        (looked,) = self._look(anchor, [file])
+    def own_clip(self, known: Known, file: bytes) -> OwnClip | None:
+        (looked,) = self._look(known, [file])
         clip = looked.get("clip")
         if not isinstance(clip, Mapping):
             return None
         return OwnClip(str(clip.get("clip_id")), str(clip.get("basis")), clip.get("intact") is True)
 
-    def _look(self, anchor: bytes, files: Sequence[bytes]) -> list[Mapping[str, Any]]:
-        answer = self._process.ask({"op": "look", "anchor": anchor.decode("ascii")}, files)
+    def _look(self, known: Known, files: Sequence[bytes]) -> list[Mapping[str, Any]]:
+        ours = {
+            "anchor": known.anchor.decode("ascii"),
+            "keys": {str(epoch): key.hex() for epoch, key in known.watermark_keys.items()},
+        }
+        answer = self._process.ask({"op": "look", **ours}, files)
         looked = answer.get("files")
         if not isinstance(looked, list) or len(looked) != len(files) or not all(map(_is_answer, looked)):
             raise ExaminationUnavailable("the examiner of marks gave no answer; nothing was enrolled")

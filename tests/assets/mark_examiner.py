@@ -1,7 +1,7 @@
 """A program that looks for marks as the real one does, without its models: a file says itself what it is.
 
-Behind its samples a test's file holds `MARK:name` or `CLIP:id:basis:intact`. Speaks the protocol of
-`consent_service.examination.process`, with the standard library alone.
+Behind its samples a test's file holds `MARK:name;` or `CLIP:id:basis:intact;`. A signed manifest is read for real.
+Speaks the protocol of `consent_service.examination.process`.
 """
 
 from __future__ import annotations
@@ -9,24 +9,37 @@ from __future__ import annotations
 import json
 import re
 import sys
+from pathlib import Path
 
 
 def main() -> None:
     for line in iter(sys.stdin.buffer.readline, b""):
-        sizes = json.loads(line)["sizes"]
-        files = [look(sys.stdin.buffer.read(size)) for size in sizes]
+        request = json.loads(line)
+        files = [look(sys.stdin.buffer.read(size), request["anchor"]) for size in request["sizes"]]
         sys.stdout.write(json.dumps({"files": files}) + "\n")
         sys.stdout.flush()
 
 
-def look(data: bytes) -> dict[str, object]:
+def look(data: bytes, anchor: str) -> dict[str, object]:
     marks = [name.decode() for name in re.findall(rb"MARK:([a-z_]+);", data)]
     found = re.search(rb"CLIP:([a-z0-9_]+):([a-z]+):([a-z]+);", data)
-    clip = None
+    clip = manifest(data, anchor) if b"c2pa" in data else None
     if found is not None:
         clip_id, basis, whole = (part.decode() for part in found.groups())
         clip = {"clip_id": clip_id, "basis": basis, "intact": whole == "intact"}
     return {"marks": marks, "clip": clip, "presence": 0.01}
+
+
+def manifest(data: bytes, anchor: str) -> dict[str, object] | None:
+    sys.path.insert(0, str(Path(__file__).parents[2]))
+    from provenance.reading import read_manifest
+    from provenance.trust import TrustContext
+
+    reading = read_manifest(data, TrustContext(anchor.encode()))
+    if reading is None or reading.disclosure is None or not reading.signer_trusted:
+        return None
+    intact = reading.state == "Trusted" and reading.asset_matches
+    return {"clip_id": reading.disclosure.clip_id, "basis": reading.disclosure.basis, "intact": intact}
 
 
 if __name__ == "__main__":

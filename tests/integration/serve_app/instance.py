@@ -20,6 +20,8 @@ import psutil
 import soundfile
 import yaml
 
+from tests.assets.voiced import voiced
+
 T = TypeVar("T")
 
 PATIENCE_S = 90
@@ -39,12 +41,11 @@ def until(look: Callable[[], T], what: str, *, patience_s: float = PATIENCE_S) -
 
 
 def recording(seconds: float, *, seed: int, rate: int = 16_000) -> bytes:
-    """An uncompressed WAV: a hum in noise, so that every window of it is there once in the world."""
-    moments = np.arange(int(seconds * rate)) / rate
-    noise = np.random.default_rng(seed).normal(0, 0.05, moments.size)
+    """An uncompressed WAV: a voice in noise, so that every window of it is there once in the world."""
+    voice, _ = soundfile.read(io.BytesIO(voiced(seconds, hertz=150 + seed, rate=rate)), dtype="float32")
+    noise = np.random.default_rng(seed).normal(0, 0.01, voice.size)
     out = io.BytesIO()
-    wave = 0.3 * np.sin(2 * np.pi * (150 + seed) * moments) + noise
-    soundfile.write(out, wave.astype(np.float32), rate, format="WAV", subtype="PCM_16")
+    soundfile.write(out, (voice + noise).astype(np.float32), rate, format="WAV", subtype="PCM_16")
     return out.getvalue()
 
 
@@ -59,7 +60,9 @@ class Instance:
         self.temporary.mkdir(parents=True)
         file = folder / "vouch.yaml"
         engine = {"name": "embedded", "pace": PACE}
-        given = {"consent": {"data_dir": str(self.data_dir)}, "engine": engine, "http": {"port": 0}, **config}
+        # Computed recordings have no speaker; that they are not marked is looked at for real.
+        consent = {"data_dir": str(self.data_dir), "examination": {"speaker": "none"}}
+        given = {"consent": consent, "engine": engine, "http": {"port": 0}, **config}
         file.write_text(yaml.safe_dump(given), encoding="utf-8")
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("RAY_", "VOUCH_"))}
         environment |= {

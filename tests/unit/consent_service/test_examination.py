@@ -17,6 +17,8 @@ from consent_service.challenges.sentences import STATEMENT, sentence
 from consent_service.challenges.words import CHALLENGE_WORDS, WORDS, draw
 from consent_service.errors import Conflict, ExaminationUnavailable, RecordingRejected
 from consent_service.examination.config import ExaminationConfig
+from consent_service.examination.examiner import Examiner
+from consent_service.examination.marks import Known
 from consent_service.examination.process import ExaminerProcess
 from consent_service.examination.speaker import Resemblyzer, judge
 from consent_service.examination.spoken import compare
@@ -181,11 +183,12 @@ def test_an_examiner_that_can_not_be_asked_enrols_nobody_and_the_challenge_stays
     broken = UNEXAMINED.model_copy(update={"marks": ("/nowhere/examiner",)})
     world = open_world(tmp_path / "data")
     challenge = begin(world)
-    world.service._examiner = type(world.service._examiner)(broken, world.service.keys.trust_anchor)
+    known = Known(world.service.keys.trust_anchor(), {})
+    world.service._examiner = Examiner(broken, lambda: known)
     with pytest.raises(ExaminationUnavailable):
         complete(world, challenge)
     assert world.service.voice(world.admin, challenge.voice_id).state == "enrolling"
-    world.service._examiner = type(world.service._examiner)(UNEXAMINED, world.service.keys.trust_anchor)
+    world.service._examiner = Examiner(UNEXAMINED, lambda: known)
     assert complete(world, challenge) == "review"
     world.service.close()
 

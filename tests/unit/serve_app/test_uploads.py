@@ -28,10 +28,11 @@ def b64(raw: bytes) -> str:
     return base64.b64encode(raw).decode()
 
 
-def noise(seconds: float = 4.0, *, level: float = 0.2, rate: int = 24_000) -> bytes:
-    """A WAV that no two parts of are alike, so that a part of it can be looked for."""
+def noise(seconds: float = 4.0, *, level: float = 0.05, rate: int = 24_000) -> bytes:
+    """A WAV that is taken for speech and that no two parts of are alike, so that a part of it can be looked for."""
+    voice, _ = soundfile.read(io.BytesIO(recording(seconds, rate=rate)), dtype="float32")
     out = io.BytesIO()
-    samples = np.random.default_rng(7).normal(0, level, int(seconds * rate))
+    samples = voice + np.random.default_rng(7).normal(0, level / 10, voice.size)
     soundfile.write(out, samples.astype(np.float32), rate, format="WAV", subtype="PCM_16")
     return out.getvalue()
 
