@@ -18,8 +18,10 @@ from typing import Final
 import yaml
 from pydantic import ValidationError
 
+from consent_service.access import NewKey
 from consent_service.config import ConsentConfig
-from consent_service.keys.files import locked, read_private
+from consent_service.errors import Conflict, Unauthenticated
+from consent_service.keys.files import locked, read_private, write_private
 from consent_service.models import Claims, Principal, Role
 from consent_service.purposes import PURPOSES
 from consent_service.service import ConsentService
@@ -105,15 +107,40 @@ def _read_or_make(path: Path, config: ConsentConfig, service: ConsentService) ->
         return stored
     if config.profile != "local" or os.environ.get("VOUCH_API_KEY"):
         return {}
-    keys = make_identity(service, tenant=TENANT, grantee=GRANTEE)
-    write_private(path, json.dumps(keys, indent=2))
+    first = path.with_suffix(".first-key")
+    if not first.exists():
+        # Kept before it counts: whoever is interrupted between tenant and identity goes on with the same key.
+        write_private(first, NewKey.mint().token.encode())
+    key = read_private(first).decode()
+    try:
+        keys = make_identity(service, tenant=TENANT, grantee=GRANTEE, first_key=key)
+    except Conflict:
+        first.unlink()  # it never counted
+        raise
+    write_private(path, json.dumps(keys, indent=2).encode())
+    first.unlink()
     err.print(f"made a ledger and its keys in {config.data_dir}", markup=False)
     return keys
 
 
-def make_identity(service: ConsentService, *, tenant: str, grantee: str) -> dict[str, str]:
-    """A new tenant, and one key for each part. Raises Conflict when the tenant exists."""
-    root = service.bootstrap_tenant(tenant)
+def _opens(service: ConsentService, key: str) -> bool:
+    """Whether this key counts. If not, the tenant is somebody else's, or there is none."""
+    with suppress(Unauthenticated):
+        service.authenticate(key)
+        return True
+    return False
+
+
+def make_identity(
+    service: ConsentService, *, tenant: str, grantee: str, first_key: str | None = None
+) -> dict[str, str]:
+    """A new tenant, and one key for each part. Raises Conflict when it exists, unless `first_key` is its own."""
+    try:
+        root = service.bootstrap_tenant(tenant, api_key=first_key)
+    except Conflict:
+        if first_key is None or not _opens(service, first_key):
+            raise
+        root = first_key
     by = service.authenticate(root)
     everything = Claims(
         purposes=tuple(sorted(p for p in PURPOSES if "." not in p)),
@@ -128,10 +155,3 @@ def make_identity(service: ConsentService, *, tenant: str, grantee: str) -> dict
                 by, grantee=grantee, roles=roles, claims=everything, label=part
             )
     return keys
-
-
-def write_private(path: Path, text: str) -> None:
-    """Create a file that only its owner can read."""
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(text)

@@ -11,7 +11,7 @@ import secrets
 from pathlib import Path
 from typing import Final
 
-from vouch.home import write_private
+from consent_service.keys.files import write_private
 from vouch.output import Failed
 
 NAME: Final = "ray.token"
@@ -24,7 +24,7 @@ def protect(data_dir: Path) -> None:
         return  # the operator decides
     if not path.exists():
         data_dir.mkdir(parents=True, exist_ok=True)
-        write_private(path, secrets.token_hex(32))
+        write_private(path, secrets.token_hex(32).encode())
     _use(path)
 
 

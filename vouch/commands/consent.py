@@ -18,6 +18,11 @@ ConsentId = Annotated[str, typer.Argument(help="A consent id.")]
 _DAY_S = 86_400.0
 
 
+def last_day(until: str) -> float:
+    """The end of a day, or a time, as Unix seconds."""
+    return moment(until) + (_DAY_S if len(until) == 10 else 0.0)
+
+
 @app.command()
 def record(
     voice_id: Annotated[str, typer.Argument(help="Whose voice.")],
@@ -30,6 +35,12 @@ def record(
         list[str] | None, typer.Option(help="ISO 3166-1 alpha-2; default: everywhere.")
     ] = None,
     channel: Annotated[list[str] | None, typer.Option(help="Default: every channel.")] = None,
+    characters: Annotated[
+        int | None, typer.Option(help="How many may be spoken in all; default: any.")
+    ] = None,
+    outside_boundary: Annotated[
+        bool, typer.Option("--outside-boundary", help="May be processed outside the controller's boundary.")
+    ] = False,
     bind: Annotated[bool, typer.Option(help="Make it the default of the local narrator key.")] = True,
     as_json: Json = False,
 ) -> None:
@@ -41,9 +52,11 @@ def record(
             purposes=tuple(purpose),
             languages=tuple(language),
             valid_from=moment(valid_from) if valid_from else time.time(),
-            valid_until=moment(until) + (_DAY_S if len(until) == 10 else 0.0),
+            valid_until=last_day(until),
             territories=tuple(territory or ("*",)),
             channels=tuple(channel or ("*",)),
+            outside_boundary=outside_boundary,
+            character_budget=characters,
         )
         recorded = home.service.record_consent(admin, voice_id=voice_id, terms=terms)
         consent = recorded.consent
@@ -72,12 +85,27 @@ def show(consent_id: ConsentId, as_json: Json = False) -> None:
 @app.command()
 def narrow(
     consent_id: ConsentId,
-    purpose: Annotated[list[str], typer.Option(help="The purposes that remain.")],
+    purpose: Annotated[list[str] | None, typer.Option(help="The purposes that remain.")] = None,
+    language: Annotated[list[str] | None, typer.Option("--language", "-l", help="That remain.")] = None,
+    territory: Annotated[list[str] | None, typer.Option(help="That remain.")] = None,
+    channel: Annotated[list[str] | None, typer.Option(help="That remain.")] = None,
+    until: Annotated[str | None, typer.Option(help="An earlier last day.")] = None,
+    characters: Annotated[int | None, typer.Option(help="A smaller budget, or the first one.")] = None,
+    inside_boundary: Annotated[
+        bool, typer.Option("--inside-boundary", help="No longer to be processed outside.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Fewer purposes, never more."""
+    """Less on any axis, never more; what is not named stays. Prints the new version, token and receipt."""
+    if not any((purpose, language, territory, channel, until, characters is not None, inside_boundary)):
+        raise typer.BadParameter("name what is to remain, for example --purpose narration.audiobook")
     with reporting(as_json=as_json), open_home() as home:
-        emit(home.service.narrow_consent(home.act_as("admin"), consent_id, purposes=purpose), as_json=as_json)
+        narrowed = home.service.narrow_consent(
+            home.act_as("admin"), consent_id, purposes=purpose, languages=language, territories=territory,
+            channels=channel, valid_until=last_day(until) if until else None, character_budget=characters,
+            inside_boundary=inside_boundary,
+        )  # fmt: skip
+        emit(narrowed, as_json=as_json)
 
 
 @app.command()

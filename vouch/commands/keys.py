@@ -46,6 +46,13 @@ def create(
         emit({"key_id": key_id, "api_key": key}, as_json=as_json, human=f"{key}   (shown once; id {key_id})")
 
 
+@app.command("list")
+def list_(as_json: Json = False) -> None:
+    """Every key of the tenant, without its secret."""
+    with reporting(as_json=as_json), open_home() as home:
+        emit(home.service.api_keys(home.act_as("admin")), as_json=as_json)
+
+
 @app.command()
 def revoke(key_id: Annotated[str, typer.Argument(help="A key id.")], as_json: Json = False) -> None:
     """End a key at once."""

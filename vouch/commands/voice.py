@@ -29,6 +29,7 @@ VoiceId = Annotated[str, typer.Argument(help="A voice id.")]
 def enrol(
     name: Annotated[str | None, typer.Option(help="What to call the voice.")] = None,
     subject: Annotated[str | None, typer.Option(help="Whose voice it is.")] = None,
+    contact: Annotated[str, typer.Option(help="Their e-mail address; a link there confirms it.")] = "",
     language: Language = "en",
     grantee: Annotated[str, typer.Option(help="Who will be allowed to use it.")] = GRANTEE,
     purpose: Annotated[str, typer.Option(help="For what.")] = "narration",
@@ -46,7 +47,13 @@ def enrol(
             if not name or not subject:
                 raise typer.BadParameter("the first step needs --name and --subject")
             challenge = home.service.begin_enrolment(
-                admin, name=name, language=language, grantee=grantee, purpose=purpose, subject_name=subject
+                admin,
+                name=name,
+                language=language,
+                grantee=grantee,
+                purpose=purpose,
+                subject_name=subject,
+                contact=contact,
             )
             human = (
                 f"Record {subject} reading this sentence aloud, within ten minutes:\n\n"

@@ -29,6 +29,7 @@ EXCEPTIONS: dict[str, str] = {
     "clips.clip_id =": "whose clip was found in the wild",
     "clips.watermark_epoch =": "whose clip carries this mark",
     "replicas.replica_id =": "replicas serve every tenant",
+    "replicas.registered_at <": "and are forgotten for every tenant",
     "FROM tenants": "is the ledger there, and how many tenants has it",
     "revocations.seq >": "the feed of gates and replicas that serve every tenant",
     "max(revocations.seq)": "where that feed stands",

@@ -28,7 +28,10 @@ from tests.unit.consent_service.operations import OPERATIONS
 from tests.unit.consent_service.world import World, tone
 
 # Operations of the machine that holds ledger and keys.
-LOCAL = {"export_audit", "export_bundle", "rotate_keys", "retire_keys", "sweep_vault", "authorize"}
+LOCAL = {
+    "export_audit", "export_bundle", "rotate_keys", "retire_keys", "sweep_vault", "authorize", "close_abandoned",
+    "forget_replicas",
+}  # fmt: skip
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ class Vouch:
     def _config(self) -> str:
         if self.examined:
             return ""
-        path = self.folder / "vouch.yaml"
+        path = self.folder / "unexamined.yaml"
         examination = {"speaker": "none", "marks": [sys.executable, str(EXAMINER)]}
         consent = {"data_dir": str(self.folder / "data"), "examination": examination}
         path.write_text(json.dumps({"consent": consent, "engine": {"name": "embedded"}}))
