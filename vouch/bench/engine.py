@@ -9,7 +9,6 @@ from __future__ import annotations
 import resource
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -21,6 +20,7 @@ from speech.errors import EngineUnavailable
 from speech.load import load_engine
 from vouch.bench.engine_checkpoints import write_checkpoint
 from vouch.bench.engine_load import Turn, Work, percentile, speak_all, take_turns
+from vouch.bench.engine_loading import load_once
 from vouch.bench.engine_peer import QwenTts
 from vouch.bench.engine_profile import profile
 from vouch.bench.engine_requests import MODES, TEXT, Requests
@@ -32,11 +32,17 @@ _MAX_FRAMES: Final = 128  # checkpoints that know no words never end by themselv
 
 
 def config_for(
-    name: str, checkpoints: Path | None, device: str, *, max_frames: int = _MAX_FRAMES
+    name: str,
+    checkpoints: Path | None,
+    device: str,
+    *,
+    frames: int = _MAX_FRAMES,
+    eager: bool = False,
+    **more: object,
 ) -> EngineConfig:
     """The engine to measure. checkpoints: a folder with base/, custom_voice/ and voice_design/, or some of them.
 
-    Raises EngineUnavailable when engine qwen finds none of them.
+    more: of EngineConfig. Raises EngineUnavailable when engine qwen finds none of them.
     """
     if name == "embedded":
         return EngineConfig(name="embedded")
@@ -44,7 +50,7 @@ def config_for(
     if not found:
         wanted = ", ".join(MODES.values())
         raise EngineUnavailable(f"engine qwen needs --checkpoints, a folder with at least one of {wanted}")
-    return _qwen(device, max_frames, found)
+    return _qwen(device, frames, found, eager=eager, **more)
 
 
 def measure(config: EngineConfig, seconds: float) -> Iterator[Figure]:
@@ -74,16 +80,28 @@ def measure_shape(
     frames: int,
     seconds: float,
     peer: bool,
+    eager: bool = False,
 ) -> Iterator[Figure]:
-    """Random weights, speech that ends only after `frames`: `seconds` for each mode and number of streams."""
+    """Random weights, speech that ends only after `frames`: `seconds` for each mode and number of streams.
+
+    eager: without the compiler, and without the figures of what compiling costs.
+    """
     with tempfile.TemporaryDirectory(prefix="vouch-bench-") as folder:
         for mode in modes:
             checkpoint = write_checkpoint(
                 Path(folder) / MODES[mode], MODES[mode], SHAPES[shape], endless=True
             )
-            config = _qwen(device, frames, {MODES[mode]: str(checkpoint)}, slots=max(concurrency))
+            config = _qwen(
+                device,
+                frames,
+                {MODES[mode]: str(checkpoint)},
+                slots=max(concurrency),
+                eager=eager,
+                compile_cache=str(Path(folder) / "compiled"),
+            )
             case = f"{shape}-{_device(config)}-{mode}"
-            yield from _loading(config, case)
+            if not eager:
+                yield from _loading(config, case, Path(folder))
             theirs = _peer(config, mode) if peer else None
             engine = load_engine(config)
             try:
@@ -99,11 +117,14 @@ def measure_shape(
             yield Figure("engine", f"{case}-memory", _peak_memory(config), "MiB")
 
 
-def profile_shape(shape: str, mode: Mode, streams: int, *, frames: int) -> Iterator[Figure]:
+def profile_shape(
+    shape: str, mode: Mode, streams: int, *, frames: int, eager: bool = False
+) -> Iterator[Figure]:
     """Where the time goes on a CPU, with `streams` at a time."""
     with tempfile.TemporaryDirectory(prefix="vouch-bench-") as folder:
         checkpoint = write_checkpoint(Path(folder) / MODES[mode], MODES[mode], SHAPES[shape], endless=True)
-        engine = load_engine(_qwen("cpu", frames, {MODES[mode]: str(checkpoint)}, slots=streams))
+        config = _qwen("cpu", frames, {MODES[mode]: str(checkpoint)}, eager=eager, slots=streams)
+        engine = load_engine(config)
         try:
             engine.warm_up()
             requests = Requests(next(iter(engine.info.speakers), ""))
@@ -119,16 +140,13 @@ def _ours(engine: SpeechEngine, requests: Requests, mode: Mode, streams: int = 1
     return work
 
 
-def _loading(config: EngineConfig, case: str) -> Iterator[Figure]:
-    """From nothing to ready, as the compiler's cache is found and again with what the first time left in it."""
-    for again in ("load", "load-again"):
-        engine = load_engine(config)
-        try:
-            began = time.perf_counter()
-            engine.warm_up()
-            yield Figure("engine", f"{case}-{again}", time.perf_counter() - began, "s")
-        finally:
-            engine.close()
+def _loading(config: EngineConfig, case: str, folder: Path) -> Iterator[Figure]:
+    """A replica's first start, with nothing compiled yet, and its second."""
+    for when in ("", "-again"):
+        loading = load_once(config, folder)
+        yield Figure("engine", f"{case}-ready{when}", loading.ready_s, "s")
+        yield Figure("engine", f"{case}-compile{when}", loading.compile_s, "s")
+        yield Figure("engine", f"{case}-ready{when}-cpu", loading.cpu_s, "s")
 
 
 def _figures(case: str, turns: Sequence[Turn]) -> Iterator[Figure]:
@@ -162,7 +180,9 @@ def _peer(config: EngineConfig, mode: Mode) -> QwenTts:
     return QwenTts(checkpoint, mode, device=config.device, dtype=config.dtype)
 
 
-def _qwen(device: str, frames: int, checkpoints: dict[str, str], **more: object) -> EngineConfig:
+def _qwen(
+    device: str, frames: int, checkpoints: dict[str, str], *, eager: bool, **more: object
+) -> EngineConfig:
     return EngineConfig.model_validate(
         {
             "name": "qwen",
@@ -170,8 +190,9 @@ def _qwen(device: str, frames: int, checkpoints: dict[str, str], **more: object)
             "max_frames": frames,
             "on_runaway": "cut",
             "offline": True,
+            "compile": "off" if eager else "auto",
             **checkpoints,
-            **{k: v for k, v in more.items() if k in EngineConfig.model_fields},
+            **more,
         }
     )
 

@@ -75,6 +75,7 @@ def engine(
     concurrency: Annotated[str, typer.Option(help="With --shape: streams at a time, by commas.")] = "1,8",
     frames: Annotated[int, typer.Option(min=2, help="With --shape: codec frames of every utterance.")] = 100,
     peer: Annotated[Peer, typer.Option(help="With --shape: measured in the same run.")] = Peer.QWEN_TTS,
+    eager: Annotated[bool, typer.Option("--eager", help="For qwen: without the compiler.")] = False,
     profile: Annotated[
         bool, typer.Option("--profile", help="With --shape: where the time of the CPU goes.")
     ] = False,
@@ -95,7 +96,7 @@ def engine(
             streams = _numbers(concurrency)
             modes = _modes(mode)
             if profile:
-                _print(bench.profile_shape(shape.value, modes[0], max(streams), frames=frames))
+                _print(bench.profile_shape(shape.value, modes[0], max(streams), frames=frames, eager=eager))
                 return
             _print(
                 bench.measure_shape(
@@ -106,10 +107,11 @@ def engine(
                     frames=frames,
                     seconds=seconds,
                     peer=peer is Peer.QWEN_TTS,
+                    eager=eager,
                 )
             )
             return
-        config = bench.config_for(name.value, checkpoints, device.value)
+        config = bench.config_for(name.value, checkpoints, device.value, eager=eager)
         if calibrate:
             from vouch.bench.engine_calibrate import calibrate as measured
 
