@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import rfc8785
 
 from consent_service.errors import InvalidInput, ProofInvalid
 from consent_service.models import Closing, Redeemed
-from consent_service.proofs.bundle import Bundle
-from consent_service.proofs.seams import ProofReader, Standing, WatermarkTag
-from consent_service.proofs.standings import verify_standings
+from consent_service.proofs.bundle import Bundle, sign_head
+from consent_service.proofs.seams import KeyPurpose, ProofReader, Standing, WatermarkTag
+from consent_service.proofs.standings import STANDINGS_TYPE, verify_standings
+from consent_service.proofs.statement import sign_statement
 from consent_service.proofs.trust import TrustedKeys
-from tests.unit.consent_service.world import DAY, World, digest, open_world
+from tests.unit.consent_service.world import DAY, World, digest, open_world, sqlite_only
 
 
 def spoken(world: World, text: str = "hello", **changes: object) -> Redeemed:
@@ -197,3 +201,68 @@ def test_clips_come_in_the_order_of_the_log(world: World, tmp_path: Path) -> Non
     world.service.export_bundle(world.auditor, tmp_path / "bundle")
     leaves = [line["leaf"] for line in lines((tmp_path / "bundle").read_bytes())]
     assert leaves == sorted(leaves, key=str) or leaves == sorted(leaves, key=lambda leaf: int(str(leaf)))
+
+
+def rebuilt(
+    world: World, raw: bytes, change: Callable[[list[bytes], bytes], tuple[list[bytes], bytes]]
+) -> bytes:
+    """The same bundle with other clips or leaves, signed anew by whoever holds the keys."""
+    first, _, content = raw.partition(b"\n")
+    head = json.loads(first)["statement"]
+    listed, *rest = content.split(b"\n", head["clips"] + 1)
+    clips, leaves = change(rest[:-1], rest[-1])
+    content = b"".join(line + b"\n" for line in (listed, *clips)) + leaves
+    return content_signed(world, head, content)
+
+
+def content_signed(world: World, head: dict[str, Any], content: bytes) -> bytes:
+    fields = {name: value for name, value in head.items() if name not in ("type", "content_sha256")}
+    fields["trust_anchor"] = fields["trust_anchor"].encode()
+    digest_of_content = hashlib.sha256(content).hexdigest()
+    sign = world.service.keys.sign
+    return (
+        sign_head(
+            **fields, content_sha256=digest_of_content, sign=lambda message: sign(KeyPurpose.RECEIPT, message)
+        )
+        + content
+    )
+
+
+@sqlite_only
+def test_a_bundle_whose_clips_the_log_does_not_bear_out_is_refused_whoever_signed_it(
+    world: World, tmp_path: Path
+) -> None:
+    spoken(world, "one")
+    spoken(world, "two")
+    world.service.export_bundle(world.auditor, tmp_path / "bundle")
+    raw = (tmp_path / "bundle").read_bytes()
+    Bundle.read(rebuilt(world, raw, lambda clips, leaves: (clips, leaves)), trusted(world))
+
+    def with_clip(**other: object) -> bytes:
+        return rebuilt(
+            world,
+            raw,
+            lambda clips, leaves: ([rfc8785.dumps({**json.loads(clips[0]), **other}), *clips[1:]], leaves),
+        )
+
+    for forged in (
+        rebuilt(world, raw, lambda clips, leaves: ([clips[0], clips[0]], leaves)),
+        rebuilt(world, raw, lambda clips, leaves: (clips, leaves[:-32])),
+        rebuilt(world, raw, lambda clips, leaves: (clips, bytes(32) + leaves[32:])),
+        with_clip(leaf=0),
+        with_clip(leaf=10**6),
+        with_clip(clip_id="f" * 32),
+        with_clip(entry="{}"),
+        with_clip(state="fine"),
+    ):
+        with pytest.raises(ProofInvalid):
+            Bundle.read(forged, trusted(world))
+
+
+def test_standings_that_lack_what_a_list_says_are_refused_whoever_signed_them(world: World) -> None:
+    for body in ({}, {"checkpoint": world.service.checkpoint(world.auditor), "consents": [{}]}):
+        text = sign_statement(
+            STANDINGS_TYPE, body, lambda message: world.service.keys.sign(KeyPurpose.RECEIPT, message)
+        )
+        with pytest.raises(ProofInvalid):
+            verify_standings(text, trusted(world))

@@ -14,8 +14,10 @@ from sqlalchemy import text
 from consent_service import audit, certification, decommissioning, derivatives, erasure
 from consent_service.config import ConsentConfig
 from consent_service.errors import (
+    Conflict,
     ConsentError,
     GrantRevoked,
+    InvalidInput,
     LedgerUnavailable,
     NotFound,
     ProofInvalid,
@@ -184,6 +186,34 @@ def test_the_horizon_of_backups_is_the_configured_one(tmp_path: Path) -> None:
     backups = end(world).account["backups"]
     assert (backups["horizon_days"], backups["gone_by"]) == (30, world.clock.now + 30 * 86_400)
     service.close()
+
+
+def test_a_voice_that_is_still_being_enrolled_is_refused_in_review_instead(world: World) -> None:
+    begun = world.service.begin_enrolment(
+        world.admin, name="Half", language="en", grantee="studio", purpose="narration", subject_name="S"
+    )
+    with pytest.raises(Conflict, match="still being enrolled"):
+        world.service.decommission(world.admin, begun.voice_id, "the end")
+
+
+def test_what_an_outbox_holds_for_the_person_goes_too_and_nobody_else_s(world: World) -> None:
+    other = world.enrol("Another", hertz=300.0)
+    world.service.propose_contact(world.admin, world.voice.voice_id, "person@example.org")
+    world.service.propose_contact(world.admin, other.voice_id, "another@example.org")
+    outbox = world.data_dir / "outbox"
+    assert len(list(outbox.glob("*.eml"))) == 2
+    end(world)
+    (left,) = outbox.glob("*.eml")
+    assert b"another@example.org" in left.read_bytes()
+    assert "person@example.org" not in world.dump()
+
+
+def test_a_store_has_a_place_and_a_kind(world: World) -> None:
+    with pytest.raises(InvalidInput):
+        world.service.register_store("", "cache")
+    world.service.register_store("/somewhere", "cache")
+    world.service.register_store("/somewhere", "cache")
+    assert world.rows("SELECT uri FROM clip_stores") == [("/somewhere",)]
 
 
 BREAKABLE: list[tuple[Any, str]] = [

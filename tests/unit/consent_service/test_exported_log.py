@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from consent_service.errors import NotFound, ProofInvalid
+from consent_service.errors import InvalidInput, NotFound, ProofInvalid
 from consent_service.models import Closing
 from consent_service.proofs import merkle
 from consent_service.proofs.checkpoint import (
@@ -151,3 +151,10 @@ def test_a_checkpoint_that_claims_a_size_beyond_all_counting_is_invalid_and_no_c
     blob = base64.b64encode(bytes(68)).decode()
     with pytest.raises(ProofInvalid):
         read_checkpoint(f"log\n{'9' * 5000}\n{root}\n\n\u2014 log {blob}\n")
+
+
+def test_an_export_that_can_not_be_written_says_so(world: World, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(InvalidInput) as refused:
+        world.service.export_audit(world.auditor, tmp_path / "file")
+    assert refused.value.code == "folder_unusable"

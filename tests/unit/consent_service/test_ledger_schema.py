@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -84,3 +85,23 @@ def test_what_is_stored_fits_its_column_where_the_database_looks(world: World) -
                         assert len(row[column.name]) <= longest, column
                         filled += 1
     assert filled > 50
+
+
+def test_what_was_there_before_salts_gets_one_each(tmp_path: Path) -> None:
+    path = tmp_path / "old.sqlite3"
+    ledger = Ledger(f"sqlite:///{path}", busy_timeout_s=1.0)
+    config = Config()
+    config.set_main_option("script_location", str(Path(schema.__file__).parent / "migrations"))
+    with ledger.write() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0003")
+        for tenant in ("one", "two"):
+            connection.execute(
+                text(f"INSERT INTO log_heads (tenant, size, peaks) VALUES ('{tenant}', 0, '')")
+            )
+    schema.migrate(ledger)
+    with ledger.read() as connection:
+        salts = connection.execute(text("SELECT said_salt FROM log_heads")).scalars().all()
+    assert len(set(salts)) == 2
+    assert {len(salt) for salt in salts} == {32}
+    ledger.close()
