@@ -43,15 +43,24 @@ def open_core(config: ConsentConfig, keys: KeyProvider | None, clock: Callable[[
         make_private_folder(config.data_dir)
         with locked(config.data_dir / _LOCK):
             ledger = Ledger(config.url, busy_timeout_s=config.busy_timeout_s)
-            if keys is None:
-                keys = _keys(config, ledger)
-            _node_secret(config)
-            vault = Vault(open_store(config.vault_place), open_store(config.wrapped_keys_place), keys)
-            if ledger.is_sqlite:
-                create_sqlite_file(ledger.path)
-            migrate(ledger)
-            if isinstance(keys, RingProvider):
-                _keep_up(keys, ledger)
+            try:
+                return _open(config, ledger, keys, clock)
+            except BaseException:
+                ledger.close()
+                raise
+
+
+def _open(
+    config: ConsentConfig, ledger: Ledger, keys: KeyProvider | None, clock: Callable[[], float]
+) -> Core:
+    keys = _keys(config, ledger) if keys is None else keys
+    _node_secret(config)
+    vault = Vault(open_store(config.vault_place), open_store(config.wrapped_keys_place), keys)
+    if ledger.is_sqlite:
+        create_sqlite_file(ledger.path)
+    migrate(ledger)
+    if isinstance(keys, RingProvider):
+        _keep_up(keys, ledger)
     return Core(config, ledger, keys, vault, clock)
 
 

@@ -68,7 +68,8 @@ def _attempt(check: str, look: Callable[[], str], advice: str) -> Finding:
 
 def _ledger() -> str:
     with open_home() as home:
-        return f"{home.config.consent.url.split('@')[-1]}"
+        config = home.config.consent  # named as the configuration names it: what completes it may be secret
+        return config.ledger_url or str(config.ledger_url_file or config.url)
 
 
 def _engine() -> str:
