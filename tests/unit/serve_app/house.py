@@ -223,14 +223,15 @@ class Studio:
         self.state(voice.voice_id, "accessibility", hertz=hertz)
         return voice
 
-    def state(self, voice_id: str, purpose: str, *, hertz: float = 180.0) -> None:
-        """A further statement, for a purpose that the enrolment does not cover."""
+    def state(self, voice_id: str, *purposes: str, grantee: str = "studio", hertz: float = 180.0) -> None:
+        """Further statements, for purposes or a grantee that the enrolment does not cover."""
         service = self.house.service
-        challenge = service.begin_statement(self.by("admin"), voice_id, grantee="studio", purpose=purpose)
-        service.complete_statement(
-            self.by("admin"), challenge.enrolment_id, statement=recording(3.5, hertz=hertz + 2)
-        )
-        service.review_enrolment(self.by("reviewer"), voice_id, approve=True)
+        for purpose in purposes:
+            challenge = service.begin_statement(self.by("admin"), voice_id, grantee=grantee, purpose=purpose)
+            service.complete_statement(
+                self.by("admin"), challenge.enrolment_id, statement=recording(3.5, hertz=hertz + 2)
+            )
+            service.review_enrolment(self.by("reviewer"), voice_id, approve=True)
 
     def record(self, *, bind: bool = True, **changes: Any) -> RecordedConsent:
         terms: dict[str, Any] = {

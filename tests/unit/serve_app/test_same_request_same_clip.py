@@ -94,6 +94,7 @@ def test_concurrent_identical_requests_are_one_synthesis(house: House, studio: S
 
 def test_what_is_not_the_same_is_never_shared(house: House, studio: Studio) -> None:
     other_grantee = studio.key(Role.NARRATOR, grantee="another-studio")
+    studio.state(studio.voice.voice_id, "narration", "accessibility", grantee="another-studio")
     theirs = studio.record(grantee="another-studio", bind=False)
     neighbour = house.studio()
     asked = [
