@@ -82,11 +82,6 @@ class KmsKeyProvider(RingProvider):
         self._keks.get()
 
     @classmethod
-    def is_there(cls, place: str | Path) -> bool:
-        """Whether anything was ever made here."""
-        return bool(open_store(place).names())
-
-    @classmethod
     def create(cls, place: str | Path, config: KmsConfig, *, organisation: str) -> KmsKeyProvider:
         """Make every key but the KMS's own, which must be there. One process at a time; a set that was never
         finished is begun again, a finished one never touched."""

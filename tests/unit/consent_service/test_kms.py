@@ -20,7 +20,7 @@ from consent_service.config import ConsentConfig
 from consent_service.errors import Conflict, KeyServiceUnavailable, VaultError
 from consent_service.keys.kms import KmsKeyProvider
 from consent_service.keys.kms_client import KmsClient
-from consent_service.keys.ring import SIGNING
+from consent_service.keys.ring import SIGNING, Ring
 from consent_service.objects import open_store
 from consent_service.proofs.seams import KeyProvider, KeyPurpose
 from consent_service.rotation import USUAL, KeyKind
@@ -186,3 +186,34 @@ def test_only_the_local_profile_seals_new_keys_and_a_loss_is_no_first_use(kms: K
     for config in (cluster, local):
         with pytest.raises(VaultError):
             ConsentService.open(config)
+
+
+def test_what_another_node_rotates_is_seen_when_the_time_to_look_has_come(
+    kms: Kms, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tmp_path.chmod(0o700)
+    now = [1000.0]
+    monkeypatch.setattr("consent_service.keys.kms.time.monotonic", lambda: now[0])
+    config = kms.config(refresh_s=10.0)
+    here = KmsKeyProvider.create(tmp_path / "sealed", config, organisation="Testers")
+    there = KmsKeyProvider(tmp_path / "sealed", config)
+    kid, key = there.new_key(Ring.GRANT)
+    there.write_ring(Ring.GRANT, there.ring(Ring.GRANT).publish(kid, key).promote(0.0, keep_secret=False))
+    assert here.current_key_id(KeyPurpose.GRANT) != kid
+    now[0] += here.box.behind_s
+    assert here.current_key_id(KeyPurpose.GRANT) == kid
+    (tmp_path / "sealed" / "grant.json").unlink()
+    now[0] += here.box.behind_s
+    with pytest.raises(VaultError, match=r"grant\.json is missing"):
+        here.sign(KeyPurpose.GRANT, b"message")
+    assert str(tmp_path) in repr(here.box)
+
+
+def test_a_set_of_keys_that_was_never_finished_is_begun_again(kms: Kms, tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    half = KmsKeyProvider.create(tmp_path / "sealed", kms.config(), organisation="Testers").trust_anchor()
+    (tmp_path / "sealed" / "complete").unlink()
+    whole = KmsKeyProvider.create(tmp_path / "sealed", kms.config(), organisation="Testers")
+    assert whole.trust_anchor() != half
+    again = KmsKeyProvider.create(tmp_path / "sealed", kms.config(), organisation="Testers")
+    assert again.trust_anchor() == whole.trust_anchor()

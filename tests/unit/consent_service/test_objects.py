@@ -192,3 +192,17 @@ def test_older_versions_go_and_what_is_there_stays(store: ObjectStore) -> None:
     assert store.get("acme/a.wrapped") == b"three"
     assert store.forget_older("acme/a.wrapped") == ()
     assert len(store.delete_every_copy("acme/a.wrapped")) == 1
+
+
+def test_leftovers_of_cut_short_writes_are_forgotten_and_a_broken_folder_says_so(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    store.put("acme/a", b"whole")
+    (tmp_path / "acme" / ".a.k2.new").write_bytes(b"half")
+    (copy,) = store.forget_older("acme/a")
+    assert copy.kind == "unfinished"
+    assert store.get("acme/a") == b"whole"
+    (tmp_path / "acme" / "b").mkdir()
+    for use in (store.get, store.delete_every_copy):
+        with pytest.raises(StorageUnavailable):
+            use("acme/b")
+    assert repr(store) == f"FileObjects({str(tmp_path)!r})"

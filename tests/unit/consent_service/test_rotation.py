@@ -10,7 +10,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from consent_service.errors import Conflict, GrantForged, VaultError
+from consent_service.errors import Conflict, GrantForged, StorageUnavailable, VaultError
 from consent_service.keys import FileKeyProvider
 from consent_service.keys.ring import KeyRing, Ring
 from consent_service.keys.rings import RingProvider
@@ -252,3 +252,46 @@ def test_a_folder_of_the_first_form_opens_and_keeps_its_keys(world: World) -> No
     assert not list(folder.glob("manifest-leaf.pem"))
     assert speaks(world, again)
     again.close()
+
+
+def test_one_damaged_key_is_counted_and_the_others_are_rewrapped(world: World) -> None:
+    vault, other = world.service._core.vault, world.enrol("Another", 210.0)
+    wrapped = vault.wrapped_key("acme", other.voice_id)
+    vault.write_wrapped_key("acme", other.voice_id, wrapped[:-1] + bytes([wrapped[-1] ^ 1]))
+    vault.create_key("nobody", "voice_x")  # of no tenant of this ledger
+    (rotated,) = world.service.rotate_keys(world.admin, [KeyKind.KEK])
+    assert (rotated.rewrapped, rotated.left) == (1, 2)
+    world.clock.now += 2 * DAY
+    with pytest.raises(Conflict, match="2 data keys"):
+        world.service.retire_keys(world.admin, [KeyKind.KEK])
+
+
+def test_a_store_that_goes_away_stops_the_rewrapping_and_the_next_try_ends_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vault = world.service._core.vault
+
+    def away(*_: object) -> None:
+        raise StorageUnavailable("away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(vault, "write_wrapped_key", away)
+        with pytest.raises(StorageUnavailable):
+            world.service.rotate_keys(world.admin, [KeyKind.KEK])
+    assert ring(world, Ring.KEK).unfinished
+    assert speaks(world)
+    (rotated,) = world.service.rotate_keys(world.admin, [KeyKind.KEK])
+    assert (rotated.resumed, rotated.rewrapped) == (True, 1)
+
+
+def test_a_key_that_is_destroyed_meanwhile_is_nobody_s_trouble(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vault = world.service._core.vault
+    here = vault.voices()
+    monkeypatch.setattr(vault, "voices", lambda: [*here, ("acme", "voice_gone")])
+    (rotated,) = world.service.rotate_keys(world.admin, [KeyKind.KEK])
+    assert (rotated.rewrapped, rotated.left) == (1, 0)
+    world.clock.now += 2 * DAY
+    assert world.service.retire_keys(world.admin, [KeyKind.KEK])[0].key_ids == (rotated.old,)
+    assert world.service.retire_keys(world.admin, [KeyKind.KEK])[0].key_ids == ()
