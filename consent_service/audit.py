@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -45,9 +45,11 @@ class LogMark:
 class LogWriter:
     """Appends to one tenant's log within one transaction. `flush` must run before the commit."""
 
-    def __init__(self, connection: Connection, tenant: str, now: float) -> None:
-        self._connection, self._tenant, self._now = connection, tenant, now
+    def __init__(self, connection: Connection, tenant: str, clock: Callable[[], float]) -> None:
+        self._connection, self._tenant = connection, tenant
         self.tree, self._said_salt = _head(connection, tenant, lock=True)
+        # Read under the lock: the wait for it must not let through what ended meanwhile.
+        self.now = clock()
         self._entries: list[bytes] = []
         self._nodes: list[Node] = []
 
@@ -55,7 +57,7 @@ class LogWriter:
         """Add an entry; returns its leaf index. A field that is None is left out."""
         leaf = self.tree.size
         told = {name: value for name, value in fields.items() if value is not None}
-        entry = canonical.dumps({**told, "at": self._now, "kind": kind, "n": leaf, "v": ENTRY_VERSION})
+        entry = canonical.dumps({**told, "at": self.now, "kind": kind, "n": leaf, "v": ENTRY_VERSION})
         self.tree, nodes = self.tree.append(leaf_hash(entry))
         self._entries.append(entry)
         self._nodes += nodes

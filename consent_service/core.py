@@ -73,9 +73,8 @@ class Core:
     def write_as(self, tenant: str) -> Iterator[Writing]:
         """For operations whose right is a signed grant, or that record a refusal."""
         with self.ledger.write() as connection:
-            # The clock is read under the lock: a wait must not let an expired consent through.
-            log = LogWriter(connection, tenant, now := self.clock())
-            yield Writing(connection, tenant, log, now)
+            log = LogWriter(connection, tenant, self.clock)
+            yield Writing(connection, tenant, log, log.now)
             log.flush()
 
     def committer(self, tenant: str) -> Committer:

@@ -120,6 +120,7 @@ def _allow(core: Core, caller: Principal, claim: SpeechClaim, permitted: Permitt
         consent_version=None if consent is None else consent.version,
         purpose=permitted.purpose,
         said_digest=claim.said_digest,
+        language=claim.language,
         characters=claim.characters,
         issued_at=now,
         start_by=start_by if ends is None else min(start_by, ends),

@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from consent_service import canonical
 from consent_service.errors import GrantExpired, GrantForged, GrantKeyUnknown, GrantMalformed, GrantMismatch
 
-GRANT_VERSION: Final = 1
+GRANT_VERSION: Final = 2
 DEFAULT_START_WITHIN_S: Final = 30.0
 # The one markup an utterance may hold, in canonical form; group 1: milliseconds. Heard as silence.
 PAUSE_MARKUP: Final = re.compile(r"\[pause ([0-9]{1,5})ms\]", re.ASCII)
@@ -87,7 +87,8 @@ class Grant:
     consent_version: int | None
     purpose: str
     said_digest: str  # Utterance.digest()
-    characters: int
+    language: str  # ISO 639-1: what the consent was held against
+    characters: int  # what its budget was held against
     issued_at: float
     start_by: float
     valid_until: float | None  # when the consent ends; None where no consent is needed
@@ -135,6 +136,9 @@ class GrantVerifier:
             raise GrantExpired("the grant's time to start has passed; ask the gate again")
         if grant.said_digest != said.digest():
             raise GrantMismatch("the grant was issued for another text, language or instruction")
+        # The digest covers these, but the gate saw only what the caller claimed of them.
+        if (grant.language, grant.characters) != (said.language, said.characters):
+            raise GrantMismatch("the gate was told another language or length than the text's")
         return VerifiedGrant(grant, token, _VERIFIER)
 
     def verify_signature(self, token: str) -> Grant:

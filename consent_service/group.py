@@ -136,6 +136,8 @@ class Group:
             del self.used[row["grant_id"]]
         for row in self._closed[to.closed :]:
             self.used[row["grant"]].closing_leaf = None
+        for clip_id, before in reversed(self._registered[to.registered :]):
+            self.clips[clip_id] = before
         for consent_id, characters in self._spoken[to.spoken :]:
             self._characters[consent_id] -= characters
         del (
@@ -143,6 +145,7 @@ class Group:
             self._clips[to.clips :],
             self._closed[to.closed :],
             self._spoken[to.spoken :],
+            self._registered[to.registered :],
         )
 
     def flush(self) -> None:

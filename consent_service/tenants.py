@@ -30,7 +30,7 @@ def bootstrap(core: Core, tenant: str, api_key: str | None) -> str:
             raise Conflict("this tenant exists; its operator can make more keys", code="tenant_exists")
         connection.execute(insert(tenants_table), {"tenant": tenant, "created_at": now})
         audit.create_log(connection, tenant)
-        log = LogWriter(connection, tenant, now)
+        log = LogWriter(connection, tenant, core.clock)
         log.append("tenant.created")
         access.insert_key(
             connection, key, tenant=tenant, grantee=tenant, roles=FIRST_ROLES, claims=Claims(),

@@ -19,7 +19,7 @@ SAMPLE_RATE: Final = 24_000
 MATCHES: Final = (
     0.68  # share of equal bits: other speech reached 0.61, our own in noise at 10 dB fell to 0.72
 )
-LEAST_SECONDS: Final = 1.0
+LEAST_FRAMES: Final = 24  # 384 bits, 2.4 s: fewer match other speech by chance
 _VERSION: Final = b"\x01"
 _WINDOW: Final = 8_192  # 0.34 s: long against the hop, so that a shift between frames matters little
 _HOP: Final = 2_048
@@ -56,7 +56,7 @@ def similarity(
 def _best_overlap(whole: Bits, part: Bits) -> float:
     """Slide the shorter along the longer."""
     longer, shorter = (whole, part) if len(whole) >= len(part) else (part, whole)
-    if len(shorter) * _HOP < LEAST_SECONDS * SAMPLE_RATE / 2:
+    if len(shorter) < LEAST_FRAMES:
         return 0.0
     windows = np.lib.stride_tricks.sliding_window_view(longer, len(shorter), axis=0).transpose(0, 2, 1)
     return float((windows == shorter).mean(axis=(1, 2)).max())

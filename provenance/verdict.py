@@ -63,7 +63,9 @@ class Verdict:
     standing: Standing | None
     as_of: float | None
     evidence: Mapping[str, Any] = field(default_factory=dict)
-    names: tuple[str, ...] = ()  # the clips of ours that it speaks of: whoever is shown it must be allowed to see all
+    names: tuple[
+        str, ...
+    ] = ()  # the clips of ours that it speaks of: whoever is shown it must be allowed to see all
 
     @property
     def sentence(self) -> str:

@@ -83,12 +83,16 @@ class Verifier:
         if self._reader is None:
             return None
         try:
-            found = find_mark(recording.samples, recording.sample_rate, self._reader.watermark_keys())
-            if found is None:
-                return None
-            candidate = self._reader.marked_clip(found.mark)
+            keys = self._reader.watermark_keys()
         except Exception:  # noqa: BLE001 - an unreachable ledger leaves the question open, whatever it raised
             return None
+        found = find_mark(recording.samples, recording.sample_rate, keys)
+        if found is None:
+            return None
+        try:
+            candidate = self._reader.marked_clip(found.mark)
+        except Exception:  # noqa: BLE001 - as above: a mark that nobody can confirm is one all the same
+            candidate = None
         alike = 0.0
         if candidate is not None:
             alike = similarity(

@@ -38,6 +38,7 @@ def granted(
         consent_version=1 if with_consent else None,
         purpose=purpose,
         said_digest=said.digest(),
+        language=said.language,
         characters=said.characters,
         issued_at=now,
         start_by=now + 30,

@@ -74,6 +74,7 @@ class Requests:
             consent_version=None,
             purpose=PURPOSE,
             said_digest=said.digest(),
+            language=said.language,
             characters=said.characters,
             issued_at=now,
             start_by=now + _START_WITHIN_S,

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy import event
 
 from consent_service import clips
+from consent_service.audit import LogWriter
 from consent_service.errors import (
     Conflict,
     GrantExpired,
@@ -371,3 +373,36 @@ def test_a_digest_is_registered_once_and_copies_add_up(world: World) -> None:
     world.service.revoke_consent(world.admin, world.consent_id, "no")
     world.service.register_clip(replace(done, objects=("file:///late",), state="live"))
     assert world.service.clip(world.auditor, record.clip_id).state == "withdrawn"
+
+
+def test_the_clock_is_read_under_the_lock_of_the_log(world: World) -> None:
+    """Who waits for the log may wait past the end of a consent."""
+    done: list[str] = []
+
+    def clock() -> float:
+        assert any("log_heads" in statement for statement in done)
+        return world.clock()
+
+    core = world.service._core
+    event.listen(
+        core.ledger.engine, "after_cursor_execute", lambda *happened: done.append(happened[2]), named=False
+    )
+    with core.ledger.write() as connection:
+        done.clear()
+        assert LogWriter(connection, "acme", clock).now == world.clock()
+
+
+@pytest.mark.parametrize(
+    "claimed", [{"characters": 1}, {"language": "de"}, {"characters": 12}], ids=["short", "language", "long"]
+)
+def test_a_grant_is_worth_nothing_for_another_length_or_language_than_the_gate_was_told(
+    world: World, claimed: dict[str, Any]
+) -> None:
+    said = Utterance("hello there", "en")
+    world.record(languages=("*",))
+    claim = replace(world.claim(), said_digest=said.digest(), characters=said.characters)
+    allowed = world.service.authorize(world.narrator, replace(claim, **claimed))
+    assert isinstance(allowed, Allow)
+    verifier = GrantVerifier(world.service.keys.public_keys(KeyPurpose.GRANT), clock=world.clock)
+    with pytest.raises(GrantMismatch):
+        verifier.verify(allowed.token, said)

@@ -178,3 +178,21 @@ def _istft(spectra: np.ndarray, size: int) -> Samples:
     for at, frame in enumerate(frames):
         out[at * 256 : at * 256 + 1_024] += frame
     return out[768 : 768 + size].astype(np.float32)
+
+
+def test_a_mark_is_told_of_though_the_register_cannot_be_asked(made: Samples, authority: Authority) -> None:
+    class HalfReachable(Register):
+        def marked_clip(self, mark: WatermarkTag) -> ClipRecord | None:
+            raise ConnectionError
+
+    verdict = Verifier(authority.root_pem, HalfReachable(keys=KEYS)).verify(
+        encode_wav(np.clip(made, -1, 1), RATE)
+    )
+    assert (verdict.origin, verdict.standing) == (Origin.OUR_MARK, Standing.UNKNOWN)
+
+
+@pytest.mark.parametrize("seconds", [1.0, 2.0])
+def test_too_little_sound_confirms_nothing(seconds: float, made: Samples) -> None:
+    part = made[: int(seconds * RATE)]
+    assert similarity(fingerprint(part), part) == 0.0
+    assert similarity(fingerprint(made), part) == 0.0
