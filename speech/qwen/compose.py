@@ -123,7 +123,7 @@ class Composer:
 
     def _frames(self, codes: Tensor) -> Tensor:
         """int64[frames, groups] → [frames, H]: what the talker would have read, had it said them."""
-        tables = (self._frame.embedding, *self._frame.predictor.tables)
+        tables = (self._frame.embedding, *(step.table for step in self._frame.predictor.steps))
         codes = codes.to(self._frame.embedding.device)
         return torch.stack([table[codes[:, i]] for i, table in enumerate(tables)], dim=1).sum(dim=1)
 

@@ -15,7 +15,7 @@ from torch.nn.functional import linear
 
 from speech.qwen.attention import FLASH
 from speech.qwen.predictor import CodePredictor
-from speech.qwen.sampling import Draws, Stream, choose, penalise
+from speech.qwen.sampling import Choice, Draws, Stream, choose, penalise
 from speech.qwen.shape import Shape
 from speech.qwen.slots import State
 from speech.qwen.transformer import Places, Transformer, fused
@@ -28,7 +28,7 @@ _CONTROL_IDS: Final = 1024  # the last ids of the talker's vocabulary are comman
 class Frame:
     """The models of a frame. silence: [H], the padding embedding, added once the text is all read.
 
-    widest: how many candidates for a first code and for the others are looked at, the largest top-k.
+    choices: of the first code, and of the others.
     """
 
     def __init__(
@@ -37,11 +37,11 @@ class Frame:
         shape: Shape,
         positions: int,
         silence: Tensor,
-        widest: tuple[int, int],
+        choices: tuple[Choice, Choice],
         kernel: str,
     ) -> None:
         """Takes the weights over from `qwen_tts`'s talker."""
-        self.shape, self.kernel, self.widest = shape, kernel, widest
+        self.shape, self.kernel, self.choices = shape, kernel, choices
         self.talker = Transformer(talker.model, shape.talker, positions, kernel)
         self.predictor = CodePredictor(talker.code_predictor, shape, kernel)
         self.embedding = fused(talker.model.codec_embedding)
@@ -56,66 +56,42 @@ class Frame:
     @property
     def nbytes(self) -> int:
         """Of all weights; a tensor that serves twice counts once."""
-        predictor = self.predictor
-        tables = [*predictor.tables, *predictor.inputs, *predictor.heads, *predictor.projection.parameters()]
-        every = [
-            *self.talker.weights,
-            *predictor.stack.weights,
-            *tables,
-            self.embedding,
-            self.head,
-            self.silence,
-        ]
+        own = [self.embedding, self.head, self.silence]
+        every = [*self.talker.weights, *self.predictor.weights, *own]
         return sum({id(tensor): tensor.nbytes for tensor in every}.values())
 
     def __call__(self, state: State) -> tuple[Tensor, Tensor]:
-        """int64[B, 1+groups] status and codes, float32[B, groups] margins; moves the active rows on by a frame."""
+        """int64[B, 1+groups] status and codes, float32[B, groups] leads; moves the active rows on by a frame."""
         stream = Stream(state.seed, state.step, self.shape.groups)
-        hidden, first, margin, spoken = self.say_first(state, stream)
-        draws = self._draws(state, 1)
-        codes, margins, said = self.predictor(hidden, spoken, state.predictor, draws, stream)
-        return self.advance(state, [first, *codes], [margin, *margins], said)
-
-    def say_first(self, state: State, stream: Stream) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """The talker's step: its hidden state [B, H], the first code or end of speech, margin, embedding."""
         hidden = self.talker(state.input[:, None], self._places(state), state.talker)[:, 0]
+        first, lead = choose(
+            self._logits(hidden, state), self.choices[0], _draws(state, 0), stream.key(self.zero)
+        )
+        others, leads, said = self.predictor(
+            hidden, self.embedding[first], state.predictor, self.choices[1], _draws(state, 1), stream
+        )
+        sure = torch.stack((lead, *leads), dim=1)
+        sound = torch.isfinite(sure).all(dim=1)
+        ended = first == self.eos
+        status = torch.where(sound, torch.where(ended, ENDED, SPOKE), BROKEN)
+        status = torch.where(state.active, status, IDLE)
+        heard = torch.stack(said, dim=1).sum(dim=1) + self._text(state)
+        _advance(state, status == SPOKE, first, heard)
+        return torch.stack((status, first, *others), dim=1), sure
+
+    def _logits(self, hidden: Tensor, state: State) -> Tensor:
+        """float32[B, vocabulary]: of the first code, or the end of speech."""
         logits = penalise(linear(hidden, self.head).float(), state.seen, state.rates[:, 6:7])
         ids = torch.arange(self.shape.vocabulary, device=logits.device)
         too_early = (ids == self.eos) & (state.step < state.counts[:, 2])[:, None]
-        logits = torch.where(self.allowed & ~too_early, logits, -torch.inf)
-        first, margin = choose(logits, self._draws(state, 0), stream.key(self.zero))
-        return hidden, first, margin, self.embedding[first]
+        return torch.where(self.allowed & ~too_early, logits, -torch.inf)
 
-    def advance(
-        self, state: State, codes: list[Tensor], margins: list[Tensor], said: list[Tensor]
-    ) -> tuple[Tensor, Tensor]:
-        """What becomes of each row: its status, and for those that go on the talker's next input."""
-        first = codes[0]
-        sure = torch.stack(margins, dim=1)
-        sound = ~torch.isnan(sure).any(dim=1)
-        ended = first == self.eos
-        going = state.active & sound & ~ended
-        status = torch.where(sound, torch.where(ended, ENDED, SPOKE), BROKEN)
-        table = torch.stack((torch.where(state.active, status, IDLE), *codes), dim=1)
-
-        rows = torch.arange(first.shape[0], device=first.device)
+    def _text(self, state: State) -> Tensor:
+        """[B, H]: the text that is read with this frame, or silence."""
+        rows = torch.arange(state.step.shape[0], device=state.step.device)
+        at = state.step.clamp(max=state.text.shape[1] - 1)
         reading = state.step < state.text_length
-        last = state.text.shape[1] - 1
-        text = torch.where(reading[:, None], state.text[rows, state.step.clamp(max=last)], self.silence)
-        heard = torch.stack(said, dim=1).sum(dim=1) + text
-        state.input.copy_(torch.where(going[:, None], heard, state.input))
-        state.seen[rows, first] = state.seen[rows, first] | going
-        state.position.add_(going.long())
-        state.step.add_(going.long())
-        state.active.copy_(going)
-        return table, sure
-
-    def _draws(self, state: State, which: int) -> Draws:
-        return Draws(
-            rates=state.rates[:, 3 * which : 3 * which + 3],
-            top_k=state.counts[:, which : which + 1],
-            widest=self.widest[which],
-        )
+        return torch.where(reading[:, None], state.text[rows, at], self.silence)
 
     def _places(self, state: State) -> Places:
         at = state.position
@@ -125,3 +101,18 @@ class Frame:
             return Places(rows, at[:, None], cos, sin, None, at.int())
         visible = torch.arange(state.talker[0][0].shape[1], device=at.device) <= at[:, None]
         return Places(rows, at[:, None], cos, sin, visible[:, None, None], None)
+
+
+def _advance(state: State, going: Tensor, first: Tensor, heard: Tensor) -> None:
+    """What becomes of the rows that go on: bool[B]. heard: [B, H], the talker's next input."""
+    rows = torch.arange(first.shape[0], device=first.device)
+    state.input.copy_(torch.where(going[:, None], heard, state.input))
+    state.seen[rows, first] = state.seen[rows, first] | going
+    state.position.add_(going.long())
+    state.step.add_(going.long())
+    state.active.copy_(going)
+
+
+def _draws(state: State, which: int) -> Draws:
+    rates = state.rates[:, 3 * which : 3 * which + 3]
+    return Draws(rates, state.counts[:, which : which + 1])

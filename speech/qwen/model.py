@@ -23,7 +23,7 @@ from speech.qwen.attention import best_kernel
 from speech.qwen.checkpoint import LocalCheckpoint
 from speech.qwen.compose import Composer, VoicePrompt
 from speech.qwen.frame import Frame
-from speech.qwen.sampling import Draw
+from speech.qwen.sampling import Choice, Draw
 from speech.qwen.shape import Shape
 from speech.qwen.slots import Sampling
 from speech.qwen.torchaudio_cpu import import_torchaudio
@@ -100,9 +100,13 @@ def build_frame(model: Any, sampling: Sampling, positions: int) -> Frame:
             Shape.parse(talker.config.to_dict()),
             positions,
             silence,
-            (max(2, sampling.first.top_k), max(2, sampling.others.top_k)),
+            (_choice(sampling.first), _choice(sampling.others)),
             best_kernel(weight.device, weight.dtype),
         )
+
+
+def _choice(draw: Draw) -> Choice:
+    return Choice(draw.top_k, nucleus=draw.top_p < 1.0)
 
 
 def _nbytes(model: Any, frame: Frame) -> int:

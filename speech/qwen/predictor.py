@@ -8,6 +8,7 @@ the model is loaded, instead of at every step.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,75 +16,85 @@ from torch import Tensor
 from torch.nn.functional import linear
 
 from speech.qwen.attention import FLASH
-from speech.qwen.sampling import Draws, Stream, choose
+from speech.qwen.sampling import Choice, Draws, Stream, choose
 from speech.qwen.shape import Shape
 from speech.qwen.transformer import Cache, Places, Transformer, fused
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The weights and constants of one step.
+
+    Every step has tensors of its own, never slices of one: all steps are then the same to the compiler.
+    head: [codes, hidden]. inputs: [codes, hidden], the next step's. table: [codes, H], what a code adds to the
+    talker's next input. number: int64[1], from 1.
+    """
+
+    head: Tensor
+    inputs: Tensor
+    table: Tensor
+    number: Tensor
+    places: Places
+
+
 class CodePredictor:
-    """tables: per code, [codes, H], what it adds to the talker's next input. H: the talker's width."""
+    """H is the talker's width."""
 
     def __init__(self, source: Any, shape: Shape, kernel: str) -> None:
         """Takes the weights over from `qwen_tts`'s code predictor."""
         self.stack = Transformer(source.model, shape.predictor, shape.groups, kernel)
         self.projection = source.small_to_mtp_projection
-        # Every step has tensors of its own, never slices of one: all steps are then the same to the compiler.
-        self.tables = [fused(table) for table in source.model.codec_embedding]
-        self.heads = [fused(head) for head in source.lm_head]
         same_width = shape.predictor.hidden == shape.talker.hidden
-        self.inputs = self.tables if same_width else [self.projection(table) for table in self.tables]
-        spans = [(0, 2), *((step, step + 1) for step in range(2, shape.groups))]
-        self.at = [torch.arange(*span, device=self.tables[0].device) for span in spans]
-        self.groups, self.kernel = shape.groups, kernel
+        self.steps: list[Step] = []
+        for number, (table, head) in enumerate(
+            zip(source.model.codec_embedding, source.lm_head, strict=True), 1
+        ):
+            weight = fused(table)
+            inputs = weight if same_width else self.projection(weight)
+            at = torch.arange(0 if number == 1 else number, number + 1, device=weight.device)
+            places = self._places(at, shape)
+            self.steps.append(Step(fused(head), inputs, weight, at[-1:].clone(), places))
 
     def __call__(
-        self, hidden: Tensor, first: Tensor, caches: Sequence[Cache], draws: Draws, stream: Stream
+        self,
+        hidden: Tensor,
+        first: Tensor,
+        caches: Sequence[Cache],
+        choice: Choice,
+        draws: Draws,
+        stream: Stream,
     ) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
-        """Per step the codes, int64[B], and their margins; per code of the frame what it adds to the talker's
+        """Per step the codes, int64[B], and their leads; per code of the frame what it adds to the talker's
         next input, [B, H].
 
         hidden, first: [B, H], the talker's state and the first code's embedding. stream: of the noise.
         caches hold one frame and are overwritten from position 0.
         """
         codes: list[Tensor] = []
-        margins: list[Tensor] = []
+        leads: list[Tensor] = []
         said = [first]
-        x = self.begin(hidden, first)
-        for at, head, inputs, table in zip(self.at, self.heads, self.inputs, self.tables, strict=True):
-            code, margin, added, x = self.step(x, at, head, inputs, table, caches, draws, stream)
-            codes.append(code)
-            margins.append(margin)
-            said.append(added)
-        return codes, margins, said
-
-    def begin(self, hidden: Tensor, first: Tensor) -> Tensor:
-        """The input of the first step, two positions: what the talker thought, and what it said."""
+        batch = hidden.shape[0]
+        rows = torch.arange(batch, device=hidden.device)[:, None]
         x: Tensor = self.projection(torch.stack((hidden, first), dim=1))
-        return x
+        for step in self.steps:
+            state = self.stack(x, step.places.of(rows), caches)[:, -1]
+            code, lead = choose(linear(state, step.head).float(), choice, draws, stream.key(step.number))
+            codes.append(code)
+            leads.append(lead)
+            said.append(step.table[code])
+            x = step.inputs[code][:, None]
+        return codes, leads, said
 
-    def step(
-        self,
-        x: Tensor,
-        at: Tensor,
-        head: Tensor,
-        inputs: Tensor,
-        table: Tensor,
-        caches: Sequence[Cache],
-        draws: Draws,
-        stream: Stream,
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """One code: int64[B], its margin, what it adds to the talker's next input, the next step's input."""
-        state = self.stack(x, self._places(x, at), caches)[:, -1]
-        code, margin = choose(linear(state, head).float(), draws, stream.key(at[-1:]))
-        return code, margin, table[code], inputs[code][:, None]
+    @property
+    def weights(self) -> list[Tensor]:
+        tables = [tensor for step in self.steps for tensor in (step.head, step.inputs, step.table)]
+        return [*self.stack.weights, *self.projection.parameters(), *tables]
 
-    def _places(self, x: Tensor, at: Tensor) -> Places:
-        stack, (batch, tokens, _) = self.stack, x.shape
-        rows = torch.arange(batch, device=x.device)[:, None]
-        cos, sin = stack.cos[at][:, None], stack.sin[at][:, None]
-        positions = at.expand(batch, tokens)
-        if self.kernel == FLASH:
-            return Places(rows, positions, cos, sin, None, at[:1].expand(batch).int())
-        visible = torch.arange(self.groups, device=x.device) <= at[:, None]
-        shared = stack.stack.heads // stack.stack.kv_heads
-        return Places(rows, positions, cos, sin, visible.repeat(shared, 1)[None, None], None)
+    def _places(self, at: Tensor, shape: Shape) -> Places:
+        """For the positions of a step, but for the rows."""
+        cos, sin = self.stack.cos[at][:, None], self.stack.sin[at][:, None]
+        if self.stack.kernel == FLASH:
+            return Places(at[:1], at[None], cos, sin, None, at[:1].int())
+        visible = torch.arange(shape.groups, device=at.device) <= at[:, None]
+        shared = shape.predictor.heads // shape.predictor.kv_heads
+        return Places(at[:1], at[None], cos, sin, visible.repeat(shared, 1)[None, None], None)

@@ -29,12 +29,12 @@ LENGTHS: Final = (256, 512, 1024, 2048, 4096, 8192)
 class Decoded:
     """What a frame said, on the host. status: int per row (frame.IDLE …). codes: int64[rows, groups].
 
-    margins: float32[rows, groups], the lead of each chosen code over the runner-up.
+    leads: float32[rows, groups], of each chosen code over the runner-up, where that is measured.
     """
 
     status: list[int]
     codes: Tensor
-    margins: Tensor
+    leads: Tensor
 
 
 class Runner:
@@ -49,6 +49,7 @@ class Runner:
         self.device, self.dtype = weight.device, weight.dtype
         self.slots, self.positions = slots, positions
         self.state = State.allocate(frame.shape, slots, positions, self.device, self.dtype)
+        self._call: Callable[[State], tuple[Tensor, Tensor]] = frame
         self.compiled = False
         self.compile_s = 0.0  # spent compiling and capturing so far
         self._runs: dict[tuple[int, int], Callable[[], tuple[Tensor, Tensor]]] = {}
@@ -94,11 +95,11 @@ class Runner:
         """One frame for the active slots among `occupied` (not empty)."""
         rows, length = self.bucket(occupied)
         with torch.inference_mode():
-            table, margins = self._run(rows, length)()
+            table, leads = self._run(rows, length)()
             host = table.to("cpu")
         for slot in occupied:
             self._at[slot] += 1
-        return Decoded(host[:, 0].tolist(), host[:, 1:], margins)
+        return Decoded(host[:, 0].tolist(), host[:, 1:], leads)
 
     def bucket(self, occupied: Sequence[int]) -> tuple[int, int]:
         """(rows, positions) that a frame for these slots computes on."""
@@ -114,14 +115,13 @@ class Runner:
         """
         began = time.perf_counter()
         if compile and not self.compiled and has_compiler(self.device):
-            compile_parts(self.frame)
+            self._call = torch.compile(self.frame.__call__, fullgraph=True)
             self.compiled = True
             self._runs.clear()
         rows = BATCHES if self.device.type == "cuda" else BATCHES[:3]
-        lengths = LENGTHS[:2] if self.compiled else LENGTHS[:1]
         with torch.inference_mode():
-            for length in lengths:
-                for row in dict.fromkeys(round_up(row, BATCHES, self.slots) for row in rows):
+            for row in dict.fromkeys(round_up(row, BATCHES, self.slots) for row in rows):
+                for length in LENGTHS[:2]:
                     self._run(row, round_up(length, LENGTHS, self.positions))
         self.compile_s += time.perf_counter() - began
 
@@ -129,6 +129,8 @@ class Runner:
         run = self._runs.get((rows, length))
         if run is None:
             view = self.state.first(rows, length)
+            if self.compiled:
+                _vary(view)
             run = self._captured(view) if self.device.type == "cuda" else self._plain(view)
             self._runs[rows, length] = run
         return run
@@ -136,13 +138,13 @@ class Runner:
     def _plain(self, view: State) -> Callable[[], tuple[Tensor, Tensor]]:
         if self.compiled:
             self._rehearse(view)
-        return lambda: self.frame(view)
+        return lambda: self._call(view)
 
     def _rehearse(self, view: State) -> None:
         """A frame that moves nobody on: what compiles, and lets libraries allocate."""
         awake = view.active.clone()
         view.active.zero_()
-        self.frame(view)
+        self._call(view)
         view.active.copy_(awake)
 
     def _captured(self, view: State) -> Callable[[], tuple[Tensor, Tensor]]:
@@ -156,7 +158,7 @@ class Runner:
         graph = torch.cuda.CUDAGraph()
         # Prompts are made in another thread meanwhile.
         with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-            out: tuple[Tensor, Tensor] = self.frame(view)
+            out: tuple[Tensor, Tensor] = self._call(view)
 
         def replay() -> tuple[Tensor, Tensor]:
             graph.replay()
@@ -169,14 +171,13 @@ def round_up(wanted: int, buckets: Sequence[int], most: int) -> int:
     return min(most, next((bucket for bucket in buckets if bucket >= wanted), most))
 
 
-def compile_parts(frame: Frame) -> None:
-    """Compile a frame's parts: the talker's step, one step of the code predictor, and the update of the state.
-
-    Not the frame as one graph: it unrolls the predictor's loop fifteen times, which costs minutes of compiling
-    and gains little; on CUDA a captured graph joins the parts anyway.
-    """
-    for owner, part in ((frame, "say_first"), (frame.predictor, "step"), (frame, "advance")):
-        setattr(owner, part, torch.compile(getattr(owner, part), fullgraph=True))
+def _vary(view: State) -> None:
+    """Tell the compiler what changes from bucket to bucket, so that it compiles once for all; for one row again."""
+    for tensor in view.tensors:
+        torch._dynamo.maybe_mark_dynamic(tensor, 0)
+    for keys, values in view.talker:
+        torch._dynamo.maybe_mark_dynamic(keys, 1)
+        torch._dynamo.maybe_mark_dynamic(values, 1)
 
 
 def has_compiler(device: torch.device) -> bool:

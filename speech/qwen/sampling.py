@@ -29,15 +29,23 @@ class Draw:
 
 
 @dataclass(frozen=True, slots=True)
-class Draws:
-    """`Draw` of every row. rates: float32[B, 3], temperature, top-p, noise. top_k: int64[B, 1].
+class Choice:
+    """What every choice of one kind is compiled for. widest: candidates looked at, the largest top-k.
 
-    `widest` is the number of candidates that are looked at.
+    nucleus: whether any top-p is below 1. measured: whether the winners' lead is wanted, which costs a sort.
     """
+
+    widest: int
+    nucleus: bool = False
+    measured: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Draws:
+    """`Draw` of every row. rates: float32[B, 3], temperature, top-p, noise. top_k: int64[B, 1]."""
 
     rates: Tensor
     top_k: Tensor
-    widest: int
 
 
 def mix(x: Tensor) -> Tensor:
@@ -74,23 +82,29 @@ def penalise(logits: Tensor, seen: Tensor, penalty: Tensor) -> Tensor:
     return torch.where(seen, torch.where(logits < 0, logits * penalty, logits / penalty), logits)
 
 
-def choose(logits: Tensor, draws: Draws, key: Tensor) -> tuple[Tensor, Tensor]:
-    """(codes int64[B], margins float32[B]) of float32[B, V] logits; key: int64[B, 1].
+def choose(logits: Tensor, choice: Choice, draws: Draws, key: Tensor) -> tuple[Tensor, Tensor]:
+    """(codes int64[B], leads float32[B]) of float32[B, V] logits; key: int64[B, 1].
 
-    The margin is the winner's lead over the runner-up; not a number where the logits are not.
+    A lead is how far the winner was before the runner-up, in logits; anything finite where it is not measured, and
+    never finite where the logits are not.
     """
     temperature, top_p, noise = draws.rates.split(1, dim=1)
-    scores, codes = torch.topk(logits, draws.widest, dim=-1)
-    sound = torch.isfinite(scores[:, 0])  # topk puts what is not a number first
+    scores, codes = torch.topk(logits, choice.widest, dim=-1)
+    best = scores[:, 0]  # topk puts what is not a number first
     scores = scores / temperature
-    rank = torch.arange(draws.widest, device=logits.device)
+    rank = torch.arange(choice.widest, device=logits.device)
     scores = torch.where(rank < draws.top_k, scores, -torch.inf)
-    likely = torch.softmax(scores, dim=-1)
-    before = torch.cumsum(likely, dim=-1) - likely
-    # The likeliest always stays, whatever rounding makes of the sum before it.
-    scores = torch.where((before < top_p) | (rank == 0), scores, -torch.inf)
+    if choice.nucleus:
+        likely = torch.softmax(scores, dim=-1)
+        before = torch.cumsum(likely, dim=-1) - likely
+        # The likeliest always stays, whatever rounding makes of the sum before it.
+        scores = torch.where((before < top_p) | (rank == 0), scores, -torch.inf)
     scores = scores + gumbel(key, codes) * noise
-    best, at = torch.topk(scores, 2, dim=-1)
-    chosen = torch.gather(codes, 1, at[:, :1])[:, 0]
-    margin = torch.where(sound, (best[:, 0] - best[:, 1]) * temperature[:, 0], torch.nan)
-    return chosen, margin
+    chosen = torch.gather(codes, 1, scores.argmax(dim=-1, keepdim=True))[:, 0]
+    return chosen, _lead(scores, temperature, best) if choice.measured else best
+
+
+def _lead(scores: Tensor, temperature: Tensor, best: Tensor) -> Tensor:
+    first, second = torch.topk(scores, 2, dim=-1).values.unbind(-1)
+    lead = ((first - second) * temperature[:, 0]).clamp(max=1e30)
+    return torch.where(torch.isfinite(best), lead, torch.nan)

@@ -93,11 +93,8 @@ class State:
 
     def wipe(self, slot: int | slice) -> None:
         """Zero everything of a slot; it takes part in frames, if at all, without effect."""
-        for keys, values in (*self.talker, *self.predictor):
-            keys[slot] = 0
-            values[slot] = 0
-        for item in fields(self)[2:]:
-            getattr(self, item.name)[slot] = 0
+        for tensor in self.tensors:
+            tensor[slot] = 0
         self.rates[slot] = 1.0  # no division by a temperature of zero
         self.counts[slot] = 1
 
@@ -112,9 +109,13 @@ class State:
         self.rates[slot] = _tensor([*_rates(first), *_rates(others), sampling.repetition_penalty], self.rates)
 
     @property
-    def nbytes(self) -> int:
+    def tensors(self) -> list[Tensor]:
         caches = [tensor for cache in (*self.talker, *self.predictor) for tensor in cache]
-        return sum(t.nbytes for t in (*caches, *(getattr(self, item.name) for item in fields(self)[2:])))
+        return [*caches, *(getattr(self, item.name) for item in fields(self)[2:])]
+
+    @property
+    def nbytes(self) -> int:
+        return sum(tensor.nbytes for tensor in self.tensors)
 
 
 def _rates(draw: Draw) -> tuple[float, float, float]:

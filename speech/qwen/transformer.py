@@ -9,7 +9,7 @@ that a frame can be compiled or captured whole.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import torch
@@ -26,7 +26,7 @@ Cache: TypeAlias = tuple[
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where the tokens of a step stand. rows: int64[B, 1]. positions: int64[B, T]. cos, sin: [B, T, 1, D].
+    """Where the tokens of a step stand. rows: int64[B, 1]. positions: int64[B or 1, T]. cos, sin: [B, T, 1, D].
 
     visible: bool[B, 1, rows, L] for SDPA, else None. start: int32[B] for flash-attn, else None.
     """
@@ -37,6 +37,11 @@ class Places:
     sin: Tensor
     visible: Tensor | None
     start: Tensor | None
+
+    def of(self, rows: Tensor) -> Places:
+        """The same places in these rows, int64[B, 1]."""
+        start = None if self.start is None else self.start.expand(rows.shape[0])
+        return replace(self, rows=rows, start=start)
 
 
 def rms_norm(x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
