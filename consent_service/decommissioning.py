@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final, TypeAlias
 
-from sqlalchemy import Connection, RowMapping, insert, select, update
+from sqlalchemy import Connection, RowMapping, delete, insert, select, update
 
 from consent_service import derivatives, erasure, voices
 from consent_service.access import Permission
@@ -78,7 +78,9 @@ def decommission(
             raise Conflict(
                 "the voice is still being enrolled; refuse it in review instead", code="voice_not_active"
             )
-        if _found(writing.connection, writing.tenant, voice_id) is None:
+        found = _found(writing.connection, writing.tenant, voice_id)
+        # What was certified of a voice that is back (restored, say) is no longer true: it ends once more.
+        if found is None or row["state"] != "decommissioned":
             _begin(writing, by, row, reason)
     return _finish(_Run(core, by, voice_id, right))
 
@@ -129,6 +131,8 @@ def _do(step: _Step, run: _Run) -> Report:
 
 
 def _begin(writing: Writing, by: Principal, row: RowMapping, reason: str) -> None:
+    of = (decommissions.c.tenant == writing.tenant) & (decommissions.c.voice_id == row["voice_id"])
+    writing.connection.execute(delete(decommissions).where(of))
     writing.connection.execute(
         insert(decommissions),
         {

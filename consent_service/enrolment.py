@@ -105,8 +105,9 @@ def complete(
     doubtful = examiner.reviews_always or bool(examined.doubts)
     with core.write(by, Permission.VOICE_ENROL) as writing:
         row = rows.find(writing.connection, writing.tenant, enrolment_id)
-        rows.require_pending(row)
         voice_id = str(row["voice_id"])
+        voices.require_state(writing.connection, writing.tenant, voice_id, "enrolling")
+        rows.require_pending(row)
         # A crash before the commit leaves ciphertext that no row names; the next try replaces key and files.
         core.vault.create_key(writing.tenant, voice_id)
         prompt_digest = core.vault.store(
@@ -161,6 +162,7 @@ def evidence_for(
 def _turn_away(core: Core, by: Principal, row: RowMapping, refused: RecordingRejected) -> None:
     with core.write(by, Permission.VOICE_ENROL) as writing:
         if rows.find(writing.connection, writing.tenant, row["enrolment_id"])["state"] == "pending":
+            voices.require_state(writing.connection, writing.tenant, row["voice_id"], "enrolling")
             rows.turn_away(writing, by, row, refused)
             voices.change(writing, row["voice_id"], state="refused")
 

@@ -71,6 +71,8 @@ def decide(core: Core, by: Principal, voice_id: str, *, approve: bool, note: str
     with core.write(by, Permission.VOICE_REVIEW) as writing:
         voice = voices.find(writing.connection, writing.tenant, voice_id)
         row = _waiting(writing.connection, writing.tenant, voice_id)
+        first = row["kind"] == "enrolment"
+        voices.require_state(writing.connection, writing.tenant, voice_id, "review" if first else "active")
         evidence = dict(row["evidence"] or {})
         if by.key_id in (row["enrolled_by"], evidence.get("asked_by"), evidence.get("answered_by")):
             raise PermissionDenied(
@@ -78,7 +80,6 @@ def decide(core: Core, by: Principal, voice_id: str, *, approve: bool, note: str
             )
         evidence["reviewed_by"] = by.key_id
         rows.advance(writing, row, state="approved" if approve else "refused", evidence=evidence)
-        first = row["kind"] == "enrolment"
         told = "voice" if first else "voice.statement"
         writing.log.append(
             f"{told}.approved" if approve else f"{told}.refused",

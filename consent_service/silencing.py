@@ -13,7 +13,7 @@ from consent_service.models import Principal
 
 
 def silence(writing: Writing, by: Principal, row: RowMapping, reason: str) -> dict[str, Any]:
-    """Consents revoked, clips withdrawn, epoch raised, feed told, audited. Returns what the certificate says of the
+    """Consents revoked, clips withdrawn, challenges refused, epoch raised, feed told, audited. Returns what the certificate says of the
     voice as it was."""
     voice_id, epoch = row["voice_id"], row["epoch"] + 1
     of = (consents.c.tenant == writing.tenant) & (consents.c.voice_id == voice_id)
@@ -30,6 +30,9 @@ def silence(writing: Writing, by: Principal, row: RowMapping, reason: str) -> di
         update(consents).where(live).values(state="revoked", revoked_at=writing.now, revoked_reason=reason)
     )
     mine = (clips.c.tenant == writing.tenant) & (clips.c.voice_id == voice_id) & (clips.c.state == "live")
+    # No examiner's or reviewer's word that comes later may bring the voice back.
+    undecided = spoken & enrolments.c.state.in_(("pending", "review"))
+    writing.connection.execute(update(enrolments).where(undecided).values(state="refused"))
     withdrawn = writing.connection.execute(update(clips).where(mine).values(state="withdrawn"))
     voices.change(writing, voice_id, state="decommissioned", epoch=epoch)
     told = writing.publish_revocation(voice_id, epoch, None, reason)

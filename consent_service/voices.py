@@ -9,7 +9,7 @@ from sqlalchemy import Connection, RowMapping, select, update
 
 from consent_service.access import Permission, may_see
 from consent_service.core import Core, Writing
-from consent_service.errors import InvalidInput, NotFound
+from consent_service.errors import Conflict, InvalidInput, NotFound
 from consent_service.ledger.tables import voices
 from consent_service.models import Principal, Voice
 
@@ -37,6 +37,16 @@ def find(connection: Connection, tenant: str, voice_id: str) -> RowMapping:
     if row is None:
         raise NotFound("no such voice", code="voice_unknown")
     return row
+
+
+def require_state(connection: Connection, tenant: str, voice_id: str, state: str) -> None:
+    """Before a voice moves on. Raises Conflict when it has come to another state meanwhile."""
+    found = find(connection, tenant, voice_id)["state"]
+    if found != state:
+        raise Conflict(
+            f"the voice is {found} by now, and not {state}: nothing was changed",
+            code="voice_decommissioned" if found == "decommissioned" else "voice_not_active",
+        )
 
 
 def change(writing: Writing, voice_id: str, **values: Any) -> Voice:

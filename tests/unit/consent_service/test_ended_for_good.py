@@ -1,0 +1,133 @@
+"""A voice that has ended stays so: whoever still examines, reviews or states something comes too late."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from consent_service import voices
+from consent_service.errors import Conflict, ConsentError, RecordingRejected
+from consent_service.models import Challenge, Deny
+from tests.unit.consent_service.world import World, tone
+
+
+def begin(world: World) -> Challenge:
+    return world.service.begin_enrolment(
+        world.admin, name="V", language="en", grantee="studio", purpose="narration", subject_name="P"
+    )
+
+
+def complete(world: World, challenge: Challenge) -> Any:
+    return world.service.complete_enrolment(
+        world.admin, challenge.enrolment_id, reference=tone(4.0), transcript="t", statement=tone(3.5)
+    )
+
+
+def end(world: World, voice_id: str) -> None:
+    world.service.keep_voice_until(world.admin, voice_id, world.clock.now - 1)
+    (ended,) = world.service.sweep_voices(world.admin, confirm=True)
+    assert ended.voice_id == voice_id
+
+
+def assert_ended(world: World, voice_id: str) -> None:
+    assert world.service.voice(world.admin, voice_id).state == "decommissioned"
+    assert world.service.certificate(world.auditor, voice_id)
+    assert ("acme", voice_id) not in world.service._core.vault.voices()
+    assert isinstance(world.service.authorize(world.narrator, world.claim(voice_id=voice_id)), Deny)
+
+
+def while_examined(world: World, monkeypatch: pytest.MonkeyPatch, then: Callable[[], object]) -> None:
+    examiner = world.service._examiner
+
+    def examine(*args: Any, real: Any = examiner.examine, **kwargs: Any) -> Any:
+        examined = real(*args, **kwargs)
+        then()
+        return examined
+
+    monkeypatch.setattr(examiner, "examine", examine)
+
+
+@pytest.mark.parametrize("approve", [True, False])
+def test_a_voice_that_ended_while_it_waited_is_not_reviewed(world: World, approve: bool) -> None:
+    challenge = begin(world)
+    complete(world, challenge)
+    end(world, challenge.voice_id)
+    with pytest.raises(Conflict) as refused:
+        world.service.review_enrolment(world.reviewer, challenge.voice_id, approve=approve)
+    assert refused.value.code == "voice_not_in_review"
+    assert_ended(world, challenge.voice_id)
+
+
+def test_a_voice_that_ended_while_it_was_examined_stays_ended(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    challenge = begin(world)
+    while_examined(world, monkeypatch, lambda: end(world, challenge.voice_id))
+    with pytest.raises(Conflict) as refused:
+        complete(world, challenge)
+    assert refused.value.code == "voice_decommissioned"
+    assert_ended(world, challenge.voice_id)
+
+
+def test_a_voice_that_ended_before_it_was_turned_away_stays_ended(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    challenge = begin(world)
+
+    def end_and_refuse() -> None:
+        end(world, challenge.voice_id)
+        raise RecordingRejected("another speaker", code="speaker_mismatch")
+
+    while_examined(world, monkeypatch, end_and_refuse)
+    with pytest.raises(RecordingRejected):
+        complete(world, challenge)
+    assert_ended(world, challenge.voice_id)
+
+
+def test_a_further_statement_of_a_voice_that_ended_is_neither_kept_nor_reviewed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    voice_id = world.voice.voice_id
+    asked = {"grantee": "studio", "purpose": "dubbing"}
+    waiting, late = (world.service.begin_statement(world.admin, voice_id, **asked) for _ in range(2))
+    world.service.complete_statement(world.admin, waiting.enrolment_id, statement=tone(3.5))
+    while_examined(world, monkeypatch, lambda: world.service.decommission(world.admin, voice_id, "the end"))
+    with pytest.raises(Conflict):
+        world.service.complete_statement(world.admin, late.enrolment_id, statement=tone(3.5))
+    with pytest.raises(Conflict):
+        world.service.review_enrolment(world.reviewer, voice_id, approve=True)
+    assert_ended(world, voice_id)
+
+
+@pytest.mark.parametrize("state", ["pending", "review"])
+def test_a_challenge_that_outlived_its_voice_revives_nothing(world: World, state: str) -> None:
+    """As an older version, or a backup, may have left it: the voice's own state is looked at too."""
+    challenge = begin(world)
+    if state == "review":
+        complete(world, challenge)
+    with world.service._core.write_as("acme") as writing:
+        voices.change(writing, challenge.voice_id, state="decommissioned")
+    attempts: dict[str, Callable[[], object]] = {
+        "pending": lambda: complete(world, challenge),
+        "review": lambda: world.service.review_enrolment(world.reviewer, challenge.voice_id, approve=True),
+    }
+    with pytest.raises(ConsentError) as refused:
+        attempts[state]()
+    assert refused.value.code == "voice_decommissioned"
+    assert world.service.voice(world.admin, challenge.voice_id).state == "decommissioned"
+
+
+def test_a_voice_that_came_back_from_a_backup_is_ended_once_more(world: World) -> None:
+    voice_id, vault = world.voice.voice_id, world.service._core.vault
+    world.service.decommission(world.admin, voice_id, "the end")
+    first = world.service.certificate(world.auditor, voice_id)
+    with world.service._core.write_as("acme") as writing:
+        voices.change(writing, voice_id, state="active")
+    vault.create_key("acme", voice_id)
+    vault.store("acme", voice_id, "reference", b"RIFF of somebody", origin="x")
+    assert world.service.decommission(world.admin, voice_id, "again").state == "decommissioned"
+    assert_ended(world, voice_id)
+    assert world.service.certificate(world.auditor, voice_id) != first
+    assert world.kinds().count("voice.decommissioned") == 2
