@@ -25,13 +25,21 @@ from consent_service.http.errors import STATUS, status_of
 from consent_service.models import Claims, Role
 from serve_app.errors import STATUS as DOOR
 from tests.unit.consent_service.operations import OPERATIONS
-from tests.unit.consent_service.world import World, tone
+from tests.unit.consent_service.world import World, open_world, tone
 
 # Operations of the machine that holds ledger and keys.
 LOCAL = {
     "export_audit", "export_bundle", "rotate_keys", "retire_keys", "sweep_vault", "authorize", "close_abandoned",
     "forget_replicas",
 }  # fmt: skip
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    """On SQLite alone: the integration tests run the whole way of a clip on both."""
+    made = open_world(tmp_path / "data")
+    yield made
+    made.service.close()
 
 
 @pytest.fixture

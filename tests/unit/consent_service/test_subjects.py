@@ -28,7 +28,7 @@ from consent_service.proofs.receipt import verify_receipt
 from consent_service.proofs.seams import KeyPurpose
 from tests.unit.consent_service.operations import OPERATIONS
 from tests.unit.consent_service.post import Letter, letters
-from tests.unit.consent_service.world import DAY, World, open_world
+from tests.unit.consent_service.world import DAY, World, open_world, sqlite_only
 
 MARY = "mary@example.org"
 
@@ -153,6 +153,7 @@ SPOILED: list[Callable[[str], str]] = [
 ]
 
 
+@sqlite_only
 @pytest.mark.parametrize("spoil", SPOILED)
 def test_a_link_that_nobody_sent_is_refused_in_the_same_words(
     world: World, spoil: Callable[[str], str]
@@ -163,6 +164,7 @@ def test_a_link_that_nobody_sent_is_refused_in_the_same_words(
     assert refused.value.message == "this link is not valid, was used, or has expired; ask for a new one"
 
 
+@sqlite_only
 def test_every_changed_character_of_a_link_is_found(world: World) -> None:
     world.service.propose_contact(world.admin, world.voice.voice_id, MARY)
     token = post(world)[-1].token
