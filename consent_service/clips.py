@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, RowMapping, select, update
 
-from consent_service import access, policy, terms
+from consent_service import access, policy, stores, terms
 from consent_service.access import Permission
 from consent_service.core import Core, Writing
 from consent_service.errors import Conflict, ConsentError, GrantRevoked, InvalidInput, NotFound
@@ -98,7 +98,8 @@ def register_many(core: Core, records: Sequence[ClipRecord]) -> list[Exception |
     """The same for each, in order, in one transaction for up to a thousand of a tenant: None, or what it refused."""
     outcomes: dict[str, Iterator[Exception | None]] = {}
     for tenant in dict.fromkeys(record.tenant for record in records):
-        operations = [_Register(record) for record in records if record.tenant == tenant]
+        places = stores.places(core, tenant)
+        operations = [_Register(record, places) for record in records if record.tenant == tenant]
         committed = core.committer(tenant).submit_all(operations)
         outcomes[tenant] = iter([each if isinstance(each, Exception) else None for each in committed])
     return [next(outcomes[record.tenant]) for record in records]
@@ -109,6 +110,7 @@ class _Register:
     """A stamper's word on a clip that `redeem` recorded."""
 
     record: ClipRecord
+    places: stores.Places
     grant_id: None = None
 
     @property
@@ -119,6 +121,7 @@ class _Register:
         record, row = self.record, group.clips.get(self.record.clip_id)
         if record.audio_sha256:
             require_audio(record.audio_sha256, record.seconds)
+        self.places.require(record.objects)
         if row is None:
             raise NotFound("no grant was redeemed for this clip", code="clip_unknown")
         if row["state"] == "tombstone":

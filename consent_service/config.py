@@ -40,6 +40,10 @@ class ConsentConfig(BaseModel):
         default=None,
         description="The voices' wrapped data keys, kept out of every backup; None: data_dir/wrapped-keys.",
     )
+    clip_stores: tuple[str, ...] = Field(
+        default=(),
+        description="Places where other programs keep clips that they register, each tenant's in a folder of its name.",
+    )
     keys_url: str | None = Field(
         default=None, description="Key files; in S3 only where a KMS seals them. None: data_dir/keys."
     )

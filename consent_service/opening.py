@@ -14,6 +14,7 @@ from typing import Final
 
 from sqlalchemy import inspect, select
 
+from consent_service import stores
 from consent_service.config import ConsentConfig
 from consent_service.core import Core
 from consent_service.errors import VaultError
@@ -61,7 +62,10 @@ def _open(
     migrate(ledger)
     if isinstance(keys, RingProvider):
         _keep_up(keys, ledger)
-    return Core(config, ledger, keys, vault, clock)
+    core = Core(config, ledger, keys, vault, clock)
+    for place in config.clip_stores:
+        stores.register(core, place, "output", None)
+    return core
 
 
 def _keys(config: ConsentConfig, ledger: Ledger) -> KeyProvider:

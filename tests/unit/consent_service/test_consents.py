@@ -19,7 +19,7 @@ def spoken(world: World, text: str = "hello", **claim: Any) -> str:
     redeemed = world.service.redeem(world.allow(text, **claim).token, world.replica.replica_id)
     record = world.service.find_clip("acme", redeemed.grant.clip_id)
     assert record is not None
-    world.service.register_clip(replace(record, audio_sha256="ab" * 32, seconds=1.0, objects=("file:///a",)))
+    world.service.register_clip(replace(record, audio_sha256="ab" * 32, seconds=1.0, objects=("file:///var/clips/acme/a",)))
     return record.clip_id
 
 
@@ -98,7 +98,7 @@ def test_a_withdrawal_ends_everything_made_under_it_and_nothing_else(world: Worl
     clip = world.service.find_clip("acme", made)
     assert clip is not None
     assert clip.state == "withdrawn"
-    assert clip.objects == ("file:///a",)  # still known, so that it can be deleted
+    assert clip.objects == ("file:///var/clips/acme/a",)  # still known, so that it can be deleted
     assert world.service.revocations(after=before[-1].seq if before else 0) == [revocation]
     assert revocation.voice_epoch == world.service.voice(world.admin, world.voice.voice_id).epoch
     with pytest.raises(Conflict):

@@ -360,18 +360,18 @@ def test_a_digest_is_registered_once_and_copies_add_up(world: World) -> None:
     record = world.service.find_clip("acme", redeemed.grant.clip_id)
     assert record is not None
     assert world.service.knows_clip(record.clip_id, "ab" * 32) is None
-    done = replace(record, audio_sha256="ab" * 32, seconds=2.0, objects=("file:///a",))
+    done = replace(record, audio_sha256="ab" * 32, seconds=2.0, objects=("file:///var/clips/acme/a",))
     world.service.register_clip(done)
     world.service.register_clip(done)
-    world.service.register_clip(replace(done, objects=("s3://b/c",)))
+    world.service.register_clip(replace(done, objects=("s3://b/acme/c",)))
     with pytest.raises(Conflict):
         world.service.register_clip(replace(done, audio_sha256="cd" * 32))
     found = world.service.clip(world.auditor, record.clip_id)
-    assert (found.objects, found.seconds) == (("file:///a", "s3://b/c"), 2.0)
+    assert (found.objects, found.seconds) == (("file:///var/clips/acme/a", "s3://b/acme/c"), 2.0)
     assert world.service.knows_clip(record.clip_id, "ab" * 32) is True
     assert world.service.knows_clip(record.clip_id, "cd" * 32) is False
     world.service.revoke_consent(world.admin, world.consent_id, "no")
-    world.service.register_clip(replace(done, objects=("file:///late",), state="live"))
+    world.service.register_clip(replace(done, objects=("file:///var/clips/acme/late",), state="live"))
     assert world.service.clip(world.auditor, record.clip_id).state == "withdrawn"
 
 

@@ -58,7 +58,7 @@ def test_clips_are_registered_by_the_thousand_each_on_its_own_merits(world: Worl
         [world.allow(str(number)).token for number in range(3)], world.replica.replica_id
     )
     records = [
-        replace(each.clip_record(created_at=1.0), audio_sha256="ab" * 32, seconds=2.0, objects=("file:///x",))  # type: ignore[union-attr]
+        replace(each.clip_record(created_at=1.0), audio_sha256="ab" * 32, seconds=2.0, objects=("file:///var/clips/acme/x",))  # type: ignore[union-attr]
         for each in redeemed
     ]
     unknown = replace(records[0], clip_id="f" * 32)
@@ -68,7 +68,7 @@ def test_clips_are_registered_by_the_thousand_each_on_its_own_merits(world: Worl
     for record in (records[0], records[2]):
         found = world.service.find_clip("acme", record.clip_id)
         assert found is not None
-        assert (found.audio_sha256, found.objects) == ("ab" * 32, ("file:///x",))
+        assert (found.audio_sha256, found.objects) == ("ab" * 32, ("file:///var/clips/acme/x",))
     assert world.service.find_clip("acme", records[1].clip_id).audio_sha256 == ""  # type: ignore[union-attr]
 
 
