@@ -54,6 +54,7 @@ STATUS: Final[dict[str, int]] = {
     "territory_invalid": 400,
     "channel_invalid": 400,
     "reference_not_designed": 400,
+    "object_outside_stores": 400,
     "clip_silent": 400,
     "clip_too_short": 400,
     "audio_unreadable": 400,
