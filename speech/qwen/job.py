@@ -105,6 +105,7 @@ class Job:
         reason = self._detector.observe(int(codes[0]))
         if reason is None:
             self._codes.append(codes)
+            self._count()
             return "on"
         if self._cut:
             return "end"
@@ -129,7 +130,11 @@ class Job:
     def take(self, frames: int) -> list[Tensor]:
         taken, self._codes = self._codes[:frames], self._codes[frames:]
         self._decoded += frames
+        self._count()
         return taken
+
+    def _count(self) -> None:
+        self.playback.missing = max(0, chunk_frames(self._decoded) - len(self._codes))
 
     @property
     def waiting_frames(self) -> int:

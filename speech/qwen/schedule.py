@@ -20,11 +20,12 @@ _SMOOTHING: Final = 0.2
 
 @dataclass(slots=True)
 class Playback:
-    """A listener's side of a stream, in seconds of one clock."""
+    """A listener's side of a stream, in seconds of one clock. missing: frames until its next chunk."""
 
     arrived: float
     began: float | None = None
     given_s: float = 0.0
+    missing: int = 1
     underruns: int = 0
 
     @property
@@ -67,9 +68,9 @@ class Costs:
 
 
 def may_prefill(running: Iterable[Playback], costs: Costs, rows: int, now: float) -> bool:
-    """Whether every protected stream can wait for a prefill chunk, and then for its own next chunk."""
-    wait = costs.prefill + costs.frame_at(rows) + costs.codec
-    return all(one.deadline - now > wait for one in running if one.protected(now))
+    """Whether every protected stream can wait for a prefill chunk, and then for the frames of its next chunk."""
+    wait, frame = costs.prefill + costs.codec, costs.frame_at(rows)
+    return all(one.deadline - now > wait + one.missing * frame for one in running if one.protected(now))
 
 
 def may_admit(running: Iterable[Playback], costs: Costs, rows_after: int, now: float) -> bool:

@@ -1,0 +1,161 @@
+"""The frame can be captured as a CUDA graph, as far as a machine without a GPU can tell.
+
+It is traced without a break, and runs in bfloat16 on the meta device: no values exist there, so whatever depends on
+one raises, and so does a copy to the host, or a tensor made on another device than the slots'. flash-attn's
+kernel is stood in for by plain arithmetic with the same contract.
+"""
+
+from __future__ import annotations
+
+import copy
+import sys
+from dataclasses import fields, is_dataclass
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from speech.qwen.attention import FLASH
+from speech.qwen.compose import Prompt
+from speech.qwen.frame import Frame
+from speech.qwen.model import QwenModel
+from speech.qwen.runner import Runner
+from speech.qwen.slots import State
+from tests.integration.speech.talk import POSITIONS, alone
+
+
+@pytest.fixture(scope="module")
+def model(models: dict[str, QwenModel]) -> QwenModel:
+    return models["custom_voice"]
+
+
+@pytest.fixture(scope="module")
+def prompt(model: QwenModel) -> Prompt:
+    return model.composer.custom("Hello there.", "en", "vivian", "")
+
+
+def test_the_frame_is_traced_without_a_break(model: QwenModel, prompt: Prompt) -> None:
+    plain, traced = Runner(model.frame, 2, 64), Runner(model.frame, 2, 64)
+    traced._call = torch.compile(model.frame.__call__, fullgraph=True, backend="eager")
+    expected = alone(plain, prompt, 4, sampling=model.sampling)
+    assert alone(traced, prompt, 4, sampling=model.sampling).differs(expected) is None
+
+
+def test_the_frame_needs_no_value_and_no_host(model: QwenModel) -> None:
+    frame, state = without_values(model.frame, torch.bfloat16)
+    table, leads = frame(state)
+    assert (table.device.type, tuple(table.shape)) == ("meta", (4, 17))
+    assert tuple(leads.shape) == (4, 16)
+
+
+@pytest.mark.parametrize("harm", ["item", "cpu", "branch", "elsewhere"])
+def test_the_check_notices_a_host_round_trip(model: QwenModel, harm: str) -> None:
+    harms = {
+        "item": lambda state: state.step[0].item(),
+        "cpu": lambda state: state.step.cpu(),
+        "branch": lambda state: 1 if state.active.any() else 0,
+        "elsewhere": lambda state: state.step + torch.arange(4),
+    }
+    _, state = without_values(model.frame, torch.bfloat16)
+    with pytest.raises((RuntimeError, NotImplementedError), match=r"(?i)meta"):
+        harms[harm](state)
+
+
+def test_flash_attention_says_the_same(
+    model: QwenModel, prompt: Prompt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "flash_attn", stand_in())
+    expected = alone(Runner(model.frame, 2, POSITIONS), prompt, 6, sampling=model.sampling)
+    runner = Runner(with_flash(model.frame), 2, POSITIONS)
+    assert alone(runner, prompt, 6, sampling=model.sampling).differs(expected) is None
+    assert alone(runner, prompt, 6, sampling=model.sampling, slot=1).differs(expected) is None
+
+
+def test_flash_attention_keeps_the_frame_whole(model: QwenModel) -> None:
+    flash = with_flash(model.frame)
+    frame, state = without_values(flash, torch.bfloat16)
+    table, _ = frame(state)
+    assert table.device.type == "meta"
+
+
+def test_buffers_never_move(model: QwenModel, prompt: Prompt) -> None:
+    runner = Runner(model.frame, 2, POSITIONS)
+    places = [tensor.data_ptr() for tensor in runner.state.tensors]
+    for seed in range(3):
+        alone(runner, prompt, 3, seed=seed, sampling=model.sampling, slot=seed % 2)
+    assert places == [tensor.data_ptr() for tensor in runner.state.tensors]
+
+
+def with_flash(frame: Frame) -> Frame:
+    """The same weights, asking flash-attn to look back."""
+    flash = copy.copy(frame)
+    flash.kernel = FLASH
+    flash.talker, flash.predictor = copy.copy(frame.talker), copy.copy(frame.predictor)
+    for owner in (flash, flash.predictor):
+        name = "talker" if owner is flash else "stack"
+        stack = copy.copy(getattr(owner, name))
+        stack.kernel = FLASH
+        stack.layers = [copy.copy(layer) for layer in stack.layers]
+        for layer in stack.layers:
+            layer.kernel = FLASH
+        setattr(owner, name, stack)
+    shape = frame.shape
+    flash.predictor.steps = [copy.copy(step) for step in frame.predictor.steps]
+    for number, step in enumerate(flash.predictor.steps, 1):
+        at = torch.arange(0 if number == 1 else number, number + 1)
+        object.__setattr__(step, "places", flash.predictor._places(at, shape))
+    return flash
+
+
+def stand_in() -> ModuleType:
+    """`flash_attn_with_kvcache` by its documented contract, in plain float arithmetic."""
+
+    def flash_attn_with_kvcache(
+        q: Tensor, keys: Tensor, values: Tensor, *, k: Tensor, v: Tensor, cache_seqlens: Tensor, causal: bool
+    ) -> Tensor:
+        assert causal
+        assert cache_seqlens.dtype == torch.int32
+        out = torch.empty_like(q)
+        for row, start in enumerate(cache_seqlens.tolist()):
+            end = start + q.shape[1]
+            keys[row, start:end], values[row, start:end] = k[row], v[row]
+            shared = q.shape[2] // keys.shape[2]
+            seen_k = keys[row, :end].repeat_interleave(shared, dim=1)
+            seen_v = values[row, :end].repeat_interleave(shared, dim=1)
+            scores = torch.einsum("thd,shd->hts", q[row], seen_k) / q.shape[-1] ** 0.5
+            late = torch.arange(end)[None] > torch.arange(start, end)[:, None]
+            likely = scores.masked_fill(late, -torch.inf).softmax(-1)
+            out[row] = torch.einsum("hts,shd->thd", likely, seen_v)
+        return out
+
+    module = ModuleType("flash_attn")
+    vars(module)["flash_attn_with_kvcache"] = flash_attn_with_kvcache
+    return module
+
+
+def without_values(frame: Frame, dtype: torch.dtype) -> tuple[Frame, State]:
+    """The frame and a state of four slots on the meta device, where tensors have shapes and no values."""
+    device = torch.device("meta")
+
+    def moved(thing: Any) -> Any:
+        if isinstance(thing, Tensor):
+            kind = dtype if thing.is_floating_point() else thing.dtype
+            return torch.empty(thing.shape, dtype=kind, device=device)
+        if isinstance(thing, list):
+            return [moved(one) for one in thing]
+        if isinstance(thing, torch.nn.Module):
+            return torch.nn.Linear(thing.in_features, thing.out_features, device=device, dtype=dtype)
+        if is_dataclass(thing) and not isinstance(thing, type) and type(thing).__name__ in ("Step", "Places"):
+            twin = copy.copy(thing)
+            for item in fields(thing):
+                object.__setattr__(twin, item.name, moved(getattr(thing, item.name)))
+            return twin
+        if type(thing).__module__.startswith("speech.qwen") and hasattr(thing, "__dict__"):
+            twin = copy.copy(thing)
+            vars(twin).update({name: moved(value) for name, value in vars(thing).items()})
+            return twin
+        return thing
+
+    return moved(frame), State.allocate(frame.shape, 4, 64, device, dtype)
