@@ -19,7 +19,10 @@ def spoken(world: World, text: str = "hello", **claim: Any) -> str:
     redeemed = world.service.redeem(world.allow(text, **claim).token, world.replica.replica_id)
     record = world.service.find_clip("acme", redeemed.grant.clip_id)
     assert record is not None
-    world.service.register_clip(replace(record, audio_sha256="ab" * 32, seconds=1.0, objects=("file:///var/clips/acme/a",)))
+    world.service.register_store("file:///var/clips", "output")
+    world.service.register_clip(
+        replace(record, audio_sha256="ab" * 32, seconds=1.0, objects=("file:///var/clips/acme/a",))
+    )
     return record.clip_id
 
 

@@ -47,6 +47,7 @@ def made(world: World, store: Path, text: str = "hello") -> tuple[str, Path]:
     redeemed = world.service.redeem(world.allow(text).token, world.replica.replica_id)
     clip_id, digest = redeemed.grant.clip_id, "ab" * 32
     file = store / "clips" / clip_id[-2:] / f"{clip_id}.wav"
+    world.service.register_store(str(store), "output", tenant="acme")
     record = redeemed.clip_record(created_at=world.clock.now)
     fields: dict[str, Any] = {"audio_sha256": digest, "seconds": 1.0, "objects": (str(file),)}
     world.service.register_clip(type(record)(**{**_fields(record), **fields}))

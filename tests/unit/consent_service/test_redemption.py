@@ -295,8 +295,8 @@ def test_a_cached_clip_of_anything_else_does_not(world: World) -> None:
 
 def test_a_withdrawn_clip_is_no_longer_served_from_the_cache(world: World) -> None:
     made = finished(world)
-    world.service.narrow_consent(world.admin, world.consent_id, purposes=["narration.news"])
     again = world.record()
+    world.service.narrow_consent(world.admin, world.consent_id, purposes=["narration.news"])
     world.service.bind_consent(world.admin, world.narrator.key_id, again.consent.consent_id)
     with pytest.raises((GrantRevoked, GrantMismatch)):
         world.service.redeem_cached(world.allow().token, made.grant.clip_id)
@@ -360,14 +360,15 @@ def test_a_digest_is_registered_once_and_copies_add_up(world: World) -> None:
     record = world.service.find_clip("acme", redeemed.grant.clip_id)
     assert record is not None
     assert world.service.knows_clip(record.clip_id, "ab" * 32) is None
+    world.service.register_store("file:///var/clips", "output")
     done = replace(record, audio_sha256="ab" * 32, seconds=2.0, objects=("file:///var/clips/acme/a",))
     world.service.register_clip(done)
     world.service.register_clip(done)
-    world.service.register_clip(replace(done, objects=("s3://b/acme/c",)))
+    world.service.register_clip(replace(done, objects=("file:///var/clips/acme/c",)))
     with pytest.raises(Conflict):
         world.service.register_clip(replace(done, audio_sha256="cd" * 32))
     found = world.service.clip(world.auditor, record.clip_id)
-    assert (found.objects, found.seconds) == (("file:///var/clips/acme/a", "s3://b/acme/c"), 2.0)
+    assert (found.objects, found.seconds) == (("file:///var/clips/acme/a", "file:///var/clips/acme/c"), 2.0)
     assert world.service.knows_clip(record.clip_id, "ab" * 32) is True
     assert world.service.knows_clip(record.clip_id, "cd" * 32) is False
     world.service.revoke_consent(world.admin, world.consent_id, "no")

@@ -12,6 +12,8 @@ from tests.unit.consent_service.world import World, open_world
 
 
 def place(world: World, *uris: str) -> None:
+    for store in ("s3://b", "file:///var/clips"):
+        world.service.register_store(store, "output")
     redeemed = world.service.redeem(world.allow().token, world.replica.replica_id)
     record = redeemed.clip_record(created_at=world.clock.now)
     world.service.register_clip(replace(record, audio_sha256="ab" * 32, seconds=1.0, objects=uris))

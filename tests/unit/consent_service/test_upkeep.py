@@ -57,8 +57,10 @@ def test_clips_are_registered_by_the_thousand_each_on_its_own_merits(world: Worl
     redeemed = world.service.redeem_many(
         [world.allow(str(number)).token for number in range(3)], world.replica.replica_id
     )
+    world.service.register_store("file:///var/clips", "output")
+    made = {"audio_sha256": "ab" * 32, "seconds": 2.0, "objects": ("file:///var/clips/acme/x",)}
     records = [
-        replace(each.clip_record(created_at=1.0), audio_sha256="ab" * 32, seconds=2.0, objects=("file:///var/clips/acme/x",))  # type: ignore[union-attr]
+        replace(each.clip_record(created_at=1.0), **made)  # type: ignore[union-attr, arg-type]
         for each in redeemed
     ]
     unknown = replace(records[0], clip_id="f" * 32)

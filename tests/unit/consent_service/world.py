@@ -146,9 +146,6 @@ class World:
         return [str(entry["kind"]) for entry in self.log()]
 
 
-CLIP_STORES = ("file:///var/clips", "s3://b")
-
-
 def open_world(
     data_dir: Path,
     tenant: str = "acme",
@@ -160,9 +157,7 @@ def open_world(
     """A new installation (on SQLite where no URL is given), or one more tenant of the installation of `service`."""
     clock = Clock() if service is None else service._core.clock  # type: ignore[assignment]
     if service is None:
-        config = ConsentConfig(
-            data_dir=data_dir, ledger_url=ledger_url, examination=examination, clip_stores=CLIP_STORES
-        )
+        config = ConsentConfig(data_dir=data_dir, ledger_url=ledger_url, examination=examination)
         service = ConsentService.open(config, clock=clock)
     admin = service.authenticate(service.bootstrap_tenant(tenant))
 
