@@ -141,6 +141,7 @@ def insert_key(
     now: float,
     expires_at: float | None,
     subject_id: str | None = None,
+    created_by: str | None = None,
 ) -> None:
     connection.execute(
         insert(api_keys),
@@ -155,8 +156,19 @@ def insert_key(
             "created_at": now,
             "expires_at": expires_at,
             "subject_id": subject_id,
+            "created_by": created_by,
         },
     )
+
+
+def lineage(connection: Connection, tenant: str, key_id: str) -> list[str]:
+    """The key that made this one, the key that made that one, and so on to the tenant's first."""
+    made_by: list[str] = []
+    while True:
+        row = connection.execute(_BY_ID, {"of": key_id}).mappings().one_or_none()
+        if row is None or row["tenant"] != tenant or row["created_by"] is None:
+            return made_by
+        made_by.append(key_id := row["created_by"])
 
 
 def authenticate(connection: Connection, token: str, now: float) -> Principal:

@@ -15,7 +15,7 @@ from typing import Any, Final
 import rfc8785
 from sqlalchemy import Connection, RowMapping, insert, select, update
 
-from consent_service import access, enrolment, purposes, receipts, terms, voices
+from consent_service import access, evidence, purposes, receipts, terms, voices
 from consent_service.access import Permission
 from consent_service.core import Core, Writing
 from consent_service.errors import Conflict, NotFound
@@ -153,9 +153,8 @@ def revoke(
             raise NotFound("no such consent", code="consent_unknown")
         if consent.state != "live":
             raise Conflict("the consent was withdrawn before", code="consent_revoked")
-        ended = replace(consent, state="revoked", revoked_at=writing.now, revoked_reason=reason)
         withdrawn = _withdraw_clips(writing, consent_id)
-        revocation = _raise_epoch(writing, ended, reason)
+        revocation = _raise_epoch(writing, consent, reason)
         leaf = writing.log.append(
             "consent.revoked",
             by=by.key_id,
@@ -167,17 +166,23 @@ def revoke(
             clips=withdrawn,
             reason=writing.log.commit_to(consent_id, "revoked", reason),
         )
-        who = receipts.CONTROLLER if subject_id is None else receipts.PERSON
-        history = [*_history(writing, consent), receipts.Event("withdrawn", writing.now, who)]
-        _change(
-            writing,
-            consent_id,
-            state="revoked",
-            revoked_at=writing.now,
-            revoked_reason=reason,
-            receipt=_receipt(core, writing, ended, history, leaf),
-        )
+        end(core, writing, by, consent, reason, leaf)
         return revocation
+
+
+def end(core: Core, writing: Writing, by: Principal, consent: Consent, reason: str, leaf: int) -> None:
+    """A live consent's state, and the receipt that says so. leaf: where the log tells of the withdrawal."""
+    ended = replace(consent, state="revoked", revoked_at=writing.now, revoked_reason=reason)
+    who = receipts.CONTROLLER if by.subject_id is None else receipts.PERSON
+    history = [*_history(writing, ended), receipts.Event("withdrawn", writing.now, who)]
+    _change(
+        writing,
+        ended.consent_id,
+        state="revoked",
+        revoked_at=ended.revoked_at,
+        revoked_reason=ended.revoked_reason,
+        receipt=_receipt(core, writing, ended, history, leaf),
+    )
 
 
 def _lost(writing: Writing, before: Consent, remaining: ConsentTerms) -> Any:
@@ -237,7 +242,7 @@ def _told(writing: Writing, consent: Consent) -> dict[str, Any]:
 
 def _evidence(writing: Writing, voice: RowMapping, agreed: ConsentTerms) -> dict[str, Any]:
     """How it is known that this person agreed to this: what their statements prove, under one digest."""
-    proved = enrolment.evidence_for(writing.connection, voice, agreed.grantee, agreed.purposes)
+    proved = evidence.evidence_for(writing.connection, voice, agreed.grantee, agreed.purposes)
     person = (subjects.c.tenant == writing.tenant) & (subjects.c.subject_id == voice["subject_id"])
     confirmed = writing.connection.execute(select(subjects.c.contact_confirmed_at).where(person)).scalar()
     proved |= {"contact_confirmed_at": confirmed}

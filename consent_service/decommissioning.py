@@ -81,7 +81,7 @@ def decommission(
         found = _found(writing.connection, writing.tenant, voice_id)
         # What was certified of a voice that is back (restored, say) is no longer true: it ends once more.
         if found is None or row["state"] != "decommissioned":
-            _begin(writing, by, row, reason)
+            _begin(core, writing, by, row, reason)
     return _finish(_Run(core, by, voice_id, right))
 
 
@@ -130,7 +130,7 @@ def _do(step: _Step, run: _Run) -> Report:
             continue  # another run deletes the same things, and was faster: look again at what is left
 
 
-def _begin(writing: Writing, by: Principal, row: RowMapping, reason: str) -> None:
+def _begin(core: Core, writing: Writing, by: Principal, row: RowMapping, reason: str) -> None:
     of = (decommissions.c.tenant == writing.tenant) & (decommissions.c.voice_id == row["voice_id"])
     writing.connection.execute(delete(decommissions).where(of))
     writing.connection.execute(
@@ -140,7 +140,7 @@ def _begin(writing: Writing, by: Principal, row: RowMapping, reason: str) -> Non
             "tenant": writing.tenant,
             "step": "silenced",
             "begun_at": writing.now,
-            "report": silence(writing, by, row, reason),
+            "report": silence(core, writing, by, row, reason),
             "certificate": "",
         },
     )

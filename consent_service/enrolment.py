@@ -9,20 +9,18 @@ machine end it.
 
 from __future__ import annotations
 
-from typing import Any
+from sqlalchemy import RowMapping, insert
 
-from sqlalchemy import Connection, RowMapping, insert, select
-
-from consent_service import purposes, voices
+from consent_service import voices
 from consent_service.access import Permission
 from consent_service.challenges import rows
 from consent_service.core import Core
-from consent_service.errors import InvalidInput, RecordingRejected
+from consent_service.errors import RecordingRejected
 from consent_service.examination.examiner import Examiner
 from consent_service.ids import new_id, require_name
 from consent_service.languages import require_language
 from consent_service.ledger import tables
-from consent_service.ledger.tables import enrolments, subjects
+from consent_service.ledger.tables import subjects
 from consent_service.models import Challenge, Principal, Voice
 from consent_service.recordings import read_recording
 from consent_service.sealing import pack_reference
@@ -127,45 +125,9 @@ def complete(
         return voices.change(writing, voice_id, state=state, prompt_digest=prompt_digest)
 
 
-def evidence_for(
-    connection: Connection, voice: RowMapping, grantee: str, asked: tuple[str, ...]
-) -> dict[str, Any]:
-    """What shows that the person agreed to these purposes for this grantee: the enrolment's evidence, and under
-    `statements` every approved statement that one of the purposes rests on.
-
-    Raises InvalidInput (evidence_does_not_cover) when the person said no such thing.
-    """
-    mine = (enrolments.c.tenant == voice["tenant"]) & (enrolments.c.voice_id == voice["voice_id"])
-    approved = enrolments.c.state == "approved"
-    proofs = list(connection.execute(select(enrolments).where(mine, approved)).mappings())
-    said = [row for row in proofs if row["grantee"] == grantee]
-    rests_on = {
-        row["enrolment_id"]: row
-        for purpose in asked
-        for row in [next((row for row in said if purposes.covers(row["purpose"], purpose)), None)]
-        if row is not None
-    }
-    covered = tuple(row["purpose"] for row in rests_on.values())
-    if not all(purposes.any_covers(covered, purpose) for purpose in asked):
-        raise InvalidInput(
-            "the person's recorded statement names another grantee or purpose; record a further statement for this one",
-            code="evidence_does_not_cover",
-        )
-    first = next((row for row in proofs if row["kind"] == "enrolment"), None)
-    proved: dict[str, Any] = {} if first is None else {**(first["evidence"] or {}), **_named(first)}
-    proved["statements"] = [
-        {**_named(row), "purpose": row["purpose"], "kind": row["kind"]} for row in rests_on.values()
-    ]
-    return proved
-
-
 def _turn_away(core: Core, by: Principal, row: RowMapping, refused: RecordingRejected) -> None:
     with core.write(by, Permission.VOICE_ENROL) as writing:
         if rows.find(writing.connection, writing.tenant, row["enrolment_id"])["state"] == "pending":
             voices.require_state(writing.connection, writing.tenant, row["voice_id"], "enrolling")
             rows.turn_away(writing, by, row, refused)
             voices.change(writing, row["voice_id"], state="refused")
-
-
-def _named(row: RowMapping) -> dict[str, str]:
-    return {"enrolment": row["enrolment_id"], "statement_sha256": row["statement_digest"]}

@@ -10,10 +10,10 @@ from typing import Literal
 
 from sqlalchemy import Connection, RowMapping, select
 
-from consent_service import voices
+from consent_service import access, voices
 from consent_service.access import Permission
 from consent_service.challenges import rows
-from consent_service.core import Core
+from consent_service.core import Core, Writing
 from consent_service.errors import Conflict, InvalidInput, PermissionDenied
 from consent_service.ids import require_name
 from consent_service.ledger.engine import fail_closed
@@ -74,12 +74,18 @@ def decide(core: Core, by: Principal, voice_id: str, *, approve: bool, note: str
         first = row["kind"] == "enrolment"
         voices.require_state(writing.connection, writing.tenant, voice_id, "review" if first else "active")
         evidence = dict(row["evidence"] or {})
-        if by.key_id in (row["enrolled_by"], evidence.get("asked_by"), evidence.get("answered_by")):
+        enrollers = {row["enrolled_by"], evidence.get("asked_by"), evidence.get("answered_by")}
+        if by.key_id in enrollers:
             raise PermissionDenied(
                 "another person must review what you enrolled", code="reviewer_is_enroller"
             )
-        evidence["reviewed_by"] = by.key_id
-        rows.advance(writing, row, state="approved" if approve else "refused", evidence=evidence)
+        makers = access.lineage(writing.connection, writing.tenant, by.key_id)
+        if core.config.examination.review_independent:
+            _require_independent(writing, by, makers, enrollers)
+        # A key is no person: who made the reviewer's is told to whoever judges the evidence.
+        evidence |= {"reviewed_by": by.key_id, "reviewer_key_created_by": makers[0] if makers else None}
+        decided_as = {"state": "approved", "approved_at": writing.now} if approve else {"state": "refused"}
+        rows.advance(writing, row, evidence=evidence, **decided_as)
         told = "voice" if first else "voice.statement"
         writing.log.append(
             f"{told}.approved" if approve else f"{told}.refused",
@@ -94,6 +100,18 @@ def decide(core: Core, by: Principal, voice_id: str, *, approve: bool, note: str
     if not approve:
         core.vault.destroy(by.tenant, voice_id)
     return decided
+
+
+def _require_independent(writing: Writing, by: Principal, makers: list[str], enrollers: set[str]) -> None:
+    made = any(
+        by.key_id in access.lineage(writing.connection, writing.tenant, key) for key in enrollers if key
+    )
+    if made or not enrollers.isdisjoint(makers):
+        raise PermissionDenied(
+            "your key and one that enrolled this voice were made one by the other; somebody whose key is independent "
+            "must review it",
+            code="reviewer_is_enroller",
+        )
 
 
 def _waiting(connection: Connection, tenant: str, voice_id: str) -> RowMapping:

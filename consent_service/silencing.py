@@ -7,14 +7,15 @@ from typing import Any
 from sqlalchemy import RowMapping, select, update
 
 from consent_service import voices
-from consent_service.core import Writing
+from consent_service.consents import end, to_consent
+from consent_service.core import Core, Writing
 from consent_service.ledger.tables import clips, consents, enrolments
 from consent_service.models import Principal
 
 
-def silence(writing: Writing, by: Principal, row: RowMapping, reason: str) -> dict[str, Any]:
-    """Consents revoked, clips withdrawn, challenges refused, epoch raised, feed told, audited. Returns what the certificate says of the
-    voice as it was."""
+def silence(core: Core, writing: Writing, by: Principal, row: RowMapping, reason: str) -> dict[str, Any]:
+    """Consents revoked, clips withdrawn, challenges refused, epoch raised, feed told, audited. Returns what the
+    certificate says of the voice as it was."""
     voice_id, epoch = row["voice_id"], row["epoch"] + 1
     of = (consents.c.tenant == writing.tenant) & (consents.c.voice_id == voice_id)
     given = (
@@ -25,10 +26,7 @@ def silence(writing: Writing, by: Principal, row: RowMapping, reason: str) -> di
     spoken = (enrolments.c.tenant == writing.tenant) & (enrolments.c.voice_id == voice_id)
     digests = select(enrolments.c.statement_digest).where(spoken, enrolments.c.statement_digest != "")
     statements = sorted(writing.connection.execute(digests).scalars())
-    live = of & (consents.c.state == "live")
-    ended = writing.connection.execute(
-        update(consents).where(live).values(state="revoked", revoked_at=writing.now, revoked_reason=reason)
-    )
+    live = [to_consent(each) for each in given if each["state"] == "live"]
     mine = (clips.c.tenant == writing.tenant) & (clips.c.voice_id == voice_id) & (clips.c.state == "live")
     # No examiner's or reviewer's word that comes later may bring the voice back.
     undecided = spoken & enrolments.c.state.in_(("pending", "review"))
@@ -36,15 +34,17 @@ def silence(writing: Writing, by: Principal, row: RowMapping, reason: str) -> di
     withdrawn = writing.connection.execute(update(clips).where(mine).values(state="withdrawn"))
     voices.change(writing, voice_id, state="decommissioned", epoch=epoch)
     told = writing.publish_revocation(voice_id, epoch, None, reason)
-    writing.log.append(
+    leaf = writing.log.append(
         "voice.decommissioned",
         by=by.key_id,
         voice=voice_id,
         epoch=epoch,
-        consents=ended.rowcount,
+        consents=len(live),
         clips=withdrawn.rowcount,
         reason=writing.log.commit_to(voice_id, "decommissioned", reason),
     )
+    for consent in live:
+        end(core, writing, by, consent, reason, leaf)
     return {
         "kind": row["kind"],
         "consents": [

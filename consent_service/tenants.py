@@ -77,6 +77,7 @@ def create_key(
             label=label,
             now=writing.now,
             expires_at=expires_at,
+            created_by=by.key_id,
         )
         writing.log.append(
             "key.created",

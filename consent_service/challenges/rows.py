@@ -113,8 +113,8 @@ def answer(
         "answered_by": by.key_id,
         "review": "a person" if doubtful else "none was needed",
     }
-    state = "review" if doubtful else "approved"
-    advance(writing, row, state=state, statement_digest=digest, note=note, evidence=evidence)
+    decided = {"state": "review"} if doubtful else {"state": "approved", "approved_at": writing.now}
+    advance(writing, row, statement_digest=digest, note=note, evidence=evidence, **decided)
     return {
         "statement": digest,
         "evidence": sha256(rfc8785.dumps(evidence)).hexdigest(),

@@ -44,6 +44,11 @@ class ExaminationConfig(BaseModel):
         description="`when_doubtful`: no reviewer where an automatic transcript check passed, the speaker score is "
         "above the line and no mark was found.",
     )
+    review_independent: bool = Field(
+        default=False,
+        description="Refuses a reviewer whose key was made by a key that enrolled, or made one, at whatever remove. "
+        "For organisations: the operator who hands out keys then neither enrols nor reviews.",
+    )
     timeout_s: float = Field(
         default=120.0, gt=0, le=600, description="For each examiner's answer, its start included."
     )

@@ -61,6 +61,7 @@ api_keys = Table(
     Column("expires_at", Float),
     Column("revoked_at", Float),
     Column("subject_id", Id(64)),  # of a key that a subject got by signing in
+    Column("created_by", Id(64)),  # the key that made it; none made a tenant's first, nor a subject's
 )
 
 # The consent that a key speaks under when a request brings no consent_token.
@@ -146,6 +147,7 @@ enrolments = Table(
     Column("grantee", Text, nullable=False, server_default=""),
     Column("purpose", String(64), nullable=False, server_default=""),
     Column("evidence", JSON),
+    Column("approved_at", Float),
     Index("enrolments_by_voice", "tenant", "voice_id"),
 )
 

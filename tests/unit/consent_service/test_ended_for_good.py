@@ -10,6 +10,8 @@ import pytest
 from consent_service import voices
 from consent_service.errors import Conflict, ConsentError, RecordingRejected
 from consent_service.models import Challenge, Deny
+from consent_service.proofs.receipt import verify_receipt
+from consent_service.proofs.seams import KeyPurpose
 from tests.unit.consent_service.world import World, tone
 
 
@@ -131,3 +133,19 @@ def test_a_voice_that_came_back_from_a_backup_is_ended_once_more(world: World) -
     assert_ended(world, voice_id)
     assert world.service.certificate(world.auditor, voice_id) != first
     assert world.kinds().count("voice.decommissioned") == 2
+
+
+def test_the_receipts_of_a_voice_that_ended_tell_of_it_and_those_of_earlier_ends_stay(world: World) -> None:
+    keys = world.service.keys.public_keys(KeyPurpose.RECEIPT)
+    earlier, standing = world.record().consent.consent_id, world.consent_id
+    world.service.revoke_consent(world.admin, earlier, "no more")
+    before = world.service.receipt(world.auditor, earlier)
+    world.service.decommission(world.admin, world.voice.voice_id, "private words")
+    text = world.service.receipt(world.auditor, standing)
+    told = verify_receipt(text, keys)
+    assert told["state"] == world.service.consent(world.auditor, standing).state == "revoked"
+    assert [event["event_type"] for event in told["events"]] == ["given", "withdrawn"]
+    assert told["events"][-1]["entity_id"] == "controller"
+    assert world.log()[told["audit"]["leaf"]]["kind"] == "voice.decommissioned"
+    assert "private words" not in text
+    assert world.service.receipt(world.auditor, earlier) == before

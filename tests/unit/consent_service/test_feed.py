@@ -44,8 +44,9 @@ def test_a_follower_hears_of_a_withdrawal_by_another_process_and_can_be_let_go(w
 
 
 def test_a_follower_resumes_after_what_it_saw(world: World) -> None:
+    other = world.record().consent.consent_id
     first = world.service.revoke_consent(world.admin, world.consent_id, "first")
-    second = world.service.revoke_consent(world.admin, world.record().consent.consent_id, "second")
+    second = world.service.revoke_consent(world.admin, other, "second")
     with world.service.watch_revocations() as everything, world.service.watch_revocations(first.seq) as later:
         assert everything.wait(10) == [first, second]
         assert later.wait(10) == [second]

@@ -23,6 +23,7 @@ def upgrade() -> None:
         enrolments.add_column(sa.Column("grantee", sa.Text(), nullable=False, server_default=""))
         enrolments.add_column(sa.Column("purpose", sa.String(64), nullable=False, server_default=""))
         enrolments.add_column(sa.Column("evidence", sa.JSON(), nullable=True))
+        enrolments.add_column(sa.Column("approved_at", sa.Float(), nullable=True))
     op.create_index("enrolments_by_voice", "enrolments", ["tenant", "voice_id"])
     op.create_table(
         "design_reports",
@@ -41,6 +42,7 @@ def upgrade() -> None:
         subjects.add_column(sa.Column("contact_confirmed_at", sa.Float(), nullable=True))
     with op.batch_alter_table("api_keys") as keys:
         keys.add_column(sa.Column("subject_id", sa.String(64), nullable=True))
+        keys.add_column(sa.Column("created_by", sa.String(64), nullable=True))
     op.create_table(
         "subject_links",
         sa.Column("link_id", sa.String(64), nullable=False),
