@@ -39,7 +39,7 @@ class Scored(ExaminerProcess):
         self.score = score
 
     def ask(self, request: Any, recordings: Any) -> dict[str, Any]:
-        return {"score": self.score, "model": "a model", "model_sha256": "ab" * 32}
+        return {"score": self.score, "least": self.score, "model": "a model", "model_sha256": "ab" * 32}
 
 
 @pytest.fixture(scope="module")
@@ -132,13 +132,18 @@ def test_a_name_may_be_heard_as_anything() -> None:
 
 
 # the speaker ---------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("least", [-0.2, 0.3, 0.6199, float("nan")])
+def test_a_part_that_is_somebody_elses_is_a_doubt_whatever_the_average_says(least: float) -> None:
+    assert judge(0.97, least) == "doubtful"
+
+
 @pytest.mark.parametrize(
     ("score", "outcome"),
     [(1.0, "same"), (0.75, "same"), (0.7499, "doubtful"), (0.64, "doubtful"), (0.6399, "different"),
      (-1.0, "different"), (math.nan, "different")],
 )  # fmt: skip
 def test_the_line_between_one_speaker_and_two(score: float, outcome: str) -> None:
-    assert judge(score) == outcome
+    assert judge(score, 1.0) == outcome
     check, recording = Resemblyzer(Scored(score)), read_recording(tone(4.0))
     if outcome == "different":
         with pytest.raises(RecordingRejected) as refused:
