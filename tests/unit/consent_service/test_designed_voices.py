@@ -115,6 +115,14 @@ def test_nor_where_we_signed_it_but_no_replica_answered_for_it(studio: World) ->
     refused(clip, audio)
 
 
+def test_the_replica_and_the_register_must_say_the_same(studio: World) -> None:
+    for reported, registered in ((300.0, 301.0), (301.0, 300.0)):
+        clip = spoken(studio)
+        clip.report(clip.manifested(hertz=reported))
+        clip.register(clip.manifested(hertz=registered))
+        refused(clip, clip.manifested(hertz=300.0))
+
+
 @pytest.mark.parametrize(
     ("basis", "state"), [("design", "altered"), ("consent", "intact"), ("preset", "intact")]
 )

@@ -22,6 +22,11 @@ def encoded(samples: np.ndarray, rate: int = 16_000, **how: str) -> bytes:
     return out.getvalue()
 
 
+def heard(file: bytes) -> np.ndarray:
+    samples: np.ndarray = soundfile.read(io.BytesIO(file))[0]
+    return samples
+
+
 @pytest.mark.parametrize("format", ["WAV", "FLAC", "OGG", "MP3"])
 def test_a_good_recording_of_any_format_becomes_mono_wav(format: str) -> None:
     recording = read_recording(tone(4.0, format=format))
@@ -35,7 +40,7 @@ def test_stereo_is_mixed_and_tags_stay_behind() -> None:
     out = io.BytesIO()
     with soundfile.SoundFile(out, "w", 16_000, 2, format="FLAC") as file:
         file.artist = "Somebody Known"
-        left = 0.3 * np.sin(np.arange(64_000) / 20)
+        left, _ = soundfile.read(io.BytesIO(tone(4.0)))
         file.write(np.stack([left, left / 2], axis=1))
     assert b"Somebody Known" in out.getvalue()
     wav = read_recording(out.getvalue()).wav
@@ -52,6 +57,9 @@ def test_stereo_is_mixed_and_tags_stay_behind() -> None:
         (tone(2.9), "recording_too_short"),
         (tone(60.5, rate=8000), "recording_too_long"),
         (tone(4.0, level=0.0001), "recording_silent"),
+        (encoded(0.3 * np.sin(np.arange(64_000) / 20)), "recording_no_speech"),
+        (encoded(np.concatenate([heard(tone(3.0))[:24_000], np.zeros(96_000)])), "recording_no_speech"),
+        (encoded(heard(tone(6.0)) * 0.06), "recording_too_quiet"),
         (encoded(np.zeros(64_000)), "recording_silent"),
         (encoded(np.sign(np.sin(np.arange(64_000) / 20))), "recording_clipped"),
         (encoded(np.full(64_000, np.nan), subtype="FLOAT"), "recording_unreadable"),
