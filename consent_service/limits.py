@@ -3,6 +3,7 @@
 A failed authentication costs a token of the key id it named and one of the address it came from. An address without
 tokens is refused before the ledger is asked, whatever it sends, so that the answer tells nothing. A key id without
 tokens is refused only to addresses that have failed themselves: whoever knows a key id can't lock its holder out.
+Where no address is known, a key is compared first, and only a failure is told to wait.
 A refusal that the audit log must record costs a token too: an authenticated caller can't fill the disk with them.
 
 Buckets belong to one process and run on the monotonic clock; an installation of N processes allows N times as much.
@@ -112,14 +113,19 @@ class Limits:
 
     def before_authentication(self, key_id: str, source: str | None) -> None:
         """Raises RateLimited."""
-        waits = [self._addresses.wait_s(source)] if source else []
-        if not source or not self._addresses.is_full(source):
+        if not source:
+            return
+        waits = [self._addresses.wait_s(source)]
+        if not self._addresses.is_full(source):
             waits.append(self._keys.wait_s(key_id))
         _require_token(max(waits), "too many failed attempts")
 
     def failed(self, key_id: str, source: str | None) -> None:
+        """Raises RateLimited where no address is known and the key id has no token left."""
         if source:
             self._addresses.take(source)
+        else:
+            _require_token(self._keys.wait_s(key_id), "too many failed attempts")
         self._keys.take(key_id)
 
     @contextmanager

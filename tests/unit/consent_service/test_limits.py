@@ -54,6 +54,7 @@ def test_guessing_one_key_from_many_addresses_stops_and_does_not_lock_its_holder
         with pytest.raises(RateLimited):
             world.service.authenticate(wrong, source=source)
     assert world.service.authenticate(good, source="203.0.113.9")  # an address that never failed
+    assert world.service.authenticate(good)  # no address: the holder is who shows the key
 
 
 def test_a_link_is_guessed_only_so_often(world: World) -> None:
