@@ -23,6 +23,7 @@ from consent_service.http.app import build_app
 from consent_service.http.config import ApiConfig
 from consent_service.http.errors import STATUS, status_of
 from consent_service.models import Claims, Role
+from consent_service.service import ConsentService
 from serve_app.errors import STATUS as DOOR
 from tests.unit.consent_service.operations import OPERATIONS
 from tests.unit.consent_service.world import World, open_world, tone
@@ -214,6 +215,28 @@ def test_what_goes_wrong_inside_is_not_told_outside(
         "2",
     )
     assert client.get("/healthz").json() == {"status": "ok"}
+
+
+def test_a_link_that_can_not_be_sent_is_told_to_the_operator_alone(
+    client: TestClient, world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def down(*_: object) -> None:
+        raise errors.LedgerUnavailable("the ledger cannot be reached")
+
+    monkeypatch.setattr(world.service, "send_sign_in_link", down)
+    asked = client.post("/v1/subject/links", json={"tenant": "acme", "contact": "mary@example.org"})
+    assert asked.status_code == 202
+    assert "ledger_unavailable" in caplog.text
+    assert "mary" not in caplog.text
+
+
+def test_it_is_ready_while_it_runs_and_closes_what_it_was_given(tmp_path: Path) -> None:
+    config = ApiConfig.model_validate({"consent": {"data_dir": tmp_path / "data"}})
+    service = ConsentService.open(config.consent)
+    before = service._core.ledger.engine.pool
+    with TestClient(build_app(service, config)) as running:
+        assert running.get("/readyz").json() == {"status": "ready"}
+    assert service._core.ledger.engine.pool is not before  # disposed of: a new, empty one took its place
 
 
 def test_a_guesser_is_told_to_wait(client: TestClient, key: str) -> None:
