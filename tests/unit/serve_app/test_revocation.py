@@ -59,7 +59,8 @@ def test_a_new_consent_does_not_bring_the_old_clip_back(house: House, studio: St
         made = await parts.door.say(studio.say())
         await asyncio.to_thread(studio.revoke)
         await noticed(parts, studio)
-        await asyncio.to_thread(studio.record)
+        await asyncio.to_thread(studio.state, studio.voice.voice_id, "narration")
+        await asyncio.to_thread(studio.record, purposes=("narration",))
         again = await parts.door.say(studio.say())
         await parts.worker.close()
         return made, again
