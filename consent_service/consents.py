@@ -173,7 +173,9 @@ def revoke(
 def end(core: Core, writing: Writing, by: Principal, consent: Consent, reason: str, leaf: int) -> None:
     """A live consent's state, and the receipt that says so. leaf: where the log tells of the withdrawal."""
     ended = replace(consent, state="revoked", revoked_at=writing.now, revoked_reason=reason)
-    who = receipts.CONTROLLER if by.subject_id is None else receipts.PERSON
+    # Whether it is the person who ends it, the ledger's row of the key says, and not the caller.
+    caller = access.reload(writing.connection, by, writing.now)
+    who = receipts.CONTROLLER if caller.subject_id is None else receipts.PERSON
     history = [*_history(writing, ended), receipts.Event("withdrawn", writing.now, who)]
     _change(
         writing,

@@ -106,6 +106,12 @@ def test_every_operation_that_takes_a_principal_has_its_cell() -> None:
     assert set(PERMISSIONS) == set(Role)
 
 
+def test_the_docs_show_the_table_as_it_is() -> None:
+    docs = (Path(__file__).resolve().parents[3] / "docs" / "consent.md").read_text("utf-8")
+    for role, permissions in PERMISSIONS.items():
+        assert f"| `{role}` | {', '.join(sorted(permissions))} |" in docs, role
+
+
 @pytest.mark.parametrize("role", Role)
 def test_a_role_may_do_exactly_what_its_row_says(world: World, role: Role) -> None:
     by = key_of(world, role)

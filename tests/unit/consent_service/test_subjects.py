@@ -3,6 +3,7 @@ shown what is theirs and nothing else."""
 
 from __future__ import annotations
 
+import json
 import logging
 import string
 from collections.abc import Callable
@@ -394,3 +395,9 @@ def test_whose_key_it_is_the_ledger_says_and_not_the_caller(world: World, mary: 
     assert [voice.voice_id for voice in world.service.own_voices(disguised)] == [other.voice_id]
     with pytest.raises(NotFound):
         world.service.revoke_own_consent(disguised, world.consent_id)
+    # Nor can who administers voices pass a withdrawal off as the person's own.
+    world.service.revoke_consent(
+        replace(world.admin, subject_id=mary.subject_id), world.consent_id, "theirs, honestly"
+    )
+    receipt = json.loads(world.service.receipt(world.auditor, world.consent_id))["receipt"]
+    assert receipt["events"][-1]["entity_id"] == "controller"
