@@ -58,8 +58,9 @@ def to_clip(row: RowMapping) -> ClipRecord:
     )
 
 
-def new_row(writing: Writing, grant: Grant, leaf: int, mark: WatermarkTag) -> dict[str, Any]:
-    """The record of a clip that does not exist yet; part of `redeem`."""
+def new_row(writing: Writing, grant: Grant, leaf: int, mark: WatermarkTag, said: str) -> dict[str, Any]:
+    """The record of a clip that does not exist yet; part of `redeem`. `said`: as the log has it, so that nothing is
+    left of a text once its salt is erased."""
     return {
         "clip_id": grant.clip_id,
         "tenant": writing.tenant,
@@ -69,7 +70,7 @@ def new_row(writing: Writing, grant: Grant, leaf: int, mark: WatermarkTag) -> di
         "consent_version": grant.consent_version,
         "purpose": grant.purpose,
         "grantee": grant.grantee,
-        "said_digest": grant.said_digest,
+        "said_digest": said,
         "audit_leaf": leaf,
         "audio_sha256": "",
         "seconds": 0.0,

@@ -52,7 +52,7 @@ class Redeem:
         if state.replica_key is None:
             raise ReplicaUnknown("this replica never registered a key; restart it")
         leaf = _use_up(group, grant, state, "speech.redeemed", grant.characters, replica=self.replica_id)
-        group.add_clip(clips.new_row(group.writing, grant, leaf, self.mark))
+        group.add_clip(clips.new_row(group.writing, grant, leaf, self.mark, _said(group, grant, state)))
         return Entitled(leaf, state.replica_key, state.prompt_digest if grant.basis.is_clone else "")
 
     def refused(self, group: Group, error: ConsentError) -> None:
@@ -72,7 +72,7 @@ class Reuse:
 
     def run(self, group: Group) -> int:
         state = _checked(group, self.grant, "")
-        _require_same(group, self.grant, self.clip_id)
+        _require_same(group, self.grant, state, self.clip_id)
         return _use_up(group, self.grant, state, "speech.reused", 0, reused=self.clip_id)
 
     def refused(self, group: Group, error: ConsentError) -> None:
@@ -154,7 +154,7 @@ def _use_up(group: Group, grant: Grant, state: State, kind: str, spoken: int, **
         consent=grant.consent_id,
         version=grant.consent_version,
         purpose=grant.purpose,
-        said=writing.log.said(grant.said_digest, state.said_salt if grant.basis.is_clone else None),
+        said=_said(group, grant, state),
         characters=grant.characters,
         **how,
     )
@@ -180,7 +180,11 @@ def _note_refusal(group: Group, grant: Grant, error: ConsentError) -> None:
     )
 
 
-def _require_same(group: Group, grant: Grant, cached_clip_id: str) -> None:
+def _said(group: Group, grant: Grant, state: State) -> str:
+    return group.writing.log.said(grant.said_digest, state.said_salt if grant.basis.is_clone else None)
+
+
+def _require_same(group: Group, grant: Grant, state: State, cached_clip_id: str) -> None:
     """A cached clip goes out only where the grant would have made the very same one."""
     row = group.clips.get(cached_clip_id)
     same = {
@@ -190,7 +194,7 @@ def _require_same(group: Group, grant: Grant, cached_clip_id: str) -> None:
         "consent_version": grant.consent_version,
         "purpose": grant.purpose,
         "grantee": grant.grantee,
-        "said_digest": grant.said_digest,
+        "said_digest": _said(group, grant, state),
     }
     if row is None or any(row[name] != value for name, value in same.items()) or not row["audio_sha256"]:
         raise GrantMismatch("the cached clip is not the one that this grant allows")

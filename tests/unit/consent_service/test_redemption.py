@@ -407,3 +407,11 @@ def test_a_grant_is_worth_nothing_for_another_length_or_language_than_the_gate_w
     verifier = GrantVerifier(world.service.keys.public_keys(KeyPurpose.GRANT), clock=world.clock)
     with pytest.raises(GrantMismatch):
         verifier.verify(allowed.token, said)
+
+
+def test_a_clips_record_confirms_no_guess_of_what_was_said(world: World) -> None:
+    redeemed = redeem(world)
+    mine = f"SELECT said_digest FROM clips WHERE clip_id = '{redeemed.grant.clip_id}'"
+    ((said,),) = world.rows(mine)
+    assert len(said) == 64
+    assert said != redeemed.grant.said_digest
