@@ -88,7 +88,7 @@ def test_samples_depend_on_the_request_alone(house: House, studio: Studio, seed:
     one, other = with_parts(house, play)
     if seed is not None:
         assert (unmarked[0] == unmarked[1]).all()
-    assert (one.samples != other.samples).any()
+        assert (one.samples != other.samples).any()
     assert one.grant.tenant != other.grant.tenant
 
 
