@@ -130,8 +130,8 @@ class Snake:
         self.magnitude = place(1.0 / (upstream.beta.detach().exp() + _SNAKE_FLOOR))[:, None]
 
     def __call__(self, x: Tensor, tape: Tape) -> Tensor:
-        wave = torch.sin(x * self.frequency)
-        return torch.addcmul(x, wave * wave, self.magnitude)
+        wave = (x * self.frequency).sin_()
+        return torch.addcmul(x, wave.square_(), self.magnitude)
 
 
 class Residual:
