@@ -159,22 +159,28 @@ class Redeemed:
 
     def clip_record(self, *, created_at: float) -> ClipRecord:
         """The register's record of the clip that is to come of it; digest, length and copies follow."""
-        grant = self.grant
-        return ClipRecord(
-            clip_id=grant.clip_id,
-            tenant=grant.tenant,
-            voice_id=grant.voice_id,
-            basis=grant.basis.value,
-            consent_id=grant.consent_id,
-            consent_version=grant.consent_version,
-            purpose=grant.purpose,
-            grantee=grant.grantee,
-            audit_leaf=self.audit_leaf,
-            audio_sha256="",
-            seconds=0.0,
-            created_at=created_at,
-            watermark=self.watermark,
-        )
+        return clip_record(self.grant, self.audit_leaf, created_at=created_at, watermark=self.watermark)
+
+
+def clip_record(
+    grant: Grant, audit_leaf: int, *, created_at: float, watermark: WatermarkTag | None = None
+) -> ClipRecord:
+    """What the register holds of a clip from the moment that its grant is used up."""
+    return ClipRecord(
+        clip_id=grant.clip_id,
+        tenant=grant.tenant,
+        voice_id=grant.voice_id,
+        basis=grant.basis.value,
+        consent_id=grant.consent_id,
+        consent_version=grant.consent_version,
+        purpose=grant.purpose,
+        grantee=grant.grantee,
+        audit_leaf=audit_leaf,
+        audio_sha256="",
+        seconds=0.0,
+        created_at=created_at,
+        watermark=watermark,
+    )
 
 
 @dataclass(frozen=True, slots=True)

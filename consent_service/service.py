@@ -42,7 +42,7 @@ from consent_service import (
 )
 from consent_service.config import ConsentConfig
 from consent_service.core import Core
-from consent_service.errors import Unauthenticated
+from consent_service.errors import GrantError, Unauthenticated
 from consent_service.examination.examiner import Examiner
 from consent_service.examination.marks import Known
 from consent_service.feed import RevocationStream
@@ -456,7 +456,14 @@ class ConsentService:
     def redeem_many(self, tokens: Sequence[str], replica_id: str) -> list[Redeemed | Exception]:
         """The same for each grant, in order, in one transaction for up to a thousand: what it would have returned or
         raised. Holds one sealed copy of its reference for every row."""
-        return redemption.redeem_many(self._core, tokens, replica_id)
+        for token in tokens:
+            with self._limits.refusals_of(token):
+                pass  # one that was refused too often is not tried again
+        outcomes = redemption.redeem_many(self._core, tokens, replica_id)
+        for token, outcome in zip(tokens, outcomes, strict=True):
+            if isinstance(outcome, GrantError):
+                self._limits.refused(token)
+        return outcomes
 
     def redeem_cached(self, token: str, cached_clip_id: str) -> Redeemed:
         """Use a grant up to hand over a clip that exists already: the same checks and an audit entry, no

@@ -12,11 +12,11 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 from consent_service.grants import Grant, Utterance
-from consent_service.models import Allow, Closing, Deny, Redeemed, SpeechClaim
+from consent_service.models import Allow, Closing, Deny, Redeemed, SpeechClaim, clip_record
 from consent_service.proofs.seams import ClipRecord, Standing
 from provenance.disclosure import Disclosure
 from provenance.stamp import StampedClip, Stamper
@@ -296,20 +296,11 @@ class Door:
         return stamped
 
     def _record(self, spoken: Spoken, stamped: StampedClip, uri: str) -> ClipRecord:
-        grant = spoken.grant
-        return ClipRecord(
-            clip_id=grant.clip_id,
-            tenant=grant.tenant,
-            voice_id=grant.voice_id,
-            basis=grant.basis.value,
-            consent_id=grant.consent_id,
-            consent_version=grant.consent_version,
-            purpose=grant.purpose,
-            grantee=grant.grantee,
-            audit_leaf=spoken.audit_leaf,
+        record = clip_record(spoken.grant, spoken.audit_leaf, created_at=self._clock())
+        return replace(
+            record,
             audio_sha256=stamped.sha256,
             seconds=stamped.seconds,
-            created_at=self._clock(),
             objects=(uri,),
             fingerprint=stamped.fingerprint,
         )

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from consent_service.feed import Freshness
 from consent_service.grants import Grant
 from consent_service.models import Revocation
 from serve_app.metrics import Metrics
@@ -35,12 +36,10 @@ class RevocationWatch:
     ) -> None:
         self._gate = gate
         self._wait_s: Final = wait_s
-        self._stale_after_s: Final = stale_after_s
+        self._knowledge: Final = Freshness(stale_after_s=stale_after_s, clock=clock)
         self._metrics = metrics
-        self._clock = clock
         self._epochs: dict[tuple[str, str], int] = {}
         self._cursor = 0
-        self._asked_at = float("-inf")
         self._news = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.on_revocation: Callable[[Revocation], object] = lambda _: None
@@ -63,7 +62,7 @@ class RevocationWatch:
 
     @property
     def is_fresh(self) -> bool:
-        return self._clock() - self._asked_at <= self._stale_after_s
+        return self._knowledge.is_fresh
 
     async def fresh(self, *, within_s: float = 2.0) -> bool:
         """Wait for knowledge younger than `stale_after_s`; False when none comes within `within_s` seconds."""
@@ -84,7 +83,7 @@ class RevocationWatch:
 
     async def _pull(self, *, wait_s: float) -> int:
         """Ask once; returns how many events came."""
-        asked_at = self._clock()
+        asked_at = self._knowledge.asking()
         feed: Feed = await self._gate.call("revocations", self._cursor, wait_s)
         for event in feed.events:
             voice = (event.tenant, event.voice_id)
@@ -92,7 +91,7 @@ class RevocationWatch:
             self._metrics.observe("vouch_revocation_lag_ms", max(0.0, (time.time() - event.at) * 1e3))
             self._tell(event)
         self._cursor = feed.cursor
-        self._asked_at = asked_at
+        self._knowledge.answered(asked_at)
         self._news.set()
         return len(feed.events)
 

@@ -112,20 +112,10 @@ class Stamp:
         )
 
     def _record(self, spoken: Spoken, clip: StampedClip, now: float) -> ClipRecord:
-        grant = spoken.redeemed.grant
-        return ClipRecord(
-            clip_id=grant.clip_id,
-            tenant=grant.tenant,
-            voice_id=grant.voice_id,
-            basis=grant.basis.value,
-            consent_id=grant.consent_id,
-            consent_version=grant.consent_version,
-            purpose=grant.purpose,
-            grantee=grant.grantee,
-            audit_leaf=spoken.redeemed.audit_leaf,
+        return replace(
+            spoken.redeemed.clip_record(created_at=now),
             audio_sha256=clip.sha256,
             seconds=clip.seconds,
-            created_at=now,
-            objects=(self._clips.uri(grant.clip_id),),
+            objects=(self._clips.uri(spoken.redeemed.grant.clip_id),),
             fingerprint=clip.fingerprint,
         )

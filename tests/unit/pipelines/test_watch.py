@@ -3,32 +3,48 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from queue import Queue
 
-from consent_service.errors import LedgerUnavailable
 from consent_service.models import Revocation
 from pipelines.watch import RevocationWatch
 
 
+class Stream:
+    """What a follower of the feed iterates over."""
+
+    def __init__(self) -> None:
+        self.coming: Queue[Revocation | None] = Queue()
+
+    def __iter__(self) -> Iterator[Revocation]:
+        return iter(self.coming.get, None)
+
+    def close(self) -> None:
+        self.coming.put(None)
+
+
 class Feed:
-    def __init__(self, *events: Revocation) -> None:
-        self.events = list(events)
-        self.faults = 0
+    def __init__(self, *past: Revocation) -> None:
+        self.past = list(past)
+        self.stream = Stream()
+        self.followed_after = -1
 
     def revocations(self, after: int) -> list[Revocation]:
-        if self.faults:
-            self.faults -= 1
-            raise LedgerUnavailable("away")
-        return [event for event in self.events if event.seq > after]
+        return [event for event in self.past if event.seq > after][:1]  # a page at a time
+
+    def watch_revocations(self, after: int) -> Stream:
+        self.followed_after = after
+        return self.stream
 
 
 class Engine:
     def __init__(self) -> None:
         self.cancelled: list[tuple[str, str]] = []
-        self.heard = threading.Event()
+        self.heard = threading.Semaphore(0)
 
     def cancel_voice(self, voice_id: str, code: str) -> int:
         self.cancelled.append((voice_id, code))
-        self.heard.set()
+        self.heard.release()
         return 1
 
 
@@ -37,15 +53,13 @@ def revocation(seq: int, voice_id: str) -> Revocation:
 
 
 def test_a_new_revocation_ends_its_voice_once_and_old_ones_are_history() -> None:
-    feed, engine = Feed(revocation(1, "old")), Engine()
-    watch = RevocationWatch(feed, engine, every_s=0.01)  # type: ignore[arg-type]
+    feed, engine = Feed(revocation(1, "old"), revocation(2, "older")), Engine()
+    watch = RevocationWatch(feed, engine)  # type: ignore[arg-type]
     try:
-        feed.events.append(revocation(2, "anna"))
-        assert engine.heard.wait(5)
-        feed.faults = 2  # an outage is waited out
-        engine.heard.clear()
-        feed.events.append(revocation(3, "boris"))
-        assert engine.heard.wait(5)
+        for number, voice_id in ((3, "anna"), (4, "boris")):
+            feed.stream.coming.put(revocation(number, voice_id))
+            assert engine.heard.acquire(timeout=5)
     finally:
         watch.close()
+    assert feed.followed_after == 2
     assert engine.cancelled == [("anna", "consent_revoked"), ("boris", "consent_revoked")]

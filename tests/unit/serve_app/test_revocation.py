@@ -209,7 +209,7 @@ def test_what_cannot_be_known_of_revocations_releases_nothing(house: House, stud
         parts = await house.parts(engine, stale_after_s=0.2)
         parts.worker._gate._gate.on["revocations"] = raising(RequestRefused("ledger_unavailable", "gone"))
         watch = parts.worker._watch
-        watch._clock = lambda: time.monotonic() + 5  # five seconds later
+        watch._knowledge._clock = lambda: time.monotonic() + 5  # five seconds later
         watch.fresh = partial(watch.fresh, within_s=0.05)  # type: ignore[method-assign]
         saying = asyncio.create_task(parts.door.say(studio.say()))
         stream = await engine.next_start()
