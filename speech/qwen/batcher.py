@@ -91,7 +91,7 @@ class Batcher:
             self._speak()
 
     def rehearse(self, part: Part) -> None:
-        """Speak a few frames that nobody hears, in a free slot, so that the first request is not slow."""
+        """Speak a few frames that nobody hears, in a free slot: the first request is not slow, and costs are known."""
         slot = next((i for i in range(self.runner.slots) if i not in self._seated), None)
         if slot is None:
             return
@@ -100,8 +100,12 @@ class Batcher:
         self.runner.prefill(slot, prompt[:-1])
         self.runner.start(slot, prompt[-1])
         for frames in (1, 2, 4, 8):
+            began = self._clock()
             decoded = self.runner.decode([slot])
+            spoken = self._clock()
             self._decode([slot], [[decoded.codes[slot].clamp(0)] * frames])
+        self.costs.framed(self.runner.bucket([slot])[0], spoken - began)
+        self.costs.decoded(self._clock() - spoken)
         self._vacate(slot)
         part.erase()
 
@@ -221,7 +225,7 @@ class Batcher:
         except (torch.OutOfMemoryError, MemoryError):
             self._shed(slots)
             return
-        self.costs.decoded(self._clock() - began)
+        self.costs.decoded((self._clock() - began) / len(slots))
         for slot, samples in zip(slots, sounds, strict=True):
             self._guarded(slot, partial(self._give, samples=samples))
 

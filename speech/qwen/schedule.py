@@ -46,7 +46,7 @@ class Playback:
 
 @dataclass(slots=True)
 class Costs:
-    """How long things took lately, seconds: a frame by rows, a prefill chunk, a codec call."""
+    """How long things took lately, seconds: a frame by rows, a prefill chunk, the codec for one stream's chunk."""
 
     frame: dict[int, float] = field(default_factory=dict)
     prefill: float = 0.0
@@ -69,8 +69,10 @@ class Costs:
 
 def may_prefill(running: Iterable[Playback], costs: Costs, rows: int, now: float) -> bool:
     """Whether every protected stream can wait for a prefill chunk, and then for the frames of its next chunk."""
-    wait, frame = costs.prefill + costs.codec, costs.frame_at(rows)
-    return all(one.deadline - now > wait + one.missing * frame for one in running if one.protected(now))
+    listeners = list(running)
+    # All chunks may fall due in the same turn.
+    wait, frame = costs.prefill + costs.codec * len(listeners), costs.frame_at(rows)
+    return all(one.deadline - now > wait + one.missing * frame for one in listeners if one.protected(now))
 
 
 def may_admit(running: Iterable[Playback], costs: Costs, rows_after: int, now: float) -> bool:
@@ -80,11 +82,11 @@ def may_admit(running: Iterable[Playback], costs: Costs, rows_after: int, now: f
 
 
 def chunk_frames(given: int) -> int:
-    """Frames of the next chunk after `given` frames: 1, 2, 4, then 8.
+    """Frames of the next chunk after `given` frames: 1, 1, 2, 4, then 8; never more than the listener has had.
 
     A function of the place in the stream alone: the same request gives the same chunks, whatever else runs.
     """
-    return min(_LARGEST_CHUNK, given + 1)
+    return min(_LARGEST_CHUNK, max(1, given))
 
 
 def _smooth(old: float, new: float) -> float:
