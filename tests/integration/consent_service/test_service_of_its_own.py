@@ -58,7 +58,7 @@ def instance(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     database, port = ledger_url(request.param), _free_port()
     consent = {
         "data_dir": str(tmp_path / "data"),
-        "clip_stores": ["s3://clips"],
+        "clip_stores": [(tmp_path / "clips").as_uri()],
         "ledger_url": database,
         "examination": {"speaker": "none", "marks": "none"},
     }
@@ -118,7 +118,11 @@ def test_a_platform_enrols_consents_decides_redeems_and_proves(instance: Instanc
     assert (again.status_code, again.json()["error"]["code"]) == (403, "grant_used")
 
     clip_id, grant_id = redeemed["grant"]["clip_id"], redeemed["grant"]["grant_id"]
-    finished = {"audio_sha256": "ab" * 32, "seconds": 1.5, "objects": ["s3://clips/acme/1"]}
+    finished = {
+        "audio_sha256": "ab" * 32,
+        "seconds": 1.5,
+        "objects": [(instance.data_dir.parent / "clips/acme/1").as_uri()],
+    }
     assert instance.ask("PUT", f"/v1/clips/{clip_id}", stamper, json=finished).status_code == 204
     closing = {"outcome": "completed", "seconds": 1.5, "audio_sha256": "ab" * 32}
     leaf = instance.done("POST", f"/v1/grants/{grant_id}/close", stamper, json=closing)["leaf"]
