@@ -40,7 +40,9 @@ class Stages:
     def __init__(self, house: House, engine: SpeechEngine) -> None:
         self.house = house
         self.engine = engine
-        self.clips = ClipStore(Folder(str(house.folder / "out")))
+        output = Folder(str(house.folder / "out"))
+        house.service.register_store(output.uri, "output", tenant=house.tenant)
+        self.clips = ClipStore(output)
         self.finished: dict[str, RowResult] = {}
         self.synthesize = self.synthesizer(engine)
         self.stamp = self.stamper(house.service)

@@ -44,11 +44,13 @@ UNEXAMINED = ExaminationConfig(speaker="none", marks="none")
 class House:
     """One data directory with everything in it; other processes open the same."""
 
+    tenant = "lantern"
+
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.consent_config = ConsentConfig(data_dir=folder / "data", examination=UNEXAMINED)
         self.service = ConsentService.open(self.consent_config)
-        self.admin = self._principal(self.service.bootstrap_tenant("lantern"))
+        self.admin = self._principal(self.service.bootstrap_tenant(self.tenant))
         self.reviewer = self._principal(self._key("review", Role.REVIEWER))
         self.narrator_key = self._key("narration", Role.NARRATOR, voices=("*",), purposes=CLAIMS)
         self.narrator = self._principal(self.narrator_key)

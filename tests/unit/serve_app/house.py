@@ -338,6 +338,10 @@ class House:
         async with httpx.AsyncClient(transport=transport, base_url="http://door") as client:
             return await client.request(method, path, headers=headers, **more)
 
+    @property
+    def node_secret(self) -> bytes:
+        return load_node_secret(self.config.consent.data_dir)
+
     async def parts(
         self,
         engine: Any,
@@ -356,7 +360,7 @@ class House:
         )
         worker = VoiceWorker(
             engine, for_voice, replica_id=f"replica-{next(_NAMES)}",
-            node_secret=load_node_secret(self.config.consent.data_dir), metrics=PrometheusMetrics(), watch=watch,
+            node_secret=self.node_secret, metrics=PrometheusMetrics(), watch=watch,
         )  # fmt: skip
         await worker.start()
         voices = Between(LocalRemote(worker), **(voice or {}))

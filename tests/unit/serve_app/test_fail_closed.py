@@ -103,7 +103,7 @@ def test_a_clip_that_cannot_be_handed_over_does_not_leave(
 def test_a_manifest_that_cannot_be_signed_means_no_audio(house: House, studio: Studio) -> None:
     async def play() -> Any:
         broken = Between(house.gate, sign_manifest=raising(RequestRefused("ledger_unavailable", "…")))
-        return Stamper(await GateBridge.connect(broken))
+        return Stamper(await GateBridge.connect(broken, house.node_secret))
 
     no_audio(speak(house, studio, stamper=house.run(play())), 500, "stamp_failed")
     assert studio.endings() == [("failed", "stamp_failed")]
@@ -286,7 +286,9 @@ def test_a_caller_who_hangs_up_is_told_to_the_log(house: House, studio: Studio, 
         parts = await house.parts(
             engine,
             seen_by_voice={"redeem": held} if moment == "before" else {},
-            stamper=Stamper(await GateBridge.connect(signing)) if moment == "after" else None,
+            stamper=Stamper(await GateBridge.connect(signing, house.node_secret))
+            if moment == "after"
+            else None,
         )
         saying = asyncio.create_task(parts.door.say(studio.say()))
         if moment != "before":

@@ -151,7 +151,7 @@ def test_a_withdrawal_after_the_last_word_still_holds_the_clip_back(
             from provenance.stamp import Stamper
             from serve_app.bridge import GateBridge
 
-            parts.door._stamper = Stamper(await GateBridge.connect(parts.gate))
+            parts.door._stamper = Stamper(await GateBridge.connect(parts.gate, house.node_secret))
         saying = asyncio.create_task(parts.door.say(studio.say()))
         await held.arrived.wait()
         await asyncio.to_thread(studio.revoke)
