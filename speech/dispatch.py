@@ -1,4 +1,4 @@
-"""One request at a time, in a thread of its own: what the embedded engine and today's `qwen` share.
+"""One request at a time, in a thread of its own: what the embedded engine runs in.
 
 A thread, because a blocking engine call on an event loop would stall a replica's health checks. Errors that
 an engine did not raise on purpose become SynthesisFailed, and only their type and place are logged: their

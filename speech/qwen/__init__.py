@@ -1,1 +1,1 @@
-"""The product's engine: Qwen3-TTS through the `qwen-tts` package (Apache-2.0), for now one request at a time."""
+"""The product's engine: Qwen3-TTS on the weights and modules of `qwen-tts` (Apache-2.0), batched frame by frame."""
