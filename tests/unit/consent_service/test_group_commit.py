@@ -103,7 +103,9 @@ def test_a_row_that_the_database_rejects_is_refused_alone(world: World) -> None:
     # The same clip id twice: only the database knows, and only when everything is written.
     clip_id = allowed[0].grant.clip_id
     with world.service._core.write_as("acme") as writing:
-        row = clips.new_row(writing, replace(allowed[0].grant, clip_id=clip_id), 0, WatermarkTag(9, 9), "ab" * 32)
+        row = clips.new_row(
+            writing, replace(allowed[0].grant, clip_id=clip_id), 0, WatermarkTag(9, 9), "ab" * 32
+        )
         writing.connection.execute(tables.clips.insert(), row)
     outcomes = world.service.redeem_many([each.token for each in allowed], world.replica.replica_id)
     assert [type(each) for each in outcomes] == [LedgerUnavailable, Redeemed, Redeemed]
