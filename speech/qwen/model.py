@@ -74,6 +74,11 @@ class QwenModel:
         self.nbytes = _nbytes(model, self.frame)
         model.talker = torch.nn.Module()  # its weights live on in the frame, fused
 
+    def drop_decoder(self) -> None:
+        """After the streaming codec has copied its weights: they need not be in memory twice."""
+        del self.codec_decoder
+        self._tts.model.speech_tokenizer.model.decoder = torch.nn.Module()
+
     def clone_prompt(self, reference: Reference, transcript: str) -> VoicePrompt:
         """Codes and transcript (in-context learning), or without a transcript an embedding alone (x-vector)."""
         samples = reference.samples

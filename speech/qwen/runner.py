@@ -7,11 +7,12 @@ first needed. The only wait for the device is `decode`'s copy of codes to the ho
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import torch
 from torch import Tensor
@@ -53,6 +54,7 @@ class Runner:
         self.compiled = False
         self.compile_s = 0.0  # spent compiling and capturing so far
         self._runs: dict[tuple[int, int], Callable[[], tuple[Tensor, Tensor]]] = {}
+        self._pool: Any = None  # graphs never run at the same time, so they share what they compute in
         self._at = [0] * slots  # the host's copy of each slot's position
 
     # a slot's life ----------------------------------------------------------------------------------------------
@@ -88,7 +90,6 @@ class Runner:
     def release(self, slot: int) -> None:
         """Wipe a slot."""
         self.state.wipe(slot)
-        self._at[slot] = 0
 
     # frames -----------------------------------------------------------------------------------------------------
     def decode(self, occupied: Sequence[int]) -> Decoded:
@@ -118,12 +119,19 @@ class Runner:
             self._call = torch.compile(self.frame.__call__, fullgraph=True)
             self.compiled = True
             self._runs.clear()
-        rows = BATCHES if self.device.type == "cuda" else BATCHES[:3]
         with torch.inference_mode():
-            for row in dict.fromkeys(round_up(row, BATCHES, self.slots) for row in rows):
-                for length in LENGTHS[:2]:
-                    self._run(row, round_up(length, LENGTHS, self.positions))
+            for rows, length in self._buckets():
+                self._run(rows, length)
         self.compile_s += time.perf_counter() - began
+
+    def _buckets(self) -> Iterator[tuple[int, int]]:
+        """Every bucket there is, where each is captured; where sizes are variables to the compiler, a few."""
+        captured = self.device.type == "cuda"
+        rows = [round_up(size, BATCHES, self.slots) for size in (BATCHES if captured else BATCHES[:3])]
+        lengths = [round_up(size, LENGTHS, self.positions) for size in (LENGTHS if captured else LENGTHS[:2])]
+        if self.frame.kernel == FLASH:
+            lengths = [self.positions]
+        return itertools.product(dict.fromkeys(rows), dict.fromkeys(lengths))
 
     def _run(self, rows: int, length: int) -> Callable[[], tuple[Tensor, Tensor]]:
         run = self._runs.get((rows, length))
@@ -157,7 +165,8 @@ class Runner:
         torch.cuda.current_stream().wait_stream(side)
         graph = torch.cuda.CUDAGraph()
         # Prompts are made in another thread meanwhile.
-        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+        self._pool = self._pool or torch.cuda.graph_pool_handle()
+        with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
             out: tuple[Tensor, Tensor] = self._call(view)
 
         def replay() -> tuple[Tensor, Tensor]:

@@ -80,6 +80,7 @@ class Station:
         slots = config.slots or (self._plan.slots if self._plan else _CPU_SLOTS)
         self._runner = Runner(self._model.frame, slots, config.positions)
         codec = StreamingCodec(self._model.codec_decoder, slots=slots, device=device, dtype=dtype)
+        self._model.drop_decoder()
         self.batcher = Batcher(self._runner, codec, self._model.sampling, self._prepare)
 
     def begin(self, request: SpeechRequest, stream: QueuedStream) -> None:
@@ -122,8 +123,10 @@ class Station:
 
     def _fitting(self, share: float) -> Plan:
         """After loading, when it is known what the weights and the rest really take."""
-        total = torch.cuda.get_device_properties(0).total_memory
-        value_bytes = self._model.frame.silence.element_size()
+        like = self._model.frame.silence
+        total = torch.cuda.get_device_properties(like.device).total_memory
+        value_bytes = like.element_size()
+        codec = StreamingCodec(self._model.codec_decoder, slots=0, device=like.device, dtype=like.dtype)
         return plan(
             total,
             (self._config.memory_fraction or 0.9) * share,
@@ -131,6 +134,7 @@ class Station:
             positions=self._config.positions,
             value_bytes=value_bytes,
             other_weights_bytes=max(0, self._model.nbytes - self._model.shape.weights * value_bytes),
+            codec_slot_bytes=codec.bytes_per_slot,
         )
 
     # in the thread that makes prompts -----------------------------------------------------------------------------

@@ -92,6 +92,28 @@ def test_a_request_that_is_cancelled_gives_its_slot_to_the_next(
     assert engine.cancel_voice("preset:vivian", "consent_revoked") == 0
 
 
+def test_a_cancelled_request_takes_part_in_no_further_frame(
+    engines: Callable[..., QwenEngine], endless: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where nothing of it is handed over yet, so that no chunk could notice."""
+    engine = engines(endless, max_frames=20, on_runaway="cut", slots=1, delivery="segment")
+    started, frames, decode = threading.Event(), 0, Runner.decode
+
+    def count(self: Runner, occupied: Any) -> Any:
+        nonlocal frames
+        frames += 1
+        if frames == 5:
+            started.wait()
+            hog.cancel("consent_revoked")
+        return decode(self, occupied)
+
+    monkeypatch.setattr(Runner, "decode", count)
+    hog = engine.start(ask("hog"))
+    started.set()
+    assert heard(engine.start(ask("next"))).size
+    assert frames == 5 + 20 + 1, "the last one is the frame at which the second request's budget was used up"
+
+
 def test_a_long_text_is_spoken_segment_by_segment_in_one_stream(
     engines: Callable[..., QwenEngine], endless: Path
 ) -> None:

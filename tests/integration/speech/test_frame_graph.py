@@ -80,6 +80,14 @@ def test_flash_attention_keeps_the_frame_whole(model: QwenModel) -> None:
     assert table.device.type == "meta"
 
 
+def test_what_is_warmed_up_is_what_will_be_asked_for(model: QwenModel) -> None:
+    flash, plain = Runner(with_flash(model.frame), 4, POSITIONS), Runner(model.frame, 4, POSITIONS)
+    for runner in (flash, plain):
+        warm = set(runner._buckets())
+        assert {runner.bucket([slot]) for slot in (0, 1, 3)} <= warm
+    assert {length for _, length in flash._buckets()} == {POSITIONS}
+
+
 def test_buffers_never_move(model: QwenModel, prompt: Prompt) -> None:
     runner = Runner(model.frame, 2, POSITIONS)
     places = [tensor.data_ptr() for tensor in runner.state.tensors]
