@@ -38,7 +38,8 @@ class Ledger:
                 # No cap on connections: a reader must never wait for a writer's connection.
                 options |= {"pool_size": 16, "max_overflow": -1, "connect_args": {"timeout": busy_timeout_s}}
             else:
-                options |= {"pool_size": 16, "max_overflow": 16, "connect_args": _patience(busy_timeout_s)}
+                # Twice (see below): a process holds at most 32 connections, and an idle one a dozen.
+                options |= {"pool_size": 6, "max_overflow": 10, "connect_args": _patience(busy_timeout_s)}
             self.engine: Engine = create_engine(address, **options)
             # Connections of their own: a single query then passes none of the machinery of transactions.
             alone: dict[str, Any] = {} if self.is_sqlite else {"isolation_level": "AUTOCOMMIT"}
