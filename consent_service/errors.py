@@ -85,11 +85,11 @@ class RateLimited(AccessError):
         self.retry_after_s = retry_after_s
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (_rebuild_limited, (self.message, self.retry_after_s))
+        return (_rebuild_limited, (self.message, self.code, self.retry_after_s))
 
 
-def _rebuild_limited(message: str, retry_after_s: float) -> RateLimited:
-    return RateLimited(message, retry_after_s=retry_after_s)
+def _rebuild_limited(message: str, code: str, retry_after_s: float) -> RateLimited:
+    return RateLimited(message, code=code, retry_after_s=retry_after_s)
 
 
 class PermissionDenied(AccessError):
