@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
-from consent_service import clips
+from consent_service import clips, committing
 from consent_service.errors import (
     GrantError,
     GrantExpired,
@@ -181,3 +181,33 @@ def test_a_forged_grant_costs_no_transaction(world: World) -> None:
     outcomes = world.service.redeem_many(["x.y"] * 3, world.replica.replica_id)
     assert all(isinstance(each, GrantError) for each in outcomes)
     assert counted["commit"] == 0
+
+
+def test_a_caller_whose_transaction_is_lost_is_told_that_nothing_is_known(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(committing, "_GIVE_UP_S", 0.05)
+    world.service._core.ledger.busy_timeout_s = 0.05
+    committer = world.service._core.committer("acme")
+    ticket = committing._Ticket([])  # taken from the queue by a leader that never comes back
+    with pytest.raises(LedgerUnavailable, match="unknown"):
+        committer._leave(ticket)
+
+
+def test_an_operation_that_is_broken_fails_no_neighbour(world: World) -> None:
+    class Broken:
+        grant_id = clip_id = None
+
+        def run(self, group: Any) -> None:
+            group.writing.log.append("never.seen")
+            raise ZeroDivisionError
+
+        def refused(self, group: Any, error: Exception) -> None:
+            raise AssertionError("only a refusal is recorded")
+
+    allowed = world.allow()
+    good = Redeem(allowed.grant, world.replica.replica_id, WatermarkTag(1, 1))
+    first, second = world.service._core.committer("acme").submit_all([Broken(), good])
+    assert isinstance(first, ZeroDivisionError)
+    assert not isinstance(second, Exception)
+    assert "never.seen" not in world.kinds()
