@@ -6,11 +6,13 @@ import io
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,6 +22,8 @@ import psutil
 import soundfile
 import yaml
 
+from consent_service.audit import commitment
+from speech.text import prepare
 from tests.assets.voiced import voiced
 
 T = TypeVar("T")
@@ -157,6 +161,15 @@ class Instance:
             if not page:
                 return entries
             entries += [json.loads(entry) for entry in page]
+
+    def said(self, text: str) -> set[str]:
+        """What the log may hold of an English text: a commitment under a voice's salt, or under the tenant's."""
+        with closing(sqlite3.connect(f"file:{self.data_dir / 'ledger.sqlite3'}?mode=ro", uri=True)) as ledger:
+            salts = ledger.execute(
+                "SELECT said_salt FROM voices UNION SELECT said_salt FROM log_heads"
+            ).fetchall()
+        digest = prepare(text, "en").digest()
+        return {commitment(salt, digest) for (salt,) in salts if salt}
 
     def enrol(self, reference: bytes, transcript: str, *, name: str = "A voice") -> tuple[str, str, str]:
         """(voice id, consent token, the sentence that was to be read): enrolled over HTTP, approved, consented to."""

@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from speech.text import prepare
 from tests.integration.serve_app.conftest import Enrolled
 from tests.integration.serve_app.instance import Instance, until
 
@@ -76,7 +75,7 @@ def _none_is_wrong(instance: Instance, spoken: list[tuple[str, httpx.Response]])
     assert len({a.headers["x-clip-id"] for _, a in spoken}) == len(spoken)
     for text, answer in spoken:
         clip = answer.headers["x-clip-id"]
-        assert said[clip] == prepare(text, "en").digest()
+        assert said[clip] in instance.said(text)
         assert clip in completed
 
 
