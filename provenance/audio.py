@@ -45,17 +45,28 @@ class Recording:
         return self.samples.size / self.sample_rate
 
 
-def encode_wav(samples: Samples, sample_rate: int) -> bytes:
-    """PCM 16-bit WAV. samples: float32[n], mono, −1…1. Raises StampFailed for anything else."""
+def check_samples(samples: Samples, sample_rate: int) -> None:
+    """Raises StampFailed for what is not a clip: a non-empty mono float32 array of finite samples."""
     if samples.dtype != np.float32 or samples.ndim != 1 or samples.size == 0:
         raise StampFailed("a clip is a non-empty float32 array of one dimension")
     if sample_rate not in _SAMPLE_RATES:
         raise StampFailed(f"a sample rate of {sample_rate} Hz is not supported")
     if not np.isfinite(samples).all():
         raise StampFailed("the clip holds samples that are not finite")
+
+
+def encode_wav(samples: Samples, sample_rate: int) -> bytes:
+    """PCM 16-bit WAV. samples: float32[n], mono, −1…1. Raises StampFailed for anything else."""
+    check_samples(samples, sample_rate)
     out = io.BytesIO()
-    soundfile.write(out, np.clip(samples, -1.0, 1.0), sample_rate, format="WAV", subtype="PCM_16")
+    soundfile.write(out, pcm16(samples), sample_rate, format="WAV", subtype="PCM_16")
     return out.getvalue()
+
+
+def pcm16(samples: Samples) -> npt.NDArray[np.int16]:
+    """The rounding that WAV, FLAC and raw PCM share, so that they hold the same samples."""
+    scaled: npt.NDArray[np.int16] = np.rint(np.clip(samples, -1.0, 1.0) * np.float32(32_767)).astype(np.int16)
+    return scaled
 
 
 def check_size(data: bytes, limits: Limits) -> None:

@@ -1,12 +1,12 @@
 """What C2PA's hash does not cover, checked byte by byte.
 
-A C2PA data hash leaves out the manifest chunk itself, and inside it the claim's signature does not cover the
-padding of the signature box, some JUMBF labels and toggles (ISO 19566-5), nor the chunk's size field: those
-bytes can be changed without c2pa noticing. A file of ours has exactly one shape, so anything else is altered.
+A C2PA hash leaves out the manifest itself and some of what is around it (`provenance.formats.shape`), and inside it
+the claim's signature does not cover the padding of the signature box, some JUMBF labels and toggles (ISO 19566-5):
+those bytes can be changed without c2pa noticing. A file of ours has exactly one shape, so anything else is altered.
 
 What comes from a stranger is taken apart here before c2pa sees it (`manifest_store`).
 
-`fault` walks RIFF, JUMBF and the tail of the COSE signature strictly and names the first thing that is not as
+`fault` walks the container, JUMBF and the tail of the COSE signature strictly and names the first thing that is not as
 we write it. Pure functions over bytes; bounded by the file's size; never raises.
 """
 
@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from typing import Final, TypeAlias
 
 from provenance import cbor
+from provenance.formats.shape import ShapeFault, manifest_in
 
 _Box: TypeAlias = tuple[bytes, memoryview]  # type, content
 
@@ -43,15 +44,28 @@ _CERTIFICATES_WITHIN: Final = 1 << 20
 _MAX_DEPTH: Final = 16
 
 
-class _Fault(Exception):
-    pass
+def fault(data: bytes, sidecar: bytes | None = None) -> str | None:
+    """Code of the first thing that is not as our stamper writes it; None when all is.
 
-
-def fault(data: bytes) -> str | None:
-    """Code of the first thing that is not as our stamper writes it; None when all is."""
+    sidecar: a detached manifest; the file itself is covered whole by its hash then.
+    """
     try:
-        _check_manifest(_manifest_chunk(data))
-    except _Fault as found:
+        store = manifest_in(data) if sidecar is None else memoryview(sidecar)
+        if sidecar is None and bytes(store) != manifest_store(data):
+            return "container.two_manifests"  # what was checked must be what c2pa is given
+        _check_manifest(store)
+    except ShapeFault as found:
+        return str(found)
+    except (struct.error, IndexError, ValueError):
+        return "container.truncated"
+    return None
+
+
+def sidecar_fault(store: bytes) -> str | None:
+    """The same of a manifest that lies beside its file."""
+    try:
+        _check_manifest(memoryview(store))
+    except ShapeFault as found:
         return str(found)
     except (struct.error, IndexError, ValueError):
         return "container.truncated"
@@ -77,7 +91,7 @@ def manifest_store(data: bytes) -> bytes | None:
         return None
     try:
         _check_sound(memoryview(store), 0)
-    except (_Fault, struct.error, IndexError, ValueError):
+    except (ShapeFault, struct.error, IndexError, ValueError):
         return None
     return store
 
@@ -97,42 +111,20 @@ def certificates(data: bytes) -> Iterator[bytes]:
 def _check_sound(content: memoryview, depth: int) -> None:
     """Boxes that tile, and CBOR whose lengths lie inside it: nothing a parser could choke on."""
     if depth > _MAX_DEPTH:
-        raise _Fault("jumbf.depth")
+        raise ShapeFault("jumbf.depth")
     for kind, body in _boxes(content, "jumbf.box"):
         if kind == _BROTLI:
-            raise _Fault("jumbf.compressed")  # what it unpacks to cannot be bounded here
+            raise ShapeFault("jumbf.compressed")  # what it unpacks to cannot be bounded here
         if kind == _JUMB:
             _check_sound(body, depth + 1)
         if kind == _CBOR:
             item = bytes(body)
             if not cbor.is_sound(item):
-                raise _Fault("cbor.length")
+                raise ShapeFault("cbor.length")
             # A COSE signature's protected header is CBOR inside a byte string.
             inner = cbor.first_of_array(item)
             if inner and not cbor.is_sound(inner):
-                raise _Fault("cbor.length")
-
-
-def _manifest_chunk(data: bytes) -> memoryview:
-    view = memoryview(data)
-    if data[:4] != b"RIFF" or data[8:12] != b"WAVE":
-        raise _Fault("riff.header")
-    if struct.unpack_from("<I", data, 4)[0] + 8 != len(data):
-        raise _Fault("riff.size")
-    found: list[tuple[bytes, memoryview]] = []
-    at = 12
-    while at < len(data):
-        kind, (size,) = data[at : at + 4], struct.unpack_from("<I", data, at + 4)
-        end = at + 8 + size
-        padded = end + size % 2
-        if padded > len(data) or any(view[end:padded]):
-            raise _Fault("riff.chunk")
-        found.append((kind, view[at + 8 : end]))
-        at = padded
-    # One manifest, after the sound: a second one could show another reader another claim.
-    if [kind for kind, _ in found] != [b"fmt ", b"data", b"C2PA"]:
-        raise _Fault("riff.chunks")
-    return found[-1][1]
+                raise ShapeFault("cbor.length")
 
 
 def _check_manifest(chunk: memoryview) -> None:
@@ -140,7 +132,7 @@ def _check_manifest(chunk: memoryview) -> None:
     (manifest,) = _described(store, b"c2pa", b"c2pa", "jumbf.store")
     parts = _described(manifest, b"c2ma", None, "jumbf.manifest")
     if len(parts) != len(_MANIFEST_PARTS):
-        raise _Fault("jumbf.manifest")
+        raise ShapeFault("jumbf.manifest")
     for part, (kind, label) in zip(parts, _MANIFEST_PARTS, strict=True):
         where = label.decode("ascii")
         if kind == b"c2as":
@@ -149,7 +141,7 @@ def _check_manifest(chunk: memoryview) -> None:
         else:
             content = _leaf(part, (kind, label), where)
             if kind == b"c2cs" and not _SIGNATURE_TAIL.search(content):
-                raise _Fault("cose.padding")
+                raise ShapeFault("cose.padding")
 
 
 def _described(box: memoryview, kind: bytes, label: bytes | None, where: str) -> list[memoryview]:
@@ -157,7 +149,7 @@ def _described(box: memoryview, kind: bytes, label: bytes | None, where: str) ->
     description, *rest = _boxes(box, where)
     _check_description(description, kind, label, where)
     if any(name != _JUMB for name, _ in rest):
-        raise _Fault(where)
+        raise ShapeFault(where)
     return [content for _, content in rest]
 
 
@@ -165,7 +157,7 @@ def _leaf(box: memoryview, expected: tuple[bytes, bytes] | None, where: str) -> 
     """The one CBOR box inside a superbox."""
     boxes = list(_boxes(box, where))
     if len(boxes) != 2 or boxes[1][0] != _CBOR:
-        raise _Fault(where)
+        raise ShapeFault(where)
     kind, label = expected or (_CBOR, None)
     _check_description(boxes[0], kind, label, where)
     return bytes(boxes[1][1])
@@ -174,23 +166,23 @@ def _leaf(box: memoryview, expected: tuple[bytes, bytes] | None, where: str) -> 
 def _check_description(box: _Box, kind: bytes, label: bytes | None, where: str) -> None:
     name, content = box
     if name != _JUMD or bytes(content[:16]) != kind + _TYPE_TAIL:
-        raise _Fault(where)
+        raise ShapeFault(where)
     text, end, private = bytes(content[17:]).partition(b"\x00")
     if not end or (label is not None and text != label):
-        raise _Fault(where)
+        raise ShapeFault(where)
     toggles = content[16]
     if toggles == _SALTED:
         ((salt, _),) = _boxes(memoryview(private), where)
         if salt != _SALT:
-            raise _Fault(where)
+            raise ShapeFault(where)
     elif toggles != _LABELLED or private:
-        raise _Fault(where)
+        raise ShapeFault(where)
 
 
 def _superboxes(content: memoryview, where: str) -> list[memoryview]:
     found = list(_boxes(content, where))
     if any(name != _JUMB for name, _ in found):
-        raise _Fault(where)
+        raise ShapeFault(where)
     return [inner for _, inner in found]
 
 
@@ -200,6 +192,6 @@ def _boxes(content: memoryview, where: str) -> Iterator[_Box]:
     while at < len(content):
         (size,) = struct.unpack_from(">I", content, at)
         if size < 8 or at + size > len(content):
-            raise _Fault(where)
+            raise ShapeFault(where)
         yield bytes(content[at + 4 : at + 8]), content[at + 8 : at + size]
         at += size

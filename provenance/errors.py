@@ -2,8 +2,11 @@
 
 ProvenanceError                     provenance_error
 ├── StampFailed                     stamp_failed        (nothing may leave)
-├── AudioUnreadable                 audio_unreadable    (a broken upload, or not audio)
-└── AudioTooLarge                   audio_too_large
+├── AudioUnreadable                 audio_unreadable, audio_layout_unsupported, manifest_unreadable
+├── AudioTooLarge                   audio_too_large, audio_too_long
+│   └── AudioTooCostly              audio_too_costly    (reading it takes more than an upload may take)
+├── DecodingUnavailable             decoding_unavailable (nobody could look; not the file's fault)
+└── FormatUnsupported               format_unsupported  (a format, rate or loudness that is not made)
 """
 
 from __future__ import annotations
@@ -44,3 +47,21 @@ class AudioTooLarge(ProvenanceError):
     """Larger or longer than this service looks at."""
 
     code = "audio_too_large"
+
+
+class FormatUnsupported(ProvenanceError):
+    """Asked for in a way that clips are not made."""
+
+    code = "format_unsupported"
+
+
+class AudioTooCostly(AudioTooLarge):
+    """Reading it took more memory or time than an upload may take."""
+
+    code = "audio_too_costly"
+
+
+class DecodingUnavailable(ProvenanceError):
+    """The process that takes uploads apart does not run, or is busy with others."""
+
+    code = "decoding_unavailable"
