@@ -1,4 +1,9 @@
-"""What a clip says of itself: one value, rendered to every form that a law or a reader needs."""
+"""What a clip says of itself: one value, rendered to every form that a law or a reader needs.
+
+Rendered by `provenance.manifest` (C2PA assertions) and by `provenance.labels` (GB 45438 label, HTTP headers, signed
+token, texts for people). California's SB 942 asks for provider, system, version, time and a unique id: they are
+fields here, so they are in every one of those forms.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +12,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Disclosure:
-    """No name of a person and no text: identifiers that lead back to the ledger, and how the clip was made.
-
-    Render with `provenance.manifest` (C2PA assertions) and `headers()` (HTTP).
-    """
+    """No name of a person and no text: identifiers that lead back to the ledger, and how the clip was made."""
 
     clip_id: str
     voice_id: str
@@ -29,7 +31,4 @@ class Disclosure:
     audit_leaf: int
     checkpoint: str  # C2SP signed note
     profile: str = "default"
-
-    def headers(self) -> dict[str, str]:
-        """HTTP headers that say what this is (SB 942's fields are in the manifest)."""
-        return {"X-AI-Generated": "true", "X-Clip-Id": self.clip_id}
+    system: str = "Vouch"

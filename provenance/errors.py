@@ -6,7 +6,9 @@ ProvenanceError                     provenance_error
 ├── AudioTooLarge                   audio_too_large, audio_too_long
 │   └── AudioTooCostly              audio_too_costly    (reading it takes more than an upload may take)
 ├── DecodingUnavailable             decoding_unavailable (nobody could look; not the file's fault)
-└── FormatUnsupported               format_unsupported  (a format, rate or loudness that is not made)
+├── FormatUnsupported               format_unsupported  (a format, rate or loudness that is not made)
+├── ProfileInvalid                  profile_invalid     (a disclosure profile that cannot be used)
+└── TokenInvalid                    token_invalid       (a stream's disclosure token does not verify)
 """
 
 from __future__ import annotations
@@ -65,3 +67,15 @@ class DecodingUnavailable(ProvenanceError):
     """The process that takes uploads apart does not run, or is busy with others."""
 
     code = "decoding_unavailable"
+
+
+class ProfileInvalid(ProvenanceError):
+    """A disclosure profile that is not there, or asks for what no profile may."""
+
+    code = "profile_invalid"
+
+
+class TokenInvalid(ProvenanceError):
+    """A disclosure token that is not ours, or was changed."""
+
+    code = "token_invalid"
