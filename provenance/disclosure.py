@@ -32,3 +32,6 @@ class Disclosure:
     checkpoint: str  # C2SP signed note
     profile: str = "default"
     system: str = "Vouch"
+    keyed_epoch: int | None = (
+        None  # under whose key the keyed mark was put in; None: by whoever stamps without one
+    )

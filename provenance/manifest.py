@@ -1,6 +1,6 @@
 """Disclosure ↔ C2PA manifest (Content Credentials, C2PA specification 2.x).
 
-The manifest says what made the clip (`c2pa.created`, IPTC digital source type), that a watermark was put in,
+The manifest says what made the clip (`c2pa.created`, IPTC digital source type), which watermarks were put in,
 and, in an assertion of our own, the identifiers that lead back to the ledger. It never holds a text, a
 recording or a person's name.
 """
@@ -12,10 +12,11 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from provenance.audio import WAV
 from provenance.disclosure import Disclosure
 
 DISCLOSURE_LABEL: Final = "org.vouch.disclosure"
+SOFT_BINDING: Final = "c2pa.soft-binding"
+KEYED_MARK: Final = "org.vouch.keyed-mark.1"
 ACTIONS: Final = "c2pa.actions"
 ASSERTION_VERSION: Final = 1
 
@@ -26,23 +27,26 @@ SYNTHETIC_SOURCES: Final = frozenset(
 )
 
 
-def definition(disclosure: Disclosure) -> dict[str, Any]:
+def definition(disclosure: Disclosure, media_type: str = "audio/wav") -> dict[str, Any]:
     """The manifest definition that c2pa's Builder takes."""
-    agent = {"name": "Vouch", "version": disclosure.system_version}
+    agent = {"name": disclosure.system, "version": disclosure.system_version}
     when = _rfc3339(disclosure.generated_at)
     actions = [
         {"action": "c2pa.created", "digitalSourceType": GENERATED, "softwareAgent": agent, "when": when},
         # Unbound: the presence mark carries no identifier that leads back to this manifest.
         {"action": "c2pa.watermarked.unbound", "softwareAgent": agent, "when": when},
     ]
-    return {
-        "claim_generator_info": [agent],
-        "format": WAV,
-        "assertions": [
-            {"label": f"{ACTIONS}.v2", "data": {"actions": actions, "allActionsIncluded": True}},
-            {"label": DISCLOSURE_LABEL, "data": assertion(disclosure)},
-        ],
-    }
+    assertions = [{"label": DISCLOSURE_LABEL, "data": assertion(disclosure)}]
+    if disclosure.keyed_epoch is not None:
+        actions.append({"action": "c2pa.watermarked.bound", "softwareAgent": agent, "when": when})
+        assertions.append({"label": SOFT_BINDING, "data": _soft_binding(disclosure)})
+    done = {"label": f"{ACTIONS}.v2", "data": {"actions": actions, "allActionsIncluded": True}}
+    return {"claim_generator_info": [agent], "format": media_type, "assertions": [done, *assertions]}
+
+
+def _soft_binding(disclosure: Disclosure) -> dict[str, Any]:
+    """That a mark leads from the sound to this clip. The mark itself is not named: it would help to imitate it."""
+    return {"alg": KEYED_MARK, "blocks": [{"scope": {}, "value": disclosure.clip_id}]}
 
 
 def assertion(disclosure: Disclosure) -> dict[str, Any]:
@@ -58,7 +62,7 @@ def disclosure_from(body: object) -> Disclosure | None:
     fields = {key: value for key, value in body.items() if key != "v"}
     try:
         generated_at = datetime.fromisoformat(fields.pop("generated_at")).timestamp()
-        optional = {"consent_id": None, "consent_version": None}
+        optional = {"consent_id": None, "consent_version": None, "keyed_epoch": None}
         return Disclosure(**{**optional, **fields}, generated_at=generated_at)
     except (KeyError, TypeError, ValueError):
         return None

@@ -15,7 +15,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
 from provenance.errors import ProvenanceError
-from provenance.manifest import ACTIONS, DISCLOSURE_LABEL
+from provenance.manifest import ACTIONS, DISCLOSURE_LABEL, SOFT_BINDING
 
 
 def _settings(anchor: bytes) -> dict[str, Any]:
@@ -31,7 +31,7 @@ def _settings(anchor: bytes) -> dict[str, Any]:
         "trust": {"trust_anchors": anchor.decode("ascii")},
         # Assertions are "gathered" (not vouched for by the signer) unless named here, without version.
         "builder": {
-            "created_assertion_labels": [ACTIONS, DISCLOSURE_LABEL],
+            "created_assertion_labels": [ACTIONS, DISCLOSURE_LABEL, SOFT_BINDING],
             "thumbnail": {"enabled": False},
         },
     }
