@@ -18,7 +18,7 @@ from consent_service import audit, terms
 from consent_service.access import Permission
 from consent_service.core import Core, Reading
 from consent_service.errors import InvalidInput
-from consent_service.ledger.tables import clips, consents, log_entries, log_nodes, voices
+from consent_service.ledger.tables import clips, consents, log_entries, log_nodes, redemptions, voices
 from consent_service.models import Principal
 from consent_service.proofs.bundle import BundledClip, sign_head
 from consent_service.proofs.checkpoint import LogKey
@@ -102,9 +102,14 @@ def _standing(consent: Any, until: float, ended: set[str], now: float) -> Standi
 def _clips(reading: Reading, size: int) -> Iterator[BundledClip]:
     """In the order of their leaves, so that a reader sees the log's order."""
     ended, entry = _ended(reading), log_entries.c
-    joined = clips.join(log_entries, (entry.tenant == clips.c.tenant) & (entry.leaf == clips.c.audit_leaf))
+    used, closed = redemptions.c, log_entries.alias("closed")
+    joined = (
+        clips.join(log_entries, (entry.tenant == clips.c.tenant) & (entry.leaf == clips.c.audit_leaf))
+        .outerjoin(redemptions, (used.tenant == clips.c.tenant) & (used.leaf == clips.c.audit_leaf))
+        .outerjoin(closed, (closed.c.tenant == clips.c.tenant) & (closed.c.leaf == used.closing_leaf))
+    )
     query = (
-        select(clips, entry.entry)
+        select(clips, entry.entry, used.closing_leaf, closed.c.entry.label("closing"))
         .select_from(joined)
         .where(clips.c.tenant == reading.tenant, entry.leaf < size)
     )
@@ -116,8 +121,16 @@ def _clips(reading: Reading, size: int) -> Iterator[BundledClip]:
         if row["voice_id"] in ended:
             state = Standing.DECOMMISSIONED
         mark = None if row["watermark_tag"] is None else (row["watermark_epoch"], row["watermark_tag"])
+        closing = row["closing"]
         yield BundledClip(
-            row["clip_id"], row["audio_sha256"], state, row["audit_leaf"], bytes(row["entry"]).decode(), mark
+            row["clip_id"],
+            row["audio_sha256"],
+            state,
+            row["audit_leaf"],
+            bytes(row["entry"]).decode(),
+            mark,
+            None if closing is None else row["closing_leaf"],
+            None if closing is None else bytes(closing).decode(),
         )
 
 

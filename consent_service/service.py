@@ -17,6 +17,7 @@ from consent_service import (
     bundles,
     clip_keys,
     clips,
+    closings,
     consents,
     decisions,
     decommissioning,
@@ -530,6 +531,9 @@ class ConsentService:
 
     def knows_clip(self, clip_id: str, audio_sha256: str) -> bool | None:
         return clips.knows(self._core, clip_id, audio_sha256)
+
+    def logged_at(self, clip_id: str, audio_sha256: str) -> float | None:
+        return closings.logged_at(self._core, clip_id, audio_sha256)
 
     def marked_clip(self, mark: WatermarkTag) -> ClipRecord | None:
         return clips.marked(self._core, mark)

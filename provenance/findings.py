@@ -9,15 +9,15 @@ every byte.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from consent_service.proofs.seams import ClipRecord, WatermarkTag
+from consent_service.proofs.seams import ClipRecord, Standing, WatermarkTag
 from provenance.disclosure import Disclosure
 from provenance.fingerprint import MATCHES
 from provenance.presence import PRESENT
 from provenance.reading import ManifestReading
-from provenance.verdict import Integrity, Origin
+from provenance.verdict import Integrity, Note, Origin, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,7 @@ class Findings:
     fault: str | None  # a byte that is not as we write it, though no hash covers it
     presence: float | None  # None: not decodable
     registered: bool | None = None  # ProofReader.knows_clip
+    logged_at: float | None = None  # ProofReader.logged_at, asked where the leaf has expired
     keyed: KeyedMark | None = None
 
     @property
@@ -69,8 +70,21 @@ class Findings:
         if self.reading is not None and self.signed_by_us and self.reading.asset_matches:
             # Signature and sound together: a manifest of ours can be copied onto anybody's recording.
             return True
-        # No trusted time says that it was signed before the leaf expired; the register's entry does.
-        return self.signed_by_our_expired_leaf and bool(self.registered)
+        # No trusted time stamp says that it was signed before the leaf expired; the log or the register does.
+        return self.signed_by_our_expired_leaf and (self.signed_in_time or bool(self.registered))
+
+    @property
+    def signed_in_time(self) -> bool:
+        """The leaf has expired, and the log held this very file's digest while it was valid."""
+        found, at = self.reading, self.logged_at
+        return (
+            found is not None
+            and found.asset_matches
+            and self.signed_by_our_expired_leaf
+            and at is not None
+            and found.leaf is not None
+            and found.leaf.valid_at(at)
+        )
 
     @property
     def ours_by_sound(self) -> ClipRecord | None:
@@ -122,6 +136,26 @@ class Findings:
         return Integrity.INTACT if covered else Integrity.ALTERED
 
     @property
+    def notes(self) -> tuple[Note, ...]:
+        if not self.signed_by_our_expired_leaf:
+            return ()
+        return (Note.SIGNED_IN_TIME if self.signed_in_time else Note.TIME_UNPROVEN,)
+
+    def verdict(self, standing: Standing, as_of: float) -> Verdict:
+        """For a caller with rights; what anyone else is told rests on nothing that takes our keys or our ledger."""
+        bare = replace(self, keyed=None, registered=None, logged_at=None)
+        return Verdict(
+            self.origin,
+            self.integrity,
+            standing,
+            as_of,
+            self.notes,
+            self.evidence,
+            self.names,
+            anyone=Verdict(bare.origin, bare.integrity, None, None, bare.notes),
+        )
+
+    @property
     def evidence(self) -> dict[str, Any]:
         """JSON-ready, for callers with rights."""
         evidence: dict[str, Any] = {
@@ -141,4 +175,6 @@ class Findings:
             }
         if self.disclosure is not None:
             evidence["disclosure"] = asdict(self.disclosure)
+        if self.signed_by_our_expired_leaf and self.reading is not None and self.reading.leaf is not None:
+            evidence["expired_leaf"] = {**asdict(self.reading.leaf), "logged_at": self.logged_at}
         return evidence

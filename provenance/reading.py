@@ -12,17 +12,30 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import c2pa
+from cryptography import x509
 
 from provenance import container
-from provenance.audio import WAV
+from provenance.decoding.sniff import sniff
 from provenance.disclosure import Disclosure
 from provenance.manifest import DISCLOSURE_LABEL, SYNTHETIC_SOURCES, disclosure_from
 from provenance.trust import TrustContext
 
+OPAQUE: Final = "application/octet-stream"  # the bytes themselves, whatever they mean: what a sidecar is over
 _TRUSTED: Final = "signingCredential.trusted"
 _SIGNED: Final = "claimSignature.validated"
-_ASSET: Final = "assertion.dataHash.match"
+_ASSET: Final = frozenset({"assertion.dataHash.match", "assertion.bmffHash.match"})
 _ABOUT_SIGNER: Final = frozenset({"signingCredential.untrusted", "signingCredential.expired"})
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """The certificate under which a claim was signed, where our root issued it. Unix seconds, both included."""
+
+    not_before: float
+    not_after: float
+
+    def valid_at(self, unix: float) -> bool:
+        return self.not_before <= unix <= self.not_after
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +47,7 @@ class ManifestReading:
     failures: tuple[str, ...]
     says_synthetic: bool
     assertion: Mapping[str, Any] | None = field(default=None, repr=False)
+    leaf: Leaf | None = None
 
     @property
     def claim_signed(self) -> bool:
@@ -50,7 +64,7 @@ class ManifestReading:
     @property
     def asset_matches(self) -> bool:
         """Every hash matched, whoever signed it."""
-        return self.claim_signed and _ASSET in self.success and set(self.failures) <= _ABOUT_SIGNER
+        return self.claim_signed and bool(_ASSET & set(self.success)) and set(self.failures) <= _ABOUT_SIGNER
 
     def codes(self) -> dict[str, Any]:
         """State and validation codes, JSON-ready."""
@@ -61,28 +75,44 @@ class ManifestReading:
         return disclosure_from(self.assertion)
 
 
-def read_manifest(data: bytes, trust: TrustContext) -> ManifestReading | None:
-    """The active manifest of a file; None where there is none, or none that can be read."""
-    store = container.manifest_store(data)
+def read_manifest(
+    data: bytes, trust: TrustContext, *, media_type: str | None = None, sidecar: bytes | None = None
+) -> ManifestReading | None:
+    """The active manifest of a file; None where there is none, or none that can be read.
+
+    media_type: where the caller made the file and knows it. sidecar: a detached manifest over `data`.
+    """
+    where = data if sidecar is None else sidecar
+    store = container.manifest_store(where)
     if store is None:
         return None
+    kind = OPAQUE if sidecar is not None else media_type or _media_type(data)
     try:
-        with c2pa.Reader(_media_type(data), io.BytesIO(data), store, context=trust.context()) as reader:
-            return _reading(json.loads(reader.json()))
+        with c2pa.Reader(kind, io.BytesIO(data), store, context=trust.context()) as reader:
+            told = json.loads(reader.json())
+        return _reading(told, _leaf(told, where, trust))
     except (c2pa.C2paError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
 def _media_type(data: bytes) -> str:
-    """What c2pa shall take the file for: whatever is neither FLAC nor MP3 is a WAV with a broken header."""
-    if data[:4] == b"fLaC":
-        return "audio/flac"
-    if data[:3] == b"ID3" or (data[:1] == b"\xff" and data[1:2] >= b"\xe0"):
-        return "audio/mpeg"
-    return WAV
+    """What c2pa shall take the file for: whatever is none of the others is a WAV with a broken header."""
+    form = sniff(data)
+    return "audio/wav" if form is None else form.media_type
 
 
-def _reading(store: Mapping[str, Any]) -> ManifestReading:
+def _leaf(told: Mapping[str, Any], where: bytes, trust: TrustContext) -> Leaf | None:
+    """By its serial number: a store may hold the certificates of several claims."""
+    serial = str(told["manifests"][told["active_manifest"]]["signature_info"].get("cert_serial_number"))
+    for der in container.certificates(where):
+        if trust.issued(der):
+            one = x509.load_der_x509_certificate(der)
+            if str(one.serial_number) == serial:
+                return Leaf(one.not_valid_before_utc.timestamp(), one.not_valid_after_utc.timestamp())
+    return None
+
+
+def _reading(store: Mapping[str, Any], leaf: Leaf | None) -> ManifestReading:
     results = store["validation_results"]["activeManifest"]
     success, failures = results["success"], results["failure"]
     codes = tuple(dict.fromkeys(entry["code"] for entry in success))
@@ -100,6 +130,7 @@ def _reading(store: Mapping[str, Any]) -> ManifestReading:
         failures=tuple(dict.fromkeys(entry["code"] for entry in failures)),
         says_synthetic=any(source in SYNTHETIC_SOURCES for source in _sources(store)),
         assertion=bodies[0] if proven and len(bodies) == 1 else None,
+        leaf=leaf,
     )
 
 

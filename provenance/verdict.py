@@ -32,6 +32,13 @@ class Integrity(StrEnum):
     UNVERIFIABLE = "not verifiable"  # nothing signed by anyone we trust to compare with
 
 
+class Note(StrEnum):
+    """A stable code for what qualifies an answer."""
+
+    SIGNED_IN_TIME = "signed_in_time"
+    TIME_UNPROVEN = "signing_time_unproven"
+
+
 _ORIGIN_WORDS: Final = {
     Origin.OURS: "We made this clip",
     Origin.OUR_MARK: "This clip carries a signature or a mark of ours, but that could not be confirmed",
@@ -52,6 +59,10 @@ _STANDING_WORDS: Final = {
     Standing.NOT_REQUIRED: "no consent was required for its voice",
     Standing.UNKNOWN: "how its consent stands is not known here",
 }
+_NOTE_WORDS: Final = {
+    Note.SIGNED_IN_TIME: "its certificate has expired since, but the log shows that it was signed before that",
+    Note.TIME_UNPROVEN: "its certificate has expired, and nothing here proves that it was signed before that",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +73,24 @@ class Verdict:
     integrity: Integrity
     standing: Standing | None
     as_of: float | None
+    notes: tuple[Note, ...] = ()
     evidence: Mapping[str, Any] = field(default_factory=dict)
     names: tuple[
         str, ...
     ] = ()  # the clips of ours that it speaks of: whoever is shown it must be allowed to see all
+    anyone: Verdict | None = field(
+        default=None, repr=False
+    )  # what the file alone tells, without keys or ledger
 
     @property
     def sentence(self) -> str:
         """The answers in plain words."""
-        words = f"{_ORIGIN_WORDS[self.origin]}; {_INTEGRITY_WORDS[self.integrity]}"
+        parts = (
+            _ORIGIN_WORDS[self.origin],
+            _INTEGRITY_WORDS[self.integrity],
+            *map(_NOTE_WORDS.get, self.notes),
+        )
+        words = "; ".join(str(part) for part in parts)
         if self.standing is not None and self.origin in (Origin.OURS, Origin.OUR_MARK):
             words += f"; {_STANDING_WORDS[self.standing]}"
             if self.as_of is not None:
@@ -78,14 +98,17 @@ class Verdict:
         return words + "."
 
     def public(self) -> Verdict:
-        """What anyone may know: origin and integrity, without standing, identifiers or scores."""
-        return replace(self, standing=None, as_of=None, evidence={}, names=())
+        """What anyone may know: origin and integrity as the file alone tells them, without standing, identifiers or
+        scores. A keyed mark is not spoken of: whoever could ask whether it is still there could take it out."""
+        return self.anyone or replace(self, standing=None, as_of=None, evidence={}, names=())
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready object; a public verdict leaves standing, as_of and evidence out."""
         answer: dict[str, Any] = {"origin": self.origin.value, "integrity": self.integrity.value}
         if self.standing is not None and self.as_of is not None:
             answer |= {"standing": self.standing.value, "as_of": _utc(self.as_of)}
+        if self.notes:
+            answer["notes"] = [note.value for note in self.notes]
         if self.evidence:
             answer["evidence"] = dict(self.evidence)
         return {**answer, "sentence": self.sentence}

@@ -1,7 +1,8 @@
 """Whose clip is this, is it unaltered, and does its consent still stand?
 
-Gathers what a file and the register say; `provenance.findings` concludes. Uploads are hostile: size comes
-first, decoding is bounded, nothing is fetched. What cannot be answered is "unknown", never "live".
+Gathers what a file and the register say; `provenance.findings` concludes. Uploads are hostile: they are taken apart
+by `provenance.decoding`, in a process of its own; what reaches this one is samples and plain data. What cannot be
+answered is "unknown", never "live".
 """
 
 from __future__ import annotations
@@ -12,14 +13,12 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from consent_service.proofs.seams import ProofReader, Standing
-from provenance import container
-from provenance.audio import Limits, Recording, check_size, decode
-from provenance.errors import AudioUnreadable
+from provenance.audio import Limits, Recording
+from provenance.decoding.pool import Decoding, shared
 from provenance.findings import Findings, KeyedMark
 from provenance.fingerprint import similarity
 from provenance.keyed.search import find_mark
 from provenance.presence import PresenceMark
-from provenance.reading import read_manifest
 from provenance.trust import TrustContext
 from provenance.verdict import Integrity, Origin, Verdict
 
@@ -29,7 +28,8 @@ __all__ = ["Integrity", "Limits", "Origin", "Verdict", "Verifier"]
 class Verifier:
     """Looks at clips against one trust anchor (our C2PA root, PEM). Thread-safe.
 
-    reader: the ledger, or an exported bundle; None verifies by signature alone.
+    reader: the ledger, or an exported bundle; None verifies by signature alone. decoding: the processes that read
+    uploads; None: those that this process shares.
     """
 
     def __init__(
@@ -39,44 +39,43 @@ class Verifier:
         *,
         limits: Limits | None = None,
         clock: Callable[[], float] = time.time,
+        decoding: Decoding | None = None,
     ) -> None:
-        self._trust = TrustContext(trust_anchor)
+        self._anchor = TrustContext(trust_anchor).anchor
         self._reader = reader
         self._limits = limits or Limits()
         self._clock = clock
+        self._decoding = decoding
         self._presence = PresenceMark()
 
-    def verify(self, data: bytes) -> Verdict:
-        """The verdict on one complete file. Raises AudioTooLarge or AudioUnreadable."""
-        check_size(data, self._limits)
-        found = self._look_at(data)
-        found = replace(found, registered=self._registered(found))
-        standing, as_of = self._standing(found)
-        return Verdict(found.origin, found.integrity, standing, as_of, found.evidence, found.names)
+    def verify(self, data: bytes, sidecar: bytes | None = None) -> Verdict:
+        """The verdict on one complete file. sidecar: its detached manifest; what is in the file is then not asked.
 
-    def _look_at(self, data: bytes) -> Findings:
-        reading = read_manifest(data, self._trust)
-        names_us = any(self._trust.issued(der) for der in container.certificates(data))
-        recording = self._decoded(data, speaks_for_itself=names_us)
+        Raises AudioTooLarge, AudioUnreadable or DecodingUnavailable.
+        """
+        found = self._look_at(data, sidecar)
+        found = self._ask_register(found)
+        standing, as_of = self._standing(found)
+        return found.verdict(standing, as_of)
+
+    def _look_at(self, data: bytes, sidecar: bytes | None) -> Findings:
+        decoding = self._decoding or shared()
+        looked = decoding.look(data, self._anchor, sidecar=sidecar, limits=self._limits)
+        facts, recording = looked.facts, looked.recording
+        # A clip of ours with a broken header is "altered", not unreadable: it speaks for itself.
+        if looked.refused is not None and not facts.names_us:
+            raise looked.refused
         return Findings(
             sha256=hashlib.sha256(data).hexdigest(),
-            reading=reading,
-            manifest_present=reading is not None or container.has_manifest(data),
-            names_us=names_us,
-            fault=container.fault(data),
+            reading=facts.reading,
+            manifest_present=facts.manifest_present,
+            names_us=facts.names_us,
+            fault=facts.fault,
             presence=None
             if recording is None
             else self._presence.detect(recording.samples, recording.sample_rate),
             keyed=None if recording is None else self._keyed_mark(recording),
         )
-
-    def _decoded(self, data: bytes, *, speaks_for_itself: bool) -> Recording | None:
-        try:
-            return decode(data, self._limits)
-        except AudioUnreadable:
-            if speaks_for_itself:
-                return None  # a clip of ours with a broken header is "altered", not unreadable
-            raise
 
     def _keyed_mark(self, recording: Recording) -> KeyedMark | None:
         """The tag that the recording carries, and the clip it was allotted to. None where no keys are held."""
@@ -103,13 +102,19 @@ class Verifier:
             )
         return KeyedMark(found.mark, found.reading.evidence, candidate, alike)
 
-    def _registered(self, found: Findings) -> bool | None:
+    def _ask_register(self, found: Findings) -> Findings:
+        """Whether it knows the very file, and, where the leaf has expired, since when."""
         if self._reader is None or found.disclosure is None:
-            return None
+            return found
+        clip_id = found.disclosure.clip_id
         try:
-            return self._reader.knows_clip(found.disclosure.clip_id, found.sha256)
-        except Exception:  # noqa: BLE001 - an unreachable ledger leaves the question open, whatever it raised
-            return None
+            registered = self._reader.knows_clip(clip_id, found.sha256)
+            logged = (
+                self._reader.logged_at(clip_id, found.sha256) if found.signed_by_our_expired_leaf else None
+            )
+        except Exception:  # noqa: BLE001 - as above: the question stays open
+            return found
+        return replace(found, registered=registered, logged_at=logged)
 
     def _standing(self, found: Findings) -> tuple[Standing, float]:
         named = found.named

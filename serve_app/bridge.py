@@ -53,6 +53,10 @@ class GateBridge:
         answer: bool | None = self._wait(self._gate.call("knows_clip", clip_id, audio_sha256))
         return answer
 
+    def logged_at(self, clip_id: str, audio_sha256: str) -> float | None:
+        answer: float | None = self._wait(self._gate.call("logged_at", clip_id, audio_sha256))
+        return answer
+
     def marked_clip(self, mark: WatermarkTag) -> ClipRecord | None:
         answer: ClipRecord | None = self._wait(self._gate.call("marked_clip", mark))
         return answer

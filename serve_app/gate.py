@@ -146,6 +146,9 @@ class ConsentGate:
     async def knows_clip(self, clip_id: str, audio_sha256: str) -> bool | None:
         return await self._run(self._service.knows_clip, clip_id, audio_sha256)
 
+    async def logged_at(self, clip_id: str, audio_sha256: str) -> float | None:
+        return await self._run(self._service.logged_at, clip_id, audio_sha256)
+
     async def watermark_key(self, replica_id: str, epoch: int) -> bytes:
         """Sealed to a registered replica or verifier."""
         return await self._run(self._service.watermark_key, replica_id, epoch)

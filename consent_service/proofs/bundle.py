@@ -35,7 +35,8 @@ _Json: TypeAlias = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class BundledClip:
-    """A clip as it stood. `entry` is the canonical JSON of its leaf; `state` a Standing, before any expiry."""
+    """A clip as it stood. `entry` is the canonical JSON of its leaf; `state` a Standing, before any expiry. `closing`:
+    the entry that says which file was handed over, and when, if one had been."""
 
     clip_id: str
     audio_sha256: str
@@ -43,6 +44,8 @@ class BundledClip:
     leaf: int
     entry: str
     mark: tuple[int, int] | None  # epoch, tag
+    closing_leaf: int | None = None
+    closing: str | None = None
 
     def to_line(self) -> bytes:
         fields = {name: getattr(self, name) for name in self.__slots__}
@@ -137,6 +140,11 @@ class Bundle:
         clip = self._clips.get(clip_id)
         return clip.audio_sha256 == audio_sha256 if clip is not None and clip.audio_sha256 else None
 
+    def logged_at(self, clip_id: str, audio_sha256: str) -> float | None:
+        clip = self._clips.get(clip_id)
+        told = None if clip is None or clip.closing is None else json.loads(clip.closing)
+        return float(told["at"]) if told is not None and told.get("audio") == audio_sha256 else None
+
     def marked_clip(self, mark: WatermarkTag) -> ClipRecord | None:
         """Without a fingerprint: a candidate that nothing here can confirm."""
         clip = self._marks.get((mark.epoch, mark.tag))
@@ -168,6 +176,17 @@ class Bundle:
                 raise ProofInvalid("a clip's entry is not in the log")
             if clip.told.get("clip") != clip.clip_id:
                 raise ProofInvalid("a clip's entry is about another clip")
+            if clip.closing is not None:
+                self._prove_closing(clip, clip.closing, clip.closing_leaf)
+
+    def _prove_closing(self, clip: BundledClip, closing: str, leaf: int | None) -> None:
+        if leaf is None or not 0 <= leaf < self.checkpoint.size:
+            raise ProofInvalid("what closed a clip is not in the log")
+        if self._leaf(leaf) != leaf_hash(closing.encode()):
+            raise ProofInvalid("what closed a clip is not in the log")
+        told = json.loads(closing)
+        if told.get("kind") != "speech.closed" or told.get("clip") != clip.clip_id:
+            raise ProofInvalid("what closed a clip is about another one")
 
     def _tree(self, size: int) -> Frontier:
         tree = Frontier()

@@ -26,9 +26,11 @@ class Register:
         knows: bool | None = True,
         keys: dict[int, bytes] | None = None,
         clips: dict[WatermarkTag, ClipRecord] | None = None,
+        logged_at: float | None = None,
     ) -> None:
         self._standing, self._knows = standing, knows
         self._keys, self._clips = keys or {}, clips or {}
+        self._logged_at = logged_at
         self.asked: list[tuple[str, str | None, int | None]] = []
 
     def standing(
@@ -39,6 +41,9 @@ class Register:
 
     def knows_clip(self, clip_id: str, audio_sha256: str) -> bool | None:
         return self._knows
+
+    def logged_at(self, clip_id: str, audio_sha256: str) -> float | None:
+        return self._logged_at
 
     def marked_clip(self, mark: WatermarkTag) -> ClipRecord | None:
         return self._clips.get(mark)
