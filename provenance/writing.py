@@ -1,0 +1,108 @@
+"""Signs manifests, embedded or detached, and reads back what it signed.
+
+Each clip asks the signer anew for its chain and hands it the bytes to be signed and nothing else; the private key
+never enters. What comes back from c2pa is trusted by nobody until it was read again: c2pa does not check the asset's
+hash after signing.
+"""
+
+from __future__ import annotations
+
+import io
+import threading
+from typing import Final
+
+import c2pa
+
+from consent_service.proofs.seams import ManifestSigner
+from provenance import container
+from provenance.disclosure import Disclosure
+from provenance.errors import StampFailed
+from provenance.manifest import assertion, definition
+from provenance.reading import OPAQUE, read_manifest
+from provenance.trust import TrustContext
+
+_CERTIFICATE_END: Final = b"-----END CERTIFICATE-----"
+
+
+class ManifestWriter:
+    """Thread-safe. signer: its chain's last certificate is the root that the re-reading trusts."""
+
+    def __init__(self, signer: ManifestSigner) -> None:
+        self._signer = signer
+        self._lock = threading.Lock()
+        self._trust: TrustContext | None = None
+
+    def embed(self, data: bytes, media_type: str, disclosure: Disclosure) -> bytes:
+        """The same file with its manifest inside. Raises StampFailed."""
+        chain, trust = self._chain()
+        signed, _ = self._signed(data, media_type, disclosure, chain, trust, detached=False)
+        _check(signed, None, media_type, disclosure, trust)
+        return signed
+
+    def detach(self, data: bytes, media_type: str, disclosure: Disclosure) -> bytes:
+        """A manifest over exactly these bytes, to be kept beside them. Raises StampFailed."""
+        chain, trust = self._chain()
+        _, sidecar = self._signed(data, media_type, disclosure, chain, trust, detached=True)
+        _check(data, sidecar, media_type, disclosure, trust)
+        return sidecar
+
+    def _chain(self) -> tuple[str, TrustContext]:
+        # Asked for every clip: the leaf may be rotated while we run, and the provider keeps it at hand.
+        chain = self._signer.certificate_chain()
+        root = chain.rstrip().removesuffix(_CERTIFICATE_END).rpartition(_CERTIFICATE_END)[2].strip()
+        anchor = root + b"\n" + _CERTIFICATE_END + b"\n"
+        with self._lock:
+            if self._trust is None or self._trust.anchor != anchor:
+                self._trust = TrustContext(anchor)
+            return chain.decode("ascii"), self._trust
+
+    def _signed(
+        self,
+        data: bytes,
+        media_type: str,
+        disclosure: Disclosure,
+        chain: str,
+        trust: TrustContext,
+        *,
+        detached: bool,
+    ) -> tuple[bytes, bytes]:
+        """(the file, the manifest store)."""
+        failed: list[Exception] = []
+
+        def sign(message: bytes) -> bytes:
+            # c2pa logs what a callback raises and goes on; keep it here and give back "no signature" instead.
+            try:
+                return self._signer.sign_manifest(message)
+            except Exception as exc:  # noqa: BLE001 - re-raised below
+                failed.append(exc)
+                return b""
+
+        out = io.BytesIO()
+        try:
+            with (
+                c2pa.Signer.from_callback(sign, c2pa.C2paSigningAlg.ES256, chain) as signer,
+                c2pa.Builder(definition(disclosure, media_type), context=trust.context()) as builder,
+            ):
+                if detached:
+                    builder.set_no_embed()
+                store = builder.sign(signer, OPAQUE if detached else media_type, io.BytesIO(data), out)
+        except c2pa.C2paError as exc:
+            cause = failed[0] if failed else exc
+            raise StampFailed(f"the manifest could not be signed ({type(cause).__name__})") from cause
+        return out.getvalue(), bytes(store)
+
+
+def _check(
+    data: bytes, sidecar: bytes | None, media_type: str, disclosure: Disclosure, trust: TrustContext
+) -> None:
+    """Trusted, whole, saying what it should, and with no byte that nothing covers."""
+    reading = read_manifest(data, trust, media_type=media_type, sidecar=sidecar)
+    if reading is None:
+        raise StampFailed("the signed clip carries no manifest that can be read")
+    if reading.state != "Trusted" or reading.failures or not reading.asset_matches:
+        raise StampFailed(f"the signed clip does not verify ({', '.join(reading.failures) or reading.state})")
+    if reading.assertion != assertion(disclosure):
+        raise StampFailed("the signed clip does not say what it should")
+    found = container.fault(data, sidecar)
+    if found is not None:
+        raise StampFailed(f"the signed clip has bytes that nothing covers ({found})")
