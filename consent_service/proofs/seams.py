@@ -140,6 +140,11 @@ class ProofReader(Protocol):
         """True: registered with this digest. False: registered with another. None: not registered."""
         ...
 
+    def logged_at(self, clip_id: str, audio_sha256: str) -> float | None:
+        """When the log recorded that the file with this digest was handed over: it was signed by then. Unix seconds;
+        None without such an entry."""
+        ...
+
     def marked_clip(self, mark: WatermarkTag) -> ClipRecord | None:
         """The clip that was allotted this tag: a candidate, until its fingerprint matches."""
         ...
