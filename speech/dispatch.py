@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TypeVar
+from weakref import WeakSet
 
 from speech.engine import SpeechRequest
 from speech.errors import EngineUnavailable, SpeechError, SynthesisFailed
@@ -31,7 +32,7 @@ class Dispatcher:
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._closed = False
-        self._streams: set[QueuedStream] = set()
+        self._streams: WeakSet[QueuedStream] = WeakSet()
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
@@ -40,7 +41,6 @@ class Dispatcher:
         stream = QueuedStream(request.request_id, request.voice_id)
         with self._lock:
             self._refuse_if_closed()
-            self._streams = {other for other in self._streams if other.live}
             self._streams.add(stream)
             self._jobs.put(lambda: self._run(request, stream))
         return stream

@@ -54,15 +54,17 @@ class QueuedStream:
                 self._changed.notify_all()
 
     def finish(self) -> None:
-        with self._changed:
-            self._ended = True
-            self._changed.notify_all()
+        self._end(None)
 
     def fail(self, error: SpeechError) -> None:
+        self._end(error)
+
+    def _end(self, failure: SpeechError | None) -> None:
+        """The first end stands: what was whole cannot fail afterwards, nor the other way round."""
         with self._changed:
-            self._failure = error
-            self._ended = True
-            self._changed.notify_all()
+            if not self._ended:
+                self._failure, self._ended = failure, True
+                self._changed.notify_all()
 
     # consumer -----------------------------------------------------------------------------------------------
     def __iter__(self) -> Iterator[Samples]:

@@ -86,11 +86,14 @@ class StreamingCodec:
         begun = self._positions[slots]
         tape = Tape(self._tapes[slots])
         latents = self._pre_conv(self._dequantise(codes), tape).transpose(1, 2)
-        latents = self._transformer(latents, slots, begun, self._rings).transpose(1, 2)
-        samples = self._vocoder(latents[..., length - audible :], tape)
-        self._positions.index_copy_(0, slots, begun + length)
-        self._tapes.index_copy_(0, slots, tape.rewritten())
-        return samples.float()
+        latents, seen = self._transformer(latents, slots, begun, self._rings)
+        samples = self._vocoder(latents.transpose(1, 2)[..., length - audible :], tape).float()
+        ended, remembered = begun + length, tape.rewritten()
+        # Memory is written last, all of it or nothing: a call that fails can be made again.
+        seen.remember(self._rings)
+        self._positions.index_copy_(0, slots, ended)
+        self._tapes.index_copy_(0, slots, remembered)
+        return samples
 
 
 class Dequantiser:

@@ -21,7 +21,7 @@ from speech.qwen.codec_wave import Place
 class Window:
     """Where a piece of T frames stands, for a batch of B streams; the same for all layers.
 
-    slots: int64[B, 1]. cells: int64[B, kept], where the newest frames go. mask: bool[B, 1, T, ring + T].
+    slots: int64[B]. cells: int64[B, kept], where the newest frames go. mask: bool[B, 1, T, ring + T].
     cos, sin: float[B, T, 1, head_dim].
     """
 
@@ -30,6 +30,19 @@ class Window:
     mask: Tensor
     cos: Tensor
     sin: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The keys and values of a piece, float[layers, 2, B, kept, kv_heads, head_dim], and where they go."""
+
+    slots: Tensor
+    cells: Tensor
+    values: Tensor
+
+    def remember(self, rings: Tensor) -> None:
+        """Write them into the rings. Apart from computing them, so that a piece that fails changes nothing."""
+        rings[:, :, self.slots[:, None], self.cells] = self.values
 
 
 class SlidingTransformer:
@@ -49,13 +62,15 @@ class SlidingTransformer:
         first = self.layers[0]
         return (len(self.layers), 2, slots, self.ring, first.kv_heads, first.head_dim)
 
-    def __call__(self, x: Tensor, slots: Tensor, positions: Tensor, rings: Tensor) -> Tensor:
-        """slots, positions: int64[B], the streams and their frames so far. rings: of `ring_shape`, updated."""
+    def __call__(self, x: Tensor, slots: Tensor, positions: Tensor, rings: Tensor) -> tuple[Tensor, Seen]:
+        """slots, positions: int64[B], the streams and their frames so far. rings: of `ring_shape`, read only."""
         window = self._window(x, slots, positions)
         x = self.inward(x)
+        seen: list[Tensor] = []
         for layer, ring in zip(self.layers, rings.unbind(), strict=True):
-            x = layer(x, window, ring)
-        return self.outward(self.norm(x))
+            x, newest = layer(x, window, ring)
+            seen.append(newest)
+        return self.outward(self.norm(x)), Seen(slots, window.cells, torch.stack(seen))
 
     def _window(self, x: Tensor, slots: Tensor, positions: Tensor) -> Window:
         ring, length = self.ring, x.shape[1]
@@ -69,7 +84,7 @@ class SlidingTransformer:
         angles = now[..., None].float() * self.inv_freq
         angles = torch.cat((angles, angles), dim=-1)[:, :, None, :]
         return Window(
-            slots=slots[:, None],
+            slots=slots,
             cells=torch.remainder(now[:, max(0, length - ring) :], ring),
             mask=mask[:, None],
             cos=(angles.cos() * self.scaling).to(x.dtype),
@@ -93,22 +108,22 @@ class Layer:
         self.down = _Linear(place, mlp.down_proj, scale=upstream.mlp_layer_scale.scale)
         self.activation = mlp.act_fn
 
-    def __call__(self, x: Tensor, window: Window, ring: Tensor) -> Tensor:
-        """x: float[B, T, hidden]. ring: float[2, slots, ring, kv_heads, head_dim], updated in place."""
-        x = x + self._attend(self.before_attention(x), window, ring)
+    def __call__(self, x: Tensor, window: Window, ring: Tensor) -> tuple[Tensor, Tensor]:
+        """x: float[B, T, hidden]. ring: float[2, slots, ring, kv_heads, head_dim]. Also gives the newest keys and
+        values: float[2, B, kept, kv_heads, head_dim].
+        """
+        attended, newest = self._attend(self.before_attention(x), window, ring)
+        x = x + attended
         gate, up = self.gate_up(self.before_mlp(x)).chunk(2, dim=-1)
-        return x + self.down(self.activation(gate) * up)
+        return x + self.down(self.activation(gate) * up), newest
 
-    def _attend(self, x: Tensor, window: Window, ring: Tensor) -> Tensor:
+    def _attend(self, x: Tensor, window: Window, ring: Tensor) -> tuple[Tensor, Tensor]:
         batch, length, _ = x.shape
         heads = self.qkv(x).view(batch, length, -1, self.head_dim)
         query, key, value = heads.split((self.heads, self.kv_heads, self.kv_heads), dim=2)
         seen = (_rotate(key, window), value)
-        joined = [
-            torch.cat((cells[window.slots[:, 0]], new), dim=1) for cells, new in zip(ring, seen, strict=True)
-        ]
-        for cells, new in zip(ring, seen, strict=True):
-            cells.index_put_((window.slots, window.cells), new[:, length - window.cells.shape[1] :])
+        joined = [torch.cat((cells[window.slots], new), dim=1) for cells, new in zip(ring, seen, strict=True)]
+        newest = torch.stack([new[:, length - window.cells.shape[1] :] for new in seen])
         y = functional.scaled_dot_product_attention(
             _rotate(query, window).transpose(1, 2),
             joined[0].transpose(1, 2),
@@ -116,7 +131,7 @@ class Layer:
             attn_mask=window.mask,
             enable_gqa=self.heads != self.kv_heads,
         )
-        return self.out(y.transpose(1, 2).reshape(batch, length, -1))
+        return self.out(y.transpose(1, 2).reshape(batch, length, -1)), newest
 
 
 class _Linear:

@@ -10,6 +10,7 @@ import hashlib
 import threading
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
+from weakref import WeakSet
 
 from speech.config import Checkpoint, EngineConfig
 from speech.engine import (
@@ -19,7 +20,7 @@ from speech.engine import (
     SpeechRequest,
     SpeechStream,
 )
-from speech.errors import EngineBusy, EngineUnavailable, SpeechError, TextError
+from speech.errors import EngineBusy, EngineUnavailable, TextError
 from speech.languages import LANGUAGES
 from speech.qwen.checkpoint import Kind, LocalCheckpoint, find_checkpoint
 from speech.requests import check_request, mode_of
@@ -40,7 +41,7 @@ class QwenEngine:
         if missing:
             raise EngineUnavailable(f"engine qwen needs {', '.join(missing)}; reinstall the package")
         from speech.qwen.model import choose_placement
-        from speech.qwen.station import VoicePrompts, erase
+        from speech.qwen.parts import VoicePrompts, erase
         from speech.qwen.worker import Worker
 
         self._config = config
@@ -55,7 +56,7 @@ class QwenEngine:
         self._stations: dict[Mode, Station] = {}
         self._prompts: VoicePrompts = VoicePrompts(config.prompt_cache_size, erase)
         self._lock = threading.Lock()
-        self._streams: set[QueuedStream] = set()
+        self._streams: WeakSet[QueuedStream] = WeakSet()  # one that nobody holds any more counts no more
         self._worker = Worker(lambda: [station.batcher for station in self._stations.values()])
 
     @property
@@ -78,8 +79,7 @@ class QwenEngine:
         self._refuse_control_tokens(request)
         stream = QueuedStream(request.request_id, request.voice_id)
         with self._lock:
-            self._streams = {other for other in self._streams if other.live}
-            if len(self._streams) >= self._config.max_queued:
+            if sum(other.live for other in self._streams) >= self._config.max_queued:
                 raise EngineBusy("too many requests are running or waiting; ask again later")
             self._streams.add(stream)
         self._worker.post(lambda: self._begin(request, stream))
@@ -94,17 +94,21 @@ class QwenEngine:
         return len(hit)
 
     def close(self) -> None:
-        with self._lock:
-            streams = list(self._streams)
-        for stream in streams:
-            stream.cancel("engine_closed")
+        self._cancel_all()
         self._worker.close()
+        self._cancel_all()  # who came in between
         self._prompts.clear()
         self._stations.clear()
 
     # in any thread ------------------------------------------------------------------------------------------------
+    def _cancel_all(self) -> None:
+        with self._lock:
+            streams = list(self._streams)
+        for stream in streams:
+            stream.cancel("engine_closed")
+
     def _refuse_control_tokens(self, request: SpeechRequest) -> None:
-        from speech.qwen.station import transcript_of
+        from speech.qwen.parts import transcript_of
 
         texts = [request.utterance.text, request.utterance.instruct]
         if isinstance(request, CloneRequest):
@@ -124,11 +128,11 @@ class QwenEngine:
         if stream.cancelled:
             return
         try:
-            station = self._station(mode_of(request))
-        except SpeechError as error:
-            stream.fail(error)
-        else:
-            station.begin(request, stream)
+            self._station(mode_of(request)).begin(request, stream)
+        except Exception as error:  # noqa: BLE001 - one request's failure must not end the engine
+            from speech.qwen.failures import understood
+
+            stream.fail(understood(error))
 
     def _station(self, mode: Mode) -> Station:
         station = self._stations.get(mode)
@@ -138,8 +142,7 @@ class QwenEngine:
 
     def _load(self, mode: Mode) -> Station:
         """Raises EngineUnavailable; out of memory, takes the smaller checkpoint where the configuration allows."""
-        import torch
-
+        from speech.qwen.failures import out_of_memory
         from speech.qwen.station import Station
 
         def load(checkpoint: LocalCheckpoint) -> Station:
@@ -149,7 +152,9 @@ class QwenEngine:
         wanted, kind = self._checkpoints[mode], _KINDS[mode]
         try:
             return load(wanted)
-        except (torch.OutOfMemoryError, MemoryError) as error:
+        except Exception as error:
+            if not out_of_memory(error):
+                raise
             smaller: Checkpoint | None = getattr(self._config.fallback, kind, None)
             if smaller is None:
                 raise EngineUnavailable(

@@ -106,10 +106,14 @@ class Frame:
 def _advance(state: State, going: Tensor, first: Tensor, heard: Tensor) -> None:
     """What becomes of the rows that go on: bool[B]. heard: [B, H], the talker's next input."""
     rows = torch.arange(first.shape[0], device=first.device)
-    state.input.copy_(torch.where(going[:, None], heard, state.input))
-    state.seen[rows, first] = state.seen[rows, first] | going
-    state.position.add_(going.long())
-    state.step.add_(going.long())
+    after = torch.where(going[:, None], heard, state.input)
+    seen = state.seen[rows, first] | going
+    one = going.long()
+    # Nothing is allocated from here on: short of memory, a row has moved on in all of these or in none.
+    state.input.copy_(after)
+    state.seen.index_put_((rows, first), seen)
+    state.position.add_(one)
+    state.step.add_(one)
     state.active.copy_(going)
 
 

@@ -95,9 +95,9 @@ class Job:
 
     def drop(self) -> None:
         """Erase what the segment was made from."""
-        if self.part is not None:
-            self.part.erase()
-            self.part = None
+        part, self.part = self.part, None
+        if part is not None:
+            part.erase()
         self._codes.clear()
 
     def heard(self, codes: Tensor) -> Heard:
@@ -127,11 +127,14 @@ class Job:
         wanted = chunk_frames(self._decoded)
         return wanted if not self._hold and len(self._codes) >= wanted else 0
 
-    def take(self, frames: int) -> list[Tensor]:
-        taken, self._codes = self._codes[:frames], self._codes[frames:]
+    def upcoming(self, frames: int) -> list[Tensor]:
+        return self._codes[:frames]
+
+    def decoded(self, frames: int) -> None:
+        """The upcoming frames are sound now."""
+        del self._codes[:frames]
         self._decoded += frames
         self._count()
-        return taken
 
     def _count(self) -> None:
         self.playback.missing = max(0, chunk_frames(self._decoded) - len(self._codes))

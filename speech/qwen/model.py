@@ -22,6 +22,7 @@ from speech.errors import EngineUnavailable
 from speech.qwen.attention import best_kernel
 from speech.qwen.checkpoint import LocalCheckpoint
 from speech.qwen.compose import Composer, VoicePrompt
+from speech.qwen.failures import out_of_memory
 from speech.qwen.frame import Frame
 from speech.qwen.sampling import Choice, Draw
 from speech.qwen.shape import Shape
@@ -151,9 +152,9 @@ def _load(checkpoint: LocalCheckpoint, placement: Placement) -> Any:
             local_files_only=True,
             use_safetensors=True,
         )
-    except (torch.OutOfMemoryError, MemoryError):
-        raise
     except Exception as error:
+        if out_of_memory(error):
+            raise
         raise EngineUnavailable(
             f"the {checkpoint.kind} checkpoint does not load ({type(error).__name__}); fetch it again"
         ) from error

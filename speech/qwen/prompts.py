@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 _T = TypeVar("_T")
+_R = TypeVar("_R")
 
 
 @dataclass(frozen=True, slots=True)
 class PromptKey:
     """reference_digest: SHA-256 hex over samples, rate and transcript."""
 
+    tenant: str
     voice_id: str
     voice_epoch: int
     reference_digest: str
@@ -36,26 +38,29 @@ class PromptCache(Generic[_T]):
     def __len__(self) -> int:
         return len(self._prompts)
 
-    def get(self, key: PromptKey) -> _T | None:
+    def use(self, key: PromptKey, work: Callable[[_T], _R]) -> _R | None:
+        """`work` with the prompt, or None where there is none. It is not erased meanwhile, so keep it short."""
         with self._lock:
             prompt = self._prompts.get(key)
-            if prompt is not None:
-                self._prompts.move_to_end(key)
-            return prompt
+            if prompt is None:
+                return None
+            self._prompts.move_to_end(key)
+            return work(prompt)
 
-    def put(self, key: PromptKey, prompt: _T, *, unless: Callable[[], bool]) -> None:
-        """Keep a prompt, and none of an older epoch of its voice.
+    def put(self, key: PromptKey, prompt: _T, *, unless: Callable[[], bool]) -> bool:
+        """Keep a prompt, and none of an older epoch of its voice. False when it was not kept.
 
         `unless` is asked under the lock: a voice cancelled while its prompt was being made keeps none.
         """
         with self._lock:
             if self._size == 0 or unless():
-                return
-            self._drop(lambda old: old.voice_id == key.voice_id and old.voice_epoch < key.voice_epoch)
+                return False
+            self._drop(lambda old: _same_voice(old, key) and old.voice_epoch < key.voice_epoch)
             self._prompts[key] = prompt
             while len(self._prompts) > self._size:
                 _, oldest = self._prompts.popitem(last=False)
                 self._erase(oldest)
+            return True
 
     def drop_voice(self, voice_id: str) -> None:
         with self._lock:
@@ -68,3 +73,7 @@ class PromptCache(Generic[_T]):
     def _drop(self, doomed: Callable[[PromptKey], bool]) -> None:
         for key in [key for key in self._prompts if doomed(key)]:
             self._erase(self._prompts.pop(key))
+
+
+def _same_voice(one: PromptKey, other: PromptKey) -> bool:
+    return (one.tenant, one.voice_id) == (other.tenant, other.voice_id)

@@ -1,24 +1,22 @@
 """Runs frames and prefills over the slots: the one place that talks to the device.
 
 A frame runs on the first rows of the buffers, rounded up to a bucket, and reads the caches up to a bucket of
-positions. `warm_up` compiles the frame where a compiler exists; on CUDA a bucket is captured as a graph when it is
-first needed. The only wait for the device is `decode`'s copy of codes to the host, once a frame.
+positions. The only wait for the device is `decode`'s copy of codes to the host, once a frame.
 """
 
 from __future__ import annotations
 
 import itertools
-import shutil
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import torch
 from torch import Tensor
 
 from speech.qwen.attention import FLASH
 from speech.qwen.frame import Frame
+from speech.qwen.graphs import Graphs
 from speech.qwen.slots import Sampling, State
 from speech.qwen.transformer import Places
 
@@ -50,11 +48,7 @@ class Runner:
         self.device, self.dtype = weight.device, weight.dtype
         self.slots, self.positions = slots, positions
         self.state = State.allocate(frame.shape, slots, positions, self.device, self.dtype)
-        self._call: Callable[[State], tuple[Tensor, Tensor]] = frame
-        self.compiled = False
-        self.compile_s = 0.0  # spent compiling and capturing so far
-        self._runs: dict[tuple[int, int], Callable[[], tuple[Tensor, Tensor]]] = {}
-        self._pool: Any = None  # graphs never run at the same time, so they share what they compute in
+        self.graphs = Graphs(frame, self.state)
         self._at = [0] * slots  # the host's copy of each slot's position
 
     # a slot's life ----------------------------------------------------------------------------------------------
@@ -90,13 +84,14 @@ class Runner:
     def release(self, slot: int) -> None:
         """Wipe a slot."""
         self.state.wipe(slot)
+        self._at[slot] = 0
 
     # frames -----------------------------------------------------------------------------------------------------
     def decode(self, occupied: Sequence[int]) -> Decoded:
         """One frame for the active slots among `occupied` (not empty)."""
         rows, length = self.bucket(occupied)
         with torch.inference_mode():
-            table, leads = self._run(rows, length)()
+            table, leads = self.graphs.run(rows, length)()
             host = table.to("cpu")
         for slot in occupied:
             self._at[slot] += 1
@@ -107,22 +102,12 @@ class Runner:
         rows = round_up(max(occupied) + 1, BATCHES, self.slots)
         if self.frame.kernel == FLASH:  # reads no further than each slot's own position
             return rows, self.positions
-        return rows, round_up(max(self._at[slot] for slot in occupied) + 1, LENGTHS, self.positions)
+        # Every row of the frame writes at its own position, also one whose prompt is still being read.
+        return rows, round_up(max(self._at[:rows]) + 1, LENGTHS, self.positions)
 
     def warm_up(self, *, compile: bool = True) -> None:
-        """Compile, where a compiler exists, and on CUDA capture every batch size; while no slot is active.
-
-        The compiler takes a size that it has seen change for a variable: a few buckets stand for all.
-        """
-        began = time.perf_counter()
-        if compile and not self.compiled and has_compiler(self.device):
-            self._call = torch.compile(self.frame.__call__, fullgraph=True)
-            self.compiled = True
-            self._runs.clear()
-        with torch.inference_mode():
-            for rows, length in self._buckets():
-                self._run(rows, length)
-        self.compile_s += time.perf_counter() - began
+        """Compile where a compiler exists, and run or capture what will be asked for; while nobody speaks."""
+        self.graphs.warm_up(self._buckets(), compile=compile)
 
     def _buckets(self) -> Iterator[tuple[int, int]]:
         """Every bucket there is, where each is captured; where sizes are variables to the compiler, a few."""
@@ -133,66 +118,6 @@ class Runner:
             lengths = [self.positions]
         return itertools.product(dict.fromkeys(rows), dict.fromkeys(lengths))
 
-    def _run(self, rows: int, length: int) -> Callable[[], tuple[Tensor, Tensor]]:
-        run = self._runs.get((rows, length))
-        if run is None:
-            view = self.state.first(rows, length)
-            if self.compiled:
-                _vary(view)
-            run = self._captured(view) if self.device.type == "cuda" else self._plain(view)
-            self._runs[rows, length] = run
-        return run
-
-    def _plain(self, view: State) -> Callable[[], tuple[Tensor, Tensor]]:
-        if self.compiled:
-            self._rehearse(view)
-        return lambda: self._call(view)
-
-    def _rehearse(self, view: State) -> None:
-        """A frame that moves nobody on: what compiles, and lets libraries allocate."""
-        awake = view.active.clone()
-        view.active.zero_()
-        self._call(view)
-        view.active.copy_(awake)
-
-    def _captured(self, view: State) -> Callable[[], tuple[Tensor, Tensor]]:
-        """Record the frame's kernels once; replaying them costs one launch."""
-        side = torch.cuda.Stream()
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):
-            self._rehearse(view)
-            self._rehearse(view)
-        torch.cuda.current_stream().wait_stream(side)
-        graph = torch.cuda.CUDAGraph()
-        # Prompts are made in another thread meanwhile.
-        self._pool = self._pool or torch.cuda.graph_pool_handle()
-        with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
-            out: tuple[Tensor, Tensor] = self._call(view)
-
-        def replay() -> tuple[Tensor, Tensor]:
-            graph.replay()
-            return out
-
-        return replay
-
 
 def round_up(wanted: int, buckets: Sequence[int], most: int) -> int:
     return min(most, next((bucket for bucket in buckets if bucket >= wanted), most))
-
-
-def _vary(view: State) -> None:
-    """Tell the compiler what changes from bucket to bucket, so that it compiles once for all; for one row again."""
-    for tensor in view.tensors:
-        torch._dynamo.maybe_mark_dynamic(tensor, 0)
-    for keys, values in view.talker:
-        torch._dynamo.maybe_mark_dynamic(keys, 1)
-        torch._dynamo.maybe_mark_dynamic(values, 1)
-
-
-def has_compiler(device: torch.device) -> bool:
-    """Whether torch.compile has what it needs: Triton on CUDA, a C++ compiler on the CPU."""
-    if device.type == "cuda":
-        from torch.utils._triton import has_triton
-
-        return bool(has_triton())
-    return any(shutil.which(name) for name in ("g++", "clang++", "c++"))

@@ -6,6 +6,7 @@ is listening.
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from collections.abc import Callable, Iterable
@@ -15,7 +16,8 @@ from typing import TypeVar
 import torch
 
 from speech.errors import EngineUnavailable, SynthesisFailed
-from speech.qwen.batcher import Batcher, understood
+from speech.qwen.batcher import Batcher
+from speech.qwen.failures import understood
 from speech.qwen.job import Job, Part
 
 _T = TypeVar("_T")
@@ -67,9 +69,16 @@ class Worker:
         if threading.current_thread() is not self._thread:
             self._thread.join()
             self._maker.shutdown(cancel_futures=True)
+            self._empty()
 
     def _stop(self) -> None:
         self._stopping = True
+
+    def _empty(self) -> None:
+        """What was made too late holds a voice, too: hand it in, to be erased."""
+        with torch.inference_mode(), contextlib.suppress(queue.Empty):
+            while True:
+                self._do(self._inbox.get_nowait())
 
     def _make(self, job: Job, batcher: Batcher) -> None:
         if job.stream.cancelled:
@@ -90,17 +99,30 @@ class Worker:
                 busy = [batcher for batcher in self._batchers() if batcher.busy]
                 self._take(wait=not busy)
                 for batcher in busy:
-                    batcher.turn()
+                    self._turn(batcher)
             for batcher in self._batchers():
                 batcher.close()
+
+    def _turn(self, batcher: Batcher) -> None:
+        """Whatever happens in it, this thread goes on: every stream waits for it."""
+        try:
+            batcher.turn()
+        except Exception as error:  # noqa: BLE001 - see above
+            batcher.abandon(understood(error))
 
     def _take(self, *, wait: bool) -> None:
         """Everything that was posted; waits for something where there is nothing else to do."""
         if wait:
-            self._inbox.get()()
+            self._do(self._inbox.get())
         while not self._stopping:
             try:
                 work = self._inbox.get_nowait()
             except queue.Empty:
                 return
+            self._do(work)
+
+    def _do(self, work: Callable[[], None]) -> None:
+        try:
             work()
+        except Exception as error:  # noqa: BLE001 - who waits for this was told by the work itself
+            understood(error)  # logged

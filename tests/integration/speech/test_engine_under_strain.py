@@ -235,7 +235,7 @@ def test_what_is_reported_is_what_is_allocated(engines: Callable[..., QwenEngine
     engine.warm_up()
     station = engine._stations["custom"]
     status = engine.status()["custom"]
-    codec = station.batcher.codec.bytes_per_slot
+    codec = station.batcher.seats.codec.bytes_per_slot
     assert status.slots_bytes == 3 * (slot_bytes(station._model.shape, 256, 4) + codec)
     assert not status.compiled
     assert status.attention == "sdpa"

@@ -38,7 +38,7 @@ def prompt(model: QwenModel) -> Prompt:
 
 def test_the_frame_is_traced_without_a_break(model: QwenModel, prompt: Prompt) -> None:
     plain, traced = Runner(model.frame, 2, 64), Runner(model.frame, 2, 64)
-    traced._call = torch.compile(model.frame.__call__, fullgraph=True, backend="eager")
+    traced.graphs.call = torch.compile(model.frame.__call__, fullgraph=True, backend="eager")
     expected = alone(plain, prompt, 4, sampling=model.sampling)
     assert alone(traced, prompt, 4, sampling=model.sampling).differs(expected) is None
 

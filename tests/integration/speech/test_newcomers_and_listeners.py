@@ -95,7 +95,7 @@ def test_no_listener_falls_silent_because_somebody_arrived(
     jobs = spoken(house, models["custom_voice"])
     assert len(jobs) == 6
     assert [job.playback.underruns for job in jobs] == [0] * 6
-    assert house[0].underruns == 0
+    assert house[0].seats.underruns == 0
 
 
 def test_without_the_deadlines_they_would(
@@ -104,7 +104,7 @@ def test_without_the_deadlines_they_would(
     """So the test above has something to find."""
     monkeypatch.setattr(batcher_module, "may_prefill", lambda *_: True)
     spoken(house, models["custom_voice"])
-    assert house[0].underruns > 0
+    assert house[0].seats.underruns > 0
 
 
 def test_a_newcomers_prompt_is_read_in_chunks_between_frames(
@@ -113,7 +113,7 @@ def test_a_newcomers_prompt_is_read_in_chunks_between_frames(
     batcher, clock = house
     arrive(house, models["custom_voice"], 0)
     with torch.inference_mode():
-        while not batcher._speaking:
+        while not batcher.seats.speaking:
             batcher.turn()
         for _ in range(20):
             batcher.turn()

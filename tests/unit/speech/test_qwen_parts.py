@@ -5,8 +5,12 @@ from __future__ import annotations
 from speech.qwen.prompts import PromptCache, PromptKey
 
 
-def key(voice: str, epoch: int = 0, reference: str = "r") -> PromptKey:
-    return PromptKey(voice, epoch, reference)
+def key(voice: str, epoch: int = 0, reference: str = "r", tenant: str = "t") -> PromptKey:
+    return PromptKey(tenant, voice, epoch, reference)
+
+
+def kept(prompts: PromptCache[str], wanted: PromptKey) -> str | None:
+    return prompts.use(wanted, lambda prompt: prompt)
 
 
 def cache(size: int = 2) -> tuple[PromptCache[str], list[str]]:
@@ -22,19 +26,20 @@ def test_the_least_used_prompt_goes_first_and_is_erased() -> None:
     prompts, erased = cache(2)
     for voice in "ab":
         prompts.put(key(voice), f"prompt {voice}", unless=never)
-    assert prompts.get(key("a")) == "prompt a"
+    assert kept(prompts, key("a")) == "prompt a"
     prompts.put(key("c"), "prompt c", unless=never)
     assert erased == ["prompt b"]
-    assert prompts.get(key("b")) is None
-    assert prompts.get(key("a")) == "prompt a"
+    assert kept(prompts, key("b")) is None
+    assert kept(prompts, key("a")) == "prompt a"
 
 
 def test_epoch_and_reference_are_part_of_the_key() -> None:
     prompts, _ = cache()
     prompts.put(key("a", 1, "r"), "prompt", unless=never)
-    assert prompts.get(key("a", 2, "r")) is None
-    assert prompts.get(key("a", 1, "other")) is None
-    assert prompts.get(key("b", 1, "r")) is None
+    assert kept(prompts, key("a", 2, "r")) is None
+    assert kept(prompts, key("a", 1, "other")) is None
+    assert kept(prompts, key("b", 1, "r")) is None
+    assert kept(prompts, key("a", 1, "r", tenant="another")) is None
 
 
 def test_dropping_a_voice_erases_all_of_it_and_nothing_else() -> None:
@@ -43,7 +48,7 @@ def test_dropping_a_voice_erases_all_of_it_and_nothing_else() -> None:
         prompts.put(key(voice, 0, reference), f"{voice}{reference}", unless=never)
     prompts.drop_voice("a")
     assert sorted(erased) == ["a1", "a2"]
-    assert prompts.get(key("b", 0, "1")) == "b1"
+    assert kept(prompts, key("b", 0, "1")) == "b1"
     prompts.clear()
     assert len(prompts) == 0
     assert "b1" in erased

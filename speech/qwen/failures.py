@@ -1,0 +1,34 @@
+"""What an error means to the caller whose request it ended. No message or log line holds a text."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from typing import Final
+
+import torch
+
+from speech.errors import EngineBusy, SpeechError, SynthesisFailed
+
+_log = logging.getLogger(__name__)
+_CPU_ALLOCATOR: Final = "DefaultCPUAllocator: can't allocate memory"  # a plain RuntimeError says so
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether memory was missing, on the device or beside it."""
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and _CPU_ALLOCATOR in str(error)
+
+
+def understood(error: Exception) -> SpeechError:
+    """The error as a caller may see it. Of one that nobody raised on purpose only type and place are logged: its
+    message might hold a text.
+    """
+    if isinstance(error, SpeechError):
+        return error
+    if out_of_memory(error):
+        return EngineBusy("the engine ran out of memory; ask again later, or give it fewer slots")
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    _log.error("synthesis failed: %s at %s:%s", type(error).__name__, place.name, place.lineno)
+    return SynthesisFailed("the engine failed on this request; others are not affected")
