@@ -8,8 +8,9 @@ from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
 
+from provenance.decoding.pool import LONGEST_SIDECAR
 from provenance.reading import read_manifest
-from serve_app.context import ApiKey, Ctx, OptionalKey
+from serve_app.context import ApiKey, Context, Ctx, OptionalKey
 from serve_app.errors import RequestRefused
 from serve_app.openapi import raw_body
 from serve_app.uploads import read_bounded
@@ -18,6 +19,7 @@ router = APIRouter(tags=["clips"])
 
 # What would help to find the watermark or to imitate a clip, and helps nobody else.
 _NOT_TOLD: Final = frozenset({"watermark", "fingerprint"})
+MANIFEST_LENGTH: Final = "X-Manifest-Length"
 
 
 @router.get("/v1/clips/{clip_id}", response_class=Response)
@@ -47,21 +49,64 @@ async def record(clip_id: str, ctx: Ctx, api_key: ApiKey) -> dict[str, Any]:
     return {**told, "standing": standing.value}
 
 
-@router.post("/v1/verify", openapi_extra={"requestBody": raw_body("audio/wav", "application/octet-stream")})
+@router.post(
+    "/v1/verify",
+    openapi_extra={
+        "requestBody": raw_body("audio/wav", "application/octet-stream"),
+        "parameters": [
+            {"name": MANIFEST_LENGTH, "in": "header", "required": False, "schema": {"type": "integer"}}
+        ],
+    },
+)
 async def verify(request: Request, ctx: Ctx, api_key: OptionalKey) -> dict[str, Any]:
-    """Send a clip as the raw body. Anonymous callers learn origin and integrity; a caller with a key that may see
-    the clip's record also learns its standing, with evidence."""
-    data = await read_bounded(
+    """Send a clip as the raw body. A detached manifest goes before it, and its length in bytes into
+    `X-Manifest-Length`. Anonymous callers learn origin and integrity, a limited number of times; a caller with a key
+    that may see the clip's record also learns its standing, with evidence."""
+    if api_key is None:
+        ctx.strangers.admit(None if request.client is None else request.client.host, request.headers)
+        may_read = False
+    else:
+        # Who it is comes before any work: a made-up key would get around the limit on strangers.
+        may_read = await _may_see(ctx, api_key, "")
+    sidecar_size = _sidecar_size(request.headers.get(MANIFEST_LENGTH))
+    body = await read_bounded(
         request.stream(), ctx.limits.max_upload_bytes, request.headers.get("content-length")
     )
-    verdict = await ctx.examiners.verify(ctx.verifier if api_key is None else ctx.auditor, data)
-    if api_key is None:
+    if sidecar_size is not None and sidecar_size >= len(body):
+        raise RequestRefused(
+            "request_invalid", "the manifest's length leaves no clip after it", param=MANIFEST_LENGTH
+        )
+    sidecar = None if sidecar_size is None else body[:sidecar_size]
+    verdict = await ctx.examiners.verify(
+        ctx.auditor if may_read else ctx.verifier, body[sidecar_size or 0 :], sidecar
+    )
+    if api_key is None or not may_read or not verdict.names:  # of no clip of ours, only the public answer
         return verdict.public().to_json()
-    try:
-        for clip_id in verdict.names or ("",):  # of no clip of ours, only the public answer
-            await ctx.gate.call("clip_for", api_key, clip_id)
-    except RequestRefused as exc:
-        if exc.code in ("clip_unknown", "permission_denied"):
+    for clip_id in verdict.names:
+        if not await _may_see(ctx, api_key, clip_id):
             return verdict.public().to_json()  # not this caller's clip: the public answer
-        raise
     return verdict.to_json()
+
+
+async def _may_see(ctx: Context, api_key: str, clip_id: str) -> bool:
+    """Whether the key's holder may read the record of this clip; of clips at all, for "". Raises RequestRefused for
+    a key that is none."""
+    try:
+        await ctx.gate.call("clip_for", api_key, clip_id)
+    except RequestRefused as exc:
+        if exc.code == "clip_unknown":
+            return not clip_id
+        if exc.code == "permission_denied":
+            return False
+        raise
+    return True
+
+
+def _sidecar_size(given: str | None) -> int | None:
+    if given is None:
+        return None
+    if not given.isascii() or not given.isdigit() or not 0 < int(given[:9]) <= LONGEST_SIDECAR:
+        raise RequestRefused(
+            "request_invalid", f"a manifest holds 1 to {LONGEST_SIDECAR:,} bytes", param=MANIFEST_LENGTH
+        )
+    return int(given[:9])

@@ -29,6 +29,13 @@ class IngressConfig(BaseModel):
     max_upload_bytes: int = Field(
         default=25_000_000, ge=1_000, description="Of a recording or a clip to verify."
     )
+    anonymous_checks: int = Field(
+        default=30, ge=1, description="Clips that one address may have looked at in a row, without a key."
+    )
+    anonymous_checks_per_minute: float = Field(default=10.0, gt=0, description="How fast that refills.")
+    trusted_proxies: tuple[str, ...] = Field(
+        default=(), description="Addresses of proxies whose X-Forwarded-For is believed."
+    )
     request_deadline_s: float = Field(default=120.0, gt=0, description="Ours; callers cannot change it.")
     default_language: str = Field(default="en", description="For callers that name none (OpenAI clients).")
 

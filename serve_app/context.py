@@ -15,6 +15,7 @@ from serve_app.door import Door
 from serve_app.errors import RequestRefused
 from serve_app.examiners import Examiners
 from serve_app.remote import Remote
+from serve_app.strangers import Strangers
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class Context:
     trust: TrustContext
     limits: IngressConfig
     examiners: Examiners = field(default_factory=Examiners)
+    strangers: Strangers = field(default_factory=Strangers)
 
 
 def _context(request: Request) -> Context:

@@ -58,8 +58,12 @@ STATUS: Final[dict[str, int]] = {
     "clip_silent": 400,
     "clip_too_short": 400,
     "audio_unreadable": 400,
+    "audio_layout_unsupported": 400,
+    "manifest_unreadable": 400,
     "text_too_long": 413,
     "audio_too_large": 413,
+    "audio_too_long": 413,
+    "audio_too_costly": 413,
     "recording_too_large": 413,
     "upload_too_large": 413,
     # 401, 403: who are you, and may you?
@@ -133,6 +137,7 @@ STATUS: Final[dict[str, int]] = {
     "synthesis_cancelled": 503,
     "ledger_unavailable": 503,
     "examination_unavailable": 503,
+    "decoding_unavailable": 503,
     "gate_failed": 503,
     "vault_error": 503,
     "message_not_sent": 503,
@@ -154,17 +159,21 @@ STATUS: Final[dict[str, int]] = {
 
 RETRY_AFTER_S: Final = {
     "overloaded": 2, "ledger_unavailable": 2, "revocations_unknown": 1, "gate_failed": 2, "rate_limited": 5,
+    "decoding_unavailable": 2,
 }  # fmt: skip
 
 
 class RequestRefused(Exception):
-    """A request that ends here, with its stable code."""
+    """A request that ends here, with its stable code. retry_after_s: None says what the code says by itself."""
 
-    def __init__(self, code: str, message: str, *, param: str | None = None) -> None:
+    def __init__(
+        self, code: str, message: str, *, param: str | None = None, retry_after_s: int | None = None
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.param = param
+        self.retry_after_s = retry_after_s
 
     @property
     def status(self) -> int:
@@ -190,7 +199,7 @@ class RequestRefused(Exception):
         }
 
     def headers(self) -> dict[str, str]:
-        wait = RETRY_AFTER_S.get(self.code)
+        wait = self.retry_after_s or RETRY_AFTER_S.get(self.code)
         return {"Retry-After": str(wait)} if wait else {}
 
 

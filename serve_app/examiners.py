@@ -22,12 +22,12 @@ class Examiners:
         self._threads = ThreadPoolExecutor(at_once, thread_name_prefix="examiner")
         self._room = threading.BoundedSemaphore(at_once + waiting)
 
-    async def verify(self, verifier: Verifier, data: bytes) -> Verdict:
-        """Raises RequestRefused overloaded, AudioTooLarge or AudioUnreadable."""
+    async def verify(self, verifier: Verifier, data: bytes, sidecar: bytes | None = None) -> Verdict:
+        """Raises RequestRefused overloaded, AudioTooLarge, AudioUnreadable or DecodingUnavailable."""
         if not self._room.acquire(blocking=False):
             raise RequestRefused("overloaded", "too many clips are being looked at; try again shortly")
         try:
-            asked = self._threads.submit(verifier.verify, data)
+            asked = self._threads.submit(verifier.verify, data, sidecar)
         except BaseException:
             self._room.release()
             raise

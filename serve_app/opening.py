@@ -12,6 +12,7 @@ from consent_service.errors import ConsentError
 from consent_service.sealing import load_node_secret
 from consent_service.service import ConsentService
 from provenance.errors import ProvenanceError
+from provenance.profiles.profile import load_profile
 from provenance.stamp import Stamper
 from provenance.trust import TrustContext
 from provenance.verify import Verifier
@@ -25,6 +26,7 @@ from serve_app.gate import ConsentGate
 from serve_app.memory import no_core_dumps
 from serve_app.metrics import Metrics, PrometheusMetrics
 from serve_app.remote import FailClosed, Remote
+from serve_app.strangers import Strangers
 from serve_app.version import VERSION
 from serve_app.voice import VoiceWorker
 from serve_app.watch import RevocationWatch
@@ -48,9 +50,19 @@ async def open_context(config: AppConfig, gate: Remote, voice: Remote, metrics: 
         metrics,
         provider=config.consent.provider,
         version=VERSION,
+        profile=load_profile(config.consent.disclosure_profile),
     )
+    limits = config.ingress
     return Context(
-        door, gate, Verifier(anchor), Verifier(anchor, bridge), TrustContext(anchor), config.ingress
+        door,
+        gate,
+        Verifier(anchor),
+        Verifier(anchor, bridge),
+        TrustContext(anchor),
+        limits,
+        strangers=Strangers(
+            limits.anonymous_checks, limits.anonymous_checks_per_minute, limits.trusted_proxies
+        ),
     )
 
 

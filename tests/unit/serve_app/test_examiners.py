@@ -19,7 +19,7 @@ class Slow:
     def __init__(self) -> None:
         self.enough = threading.Event()
 
-    def verify(self, data: bytes) -> Any:
+    def verify(self, data: bytes, sidecar: bytes | None = None) -> Any:
         assert self.enough.wait(30)
         return None
 
