@@ -29,7 +29,9 @@ class Permission(StrEnum):
 
     KEY_MANAGE = "key_manage"
     KEY_BIND = "key_bind"
+    # The installation's own, whoever's voices it serves.
     KEY_ROTATE = "key_rotate"
+    REPLICA_FORGET = "replica_forget"
     VOICE_ENROL = "voice_enrol"
     VOICE_REVIEW = "voice_review"
     VOICE_READ = "voice_read"
@@ -56,7 +58,8 @@ class Permission(StrEnum):
 
 _P = Permission
 # The people's roles first, then the parts'. SUBJECT is never handed out: only signing in makes such a key, and it
-# carries the one person whose voices it reaches.
+# carries the one person whose voices it reaches. INSTALLATION is what reaches past one tenant: the first tenant's
+# first key holds it, and only whoever holds it gives it on.
 PERMISSIONS: Final[Mapping[Role, frozenset[Permission]]] = MappingProxyType(
     {
         Role.VOICE_ADMIN: frozenset(
@@ -76,7 +79,8 @@ PERMISSIONS: Final[Mapping[Role, frozenset[Permission]]] = MappingProxyType(
         Role.NARRATOR: frozenset({_P.SPEAK, _P.VOICE_READ, _P.CLIP_READ}),
         Role.AUDITOR: frozenset({_P.AUDIT_READ, _P.VOICE_READ, _P.CONSENT_READ, _P.CLIP_READ}),
         Role.SUBJECT: frozenset({_P.OWN_READ, _P.OWN_REVOKE, _P.OWN_DECOMMISSION}),
-        Role.OPERATOR: frozenset({_P.KEY_MANAGE, _P.KEY_BIND, _P.KEY_ROTATE, _P.VOICE_READ, _P.AUDIT_READ}),
+        Role.OPERATOR: frozenset({_P.KEY_MANAGE, _P.KEY_BIND, _P.VOICE_READ, _P.AUDIT_READ}),
+        Role.INSTALLATION: frozenset({_P.KEY_ROTATE, _P.REPLICA_FORGET}),
         Role.GATE: frozenset({_P.GRANT_REDEEM, _P.FEED_READ, _P.CLIP_CLOSE, _P.CLIP_LOOK_UP}),
         Role.REPLICA: frozenset({_P.REPLICA_REGISTER, _P.GRANT_REDEEM, _P.FEED_READ}),
         Role.STAMPER: frozenset({_P.CLIP_WRITE, _P.CLIP_CLOSE, _P.CLIP_LOOK_UP}),

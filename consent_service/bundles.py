@@ -14,7 +14,7 @@ from typing import IO, Any, Final
 
 from sqlalchemy import Connection, select
 
-from consent_service import audit, terms
+from consent_service import audit, superseding, terms
 from consent_service.access import Permission
 from consent_service.core import Core, Reading
 from consent_service.errors import InvalidInput
@@ -32,7 +32,7 @@ _AT_ONCE: Final = 1000
 def trusted_keys(core: Core, by: Principal) -> str:
     """The public keys of the tenant's log and of whoever signs for it, for those who shall verify."""
     with core.read(by, Permission.AUDIT_READ) as reading:
-        return _keys(core, reading.tenant).to_text(core.origin(reading.tenant))
+        return _keys(core, reading).to_text(core.origin(reading.tenant))
 
 
 def standings(core: Core, by: Principal) -> str:
@@ -58,7 +58,7 @@ def export_bundle(core: Core, by: Principal, file: Path) -> None:
                 head = sign_head(
                     tenant=reading.tenant,
                     as_of=reading.now,
-                    keys=_keys(core, reading.tenant).to_text(core.origin(reading.tenant)),
+                    keys=_keys(core, reading).to_text(core.origin(reading.tenant)),
                     trust_anchor=core.keys.trust_anchor(),
                     checkpoint=note,
                     clips=count,
@@ -72,9 +72,11 @@ def export_bundle(core: Core, by: Principal, file: Path) -> None:
             raise InvalidInput("the bundle can't be written there", code="folder_unusable") from exc
 
 
-def _keys(core: Core, tenant: str) -> TrustedKeys:
-    logs = [LogKey(core.origin(tenant), raw) for raw in core.keys.public_keys(KeyPurpose.LOG).values()]
-    return TrustedKeys(tuple(logs), core.keys.public_keys(KeyPurpose.RECEIPT))
+def _keys(core: Core, reading: Reading) -> TrustedKeys:
+    origin = core.origin(reading.tenant)
+    logs = tuple(LogKey(origin, raw) for raw in core.keys.public_keys(KeyPurpose.LOG).values())
+    ends = superseding.ends(reading.connection, reading.tenant)
+    return TrustedKeys(logs, core.keys.public_keys(KeyPurpose.RECEIPT), ends)
 
 
 def _standings(core: Core, reading: Reading, note: str) -> str:

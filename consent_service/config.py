@@ -56,6 +56,14 @@ class ConsentConfig(BaseModel):
     provider: str = Field(
         default="Vouch (self-hosted)", description="Who answers for the clips; goes into each."
     )
+    disclosure_profile: str = Field(
+        default="default", description="What clips must say beyond what every clip says: default, or cn."
+    )
+    outside_boundary: bool = Field(
+        default=False,
+        description="Voices are processed outside your own machines, on a vendor's cluster say: then only consents "
+        "that allow it are granted anything.",
+    )
     privacy_contact: str = Field(
         default="", description="Where a person asks about their data; goes into receipts and messages."
     )
@@ -107,6 +115,12 @@ class ConsentConfig(BaseModel):
         return (
             complete(self.ledger_url) if self.ledger_url else f"sqlite:///{self.data_dir / 'ledger.sqlite3'}"
         )
+
+    @property
+    def review_independent(self) -> bool:
+        """Whether a reviewer's key must be independent of those that enrolled."""
+        asked = self.examination.review_independent
+        return self.profile == "cluster" if asked is None else asked
 
     @property
     def vault_place(self) -> str | Path:

@@ -9,37 +9,55 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from consent_service import access, canonical, purposes
 from consent_service.access import Permission
 from consent_service.core import Core
-from consent_service.errors import ConsentError, PermissionDenied
+from consent_service.errors import ConsentError, PermissionDenied, RateLimited
 from consent_service.grants import Grant, sign_grant
 from consent_service.group import Group
 from consent_service.languages import LANGUAGES
+from consent_service.limits import Limits
 from consent_service.lookups import Known, Question
 from consent_service.models import Allow, Deny, Principal, SpeechClaim
-from consent_service.policy import MAX_CHARACTERS, Permitted, decide
+from consent_service.policy import MAX_CHARACTERS, Permitted, decide, deny
 from consent_service.proofs.seams import KeyPurpose
 
 
-def authorize_many(core: Core, by: Principal, claims: Sequence[SpeechClaim]) -> list[Allow | Deny]:
-    """Decide every claim, in order. Raises Unauthenticated, PermissionDenied or LedgerUnavailable."""
+def authorize(core: Core, limits: Limits, by: Principal, claim: SpeechClaim) -> Allow | Deny:
+    """Decide one claim. Raises RateLimited in place of a refusal that is one too many."""
+    (decision,) = authorize_many(core, limits, by, [claim])
+    if isinstance(decision, Deny) and decision.code == RateLimited.code:
+        raise limits.too_many_refusals(by.key_id)
+    return decision
+
+
+def authorize_many(
+    core: Core, limits: Limits, by: Principal, claims: Sequence[SpeechClaim]
+) -> list[Allow | Deny]:
+    """Decide every claim, in order. Raises Unauthenticated, PermissionDenied or LedgerUnavailable.
+
+    Each refused claim costs one of the caller's refusals, however they are bundled; one for which there is none left is
+    denied as `rate_limited` and not recorded. What is permitted is granted all the same."""
     judged = judge(core, by, claims)
     caller, now = judged.known.caller, judged.at
     if not judged.may_speak:
+        limits.before_refusals(caller.key_id)
         _note(core, caller, [{"code": PermissionDenied.code, "requests": len(claims)}])
         access.require(caller, Permission.SPEAK)
     decisions: list[Allow | Deny] = []
     refused: list[dict[str, Any]] = []
+    may_record = limits.refusals_to_record(caller.key_id, sum(isinstance(v, Deny) for v in judged.verdicts))
     for claim, verdict in zip(claims, judged.verdicts, strict=True):
-        if isinstance(verdict, Deny):
+        if not isinstance(verdict, Deny):
+            decisions.append(_allow(core, caller, claim, verdict, now))
+        elif len(refused) == may_record:
+            decisions.append(deny(RateLimited.code))
+        else:
             refused.append({"code": verdict.code, **_told(claim, judged.known)})
             decisions.append(verdict)
-        else:
-            decisions.append(_allow(core, caller, claim, verdict, now))
     if refused:
         _note(core, caller, refused)
     return decisions
@@ -62,6 +80,8 @@ def judge(core: Core, by: Principal, claims: Sequence[SpeechClaim]) -> Judged:
         known = question.answered(connection, by, now := core.clock())
     if not access.permits(known.caller.roles, Permission.SPEAK):
         return Judged(known, now, False, ())
+    if core.config.outside_boundary:  # where we run is not the caller's to say
+        claims = [replace(claim, outside_boundary=True) for claim in claims]
     return Judged(known, now, True, [decide(claim, known.facts(claim, now)) for claim in claims])
 
 

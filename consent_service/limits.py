@@ -4,7 +4,8 @@ A failed authentication costs a token of the key id it named and one of the addr
 tokens is refused before the ledger is asked, whatever it sends, so that the answer tells nothing. A key id without
 tokens is refused only to addresses that have failed themselves: whoever knows a key id can't lock its holder out.
 Where no address is known, a key is compared first, and only a failure is told to wait.
-A refusal that the audit log must record costs a token too: an authenticated caller can't fill the disk with them.
+A refusal that the audit log must record costs a token too, each row of a batch its own: an authenticated caller can't
+fill the disk with them. Those of grants count against the key that the grants were made for.
 
 Buckets belong to one process and run on the monotonic clock; an installation of N processes allows N times as much.
 """
@@ -27,15 +28,15 @@ from consent_service.errors import (
     GrantRevoked,
     GrantUsed,
     LinkInvalid,
-    PermissionDenied,
     RateLimited,
     ReplicaUnknown,
 )
 
 MOST_BUCKETS: Final = 8192
+_REFUSED_TOO_OFTEN: Final = "too many refused requests"
 # Those that the audit log records. A forged grant belongs to no tenant and leaves no entry.
-_REFUSALS: Final = (
-    PermissionDenied, GrantExpired, GrantMismatch, GrantRevoked, GrantUsed, ReplicaUnknown,
+_RECORDED: Final = (
+    GrantExpired, GrantMismatch, GrantRevoked, GrantUsed, ReplicaUnknown,
 )  # fmt: skip
 
 
@@ -49,7 +50,7 @@ class LimitsConfig(BaseModel):
     )
     failures_per_s: float = Field(default=0.2, gt=0, description="How fast an address is forgiven.")
     refusals: int = Field(
-        default=1000, ge=1, description="Refusals in a row that are written to the audit log."
+        default=10_000, ge=1, description="Refusals in a row, of one key, that are written to the audit log."
     )
     refusals_per_s: float = Field(default=100.0, gt=0)
     messages: int = Field(default=5, ge=1, description="Sign-in links asked for in a row, per address.")
@@ -78,21 +79,34 @@ class Buckets:
         with self._lock:
             return max(0.0, (1.0 - self._level(_digest(name))) / self._per_s)
 
+    def take_up_to(self, name: str, tokens: int) -> int:
+        """Take as many of them as there are; returns how many."""
+        bucket = _digest(name)
+        with self._lock:
+            level = self._level(bucket)
+            taken = min(tokens, max(0, int(level)))
+            if taken:
+                self._keep(bucket, level - taken)
+            return taken
+
     def is_full(self, name: str) -> bool:
         with self._lock:
             return self._level(_digest(name)) >= self._burst
 
-    def take(self, name: str) -> None:
-        """Take a token; a bucket never goes below empty."""
+    def take(self, name: str, *, least: float = 0.0) -> None:
+        """Take a token, down to `least`: below nothing, what was taken must be earned again first."""
         bucket = _digest(name)
         with self._lock:
-            self._levels[bucket] = (max(0.0, self._level(bucket) - 1.0), self._clock())
-            self._levels.move_to_end(bucket)
-            while len(self._levels) > self._most:
-                self._levels.popitem(last=False)
+            self._keep(bucket, max(least, self._level(bucket) - 1.0))
 
     def __len__(self) -> int:
         return len(self._levels)
+
+    def _keep(self, bucket: bytes, tokens: float) -> None:
+        self._levels[bucket] = (tokens, self._clock())
+        self._levels.move_to_end(bucket)
+        while len(self._levels) > self._most:
+            self._levels.popitem(last=False)
 
     def _level(self, bucket: bytes) -> float:
         tokens, since = self._levels.get(bucket, (self._burst, 0.0))
@@ -109,6 +123,7 @@ class Limits:
         self._addresses = Buckets(config.failures, config.failures_per_s, clock=clock)
         self._keys = Buckets(config.failures, config.failures_per_s, clock=clock)
         self._refusals = Buckets(config.refusals, config.refusals_per_s, clock=clock)
+        self._most_owed = float(config.refusals)  # a batch is redeemed whole before its refusals are counted
         self._messages = Buckets(config.messages, config.messages_per_s, clock=clock)
 
     def before_authentication(self, key_id: str, source: str | None) -> None:
@@ -138,19 +153,26 @@ class Limits:
             self.failed(token, source)
             raise
 
-    @contextmanager
-    def refusals_of(self, name: str) -> Iterator[None]:
-        """Count a refusal that is raised within. Raises RateLimited instead, once there were too many. `name`: whose
-        refusals they are (a key id, a grant)."""
-        _require_token(self._refusals.wait_s(name), "too many refused requests")
-        try:
-            yield
-        except _REFUSALS:
-            self.refused(name)
-            raise
+    def before_refusals(self, key_id: str) -> None:
+        """Before a call that is refused whole, on the record. Raises RateLimited."""
+        if not self._refusals.take_up_to(key_id, 1):
+            raise self.too_many_refusals(key_id)
 
-    def refused(self, name: str) -> None:
-        self._refusals.take(name)
+    def refusals_to_record(self, key_id: str, refused: int) -> int:
+        """How many of so many refused claims may be written to the log now."""
+        return self._refusals.take_up_to(key_id, refused)
+
+    def too_many_refusals(self, key_id: str) -> RateLimited:
+        return _limited(self._refusals.wait_s(key_id), _REFUSED_TOO_OFTEN)
+
+    def before_redemption(self, key_id: str) -> None:
+        """Raises RateLimited when too many grants that this key asked for were refused."""
+        _require_token(self._refusals.wait_s(_grants_of(key_id)), _REFUSED_TOO_OFTEN)
+
+    def after_redemption(self, key_id: str, error: object) -> None:
+        """Count a refusal that the log recorded."""
+        if isinstance(error, _RECORDED):
+            self._refusals.take(_grants_of(key_id), least=-self._most_owed)
 
     def message(self, source: str | None) -> None:
         """Count a request for a link. Raises RateLimited."""
@@ -163,6 +185,15 @@ def _digest(name: str) -> bytes:
     return blake2b(name.encode(errors="surrogatepass"), digest_size=16).digest()
 
 
+def _grants_of(key_id: str) -> str:
+    """A bucket of their own: whoever is refused new grants may still use those that were given."""
+    return f"grants of {key_id}"
+
+
 def _require_token(wait_s: float, what: str) -> None:
     if wait_s > 0.0:
-        raise RateLimited(f"{what}; try again later", retry_after_s=wait_s)
+        raise _limited(wait_s, what)
+
+
+def _limited(wait_s: float, what: str) -> RateLimited:
+    return RateLimited(f"{what}; try again later", retry_after_s=wait_s)

@@ -20,6 +20,7 @@ class Role(StrEnum):
     AUDITOR = "auditor"
     SUBJECT = "subject"
     OPERATOR = "operator"
+    INSTALLATION = "installation"
     GATE = "gate"
     REPLICA = "replica"
     STAMPER = "stamper"

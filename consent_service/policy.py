@@ -42,6 +42,7 @@ REASONS: Final[Mapping[str, str]] = MappingProxyType(
         "language_not_consented": "the consent does not cover this language",
         "processing_outside_not_consented": "the consent does not allow processing outside the boundary",
         "budget_exhausted": "the characters that the consent allows in all are used up; ask the voice's owner",
+        "rate_limited": "too many of this key's requests were refused, and this one is too; try again later",
     }
 )
 MAX_CHARACTERS: Final = 1_000_000  # of one utterance; far above what any engine takes

@@ -17,11 +17,12 @@ from sqlalchemy import bindparam, select
 from consent_service import clips
 from consent_service.committing import Committed
 from consent_service.core import Core
-from consent_service.errors import ConsentError, GrantError, InvalidInput, ReplicaUnknown
+from consent_service.errors import ConsentError, GrantError, InvalidInput, RateLimited, ReplicaUnknown
 from consent_service.grants import Grant
 from consent_service.ids import CODE
 from consent_service.ledger.engine import fail_closed
 from consent_service.ledger.tables import redemptions
+from consent_service.limits import Limits
 from consent_service.models import Closing, Redeemed
 from consent_service.sealing import reference_info, seal
 from consent_service.spending import Close, Entitled, Redeem, Reuse, no_such_grant
@@ -29,18 +30,20 @@ from consent_service.spending import Close, Entitled, Redeem, Reuse, no_such_gra
 _OUTCOMES: Final = ("completed", "cut", "disconnected", "failed")
 
 
-def redeem(core: Core, token: str, replica_id: str) -> Redeemed:
+def redeem(core: Core, limits: Limits, token: str, replica_id: str) -> Redeemed:
     """Use a grant up for a replica, and seal the reference to it."""
-    outcome = redeem_many(core, [token], replica_id)[0]
+    outcome = redeem_many(core, limits, [token], replica_id)[0]
     if isinstance(outcome, Redeemed):
         return outcome
     raise outcome
 
 
-def redeem_many(core: Core, tokens: Sequence[str], replica_id: str) -> list[Redeemed | Exception]:
+def redeem_many(
+    core: Core, limits: Limits, tokens: Sequence[str], replica_id: str
+) -> list[Redeemed | Exception]:
     """Each grant's outcome, in order; a thousand of a tenant in one transaction. References are sealed one by one:
     the result holds as many copies of a recording as it has rows."""
-    grants = [_verified(core, token) for token in tokens]
+    grants = [_admitted(core, limits, token) for token in tokens]
     wanted: dict[str, list[Redeem]] = {}
     for grant in grants:
         if isinstance(grant, Grant):
@@ -62,18 +65,23 @@ def redeem_many(core: Core, tokens: Sequence[str], replica_id: str) -> list[Rede
             told.append(grant)
         else:
             operation, outcome = next(outcomes[grant.tenant])
+            limits.after_redemption(grant.key_id, outcome)
             told.append(
                 outcome if isinstance(outcome, Exception) else _hand_out(core, operation, outcome, opened)
             )
     return told
 
 
-def redeem_cached(core: Core, token: str, cached_clip_id: str) -> Redeemed:
+def redeem_cached(core: Core, limits: Limits, token: str, cached_clip_id: str) -> Redeemed:
     """Use a grant up for a clip that is there already."""
-    grant = _verified(core, token)
+    grant = _admitted(core, limits, token)
     if isinstance(grant, Exception):
         raise grant
-    committed = core.committer(grant.tenant).submit(Reuse(grant, cached_clip_id))
+    try:
+        committed = core.committer(grant.tenant).submit(Reuse(grant, cached_clip_id))
+    except ConsentError as exc:
+        limits.after_redemption(grant.key_id, exc)
+        raise
     with _closed_on_failure(core, grant):
         return Redeemed(grant, committed.value, committed.note.text())
 
@@ -101,14 +109,16 @@ def close_all(core: Core, tenant: str, grant_ids: Sequence[str], closing: Closin
 _TENANT_OF: Final = select(redemptions.c.tenant).where(redemptions.c.grant_id == bindparam("of"))
 
 
-def _verified(core: Core, token: str) -> Grant | GrantError:
-    """Signature only: who forges a grant belongs to no tenant, and leaves no entry in anyone's log."""
+def _admitted(core: Core, limits: Limits, token: str) -> Grant | GrantError | RateLimited:
+    """Signature and rate limit only: who forges a grant belongs to no tenant, and leaves no entry in anyone's log."""
     with fail_closed():
         verifier = core.grant_verifier()
     try:
-        return verifier.verify_signature(token)
-    except GrantError as exc:
+        grant = verifier.verify_signature(token)
+        limits.before_redemption(grant.key_id)
+    except (GrantError, RateLimited) as exc:
         return exc
+    return grant
 
 
 def _hand_out(

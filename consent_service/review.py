@@ -80,10 +80,19 @@ def decide(core: Core, by: Principal, voice_id: str, *, approve: bool, note: str
                 "another person must review what you enrolled", code="reviewer_is_enroller"
             )
         makers = access.lineage(writing.connection, writing.tenant, by.key_id)
-        if core.config.examination.review_independent:
-            _require_independent(writing, by, makers, enrollers)
-        # A key is no person: who made the reviewer's is told to whoever judges the evidence.
-        evidence |= {"reviewed_by": by.key_id, "reviewer_key_created_by": makers[0] if makers else None}
+        independent = _is_independent(writing, by, makers, enrollers)
+        if core.config.review_independent and not independent:
+            raise PermissionDenied(
+                "your key and one that enrolled this voice were made one by the other; somebody whose key is "
+                "independent must review it",
+                code="reviewer_is_enroller",
+            )
+        # A key is no person: whose the reviewer's is, and of whom it depends, is told to whoever judges the evidence.
+        evidence |= {
+            "reviewed_by": by.key_id,
+            "reviewer_key_created_by": makers[0] if makers else None,
+            "reviewer_independent": independent,
+        }
         decided_as = {"state": "approved", "approved_at": writing.now} if approve else {"state": "refused"}
         rows.advance(writing, row, evidence=evidence, **decided_as)
         told = "voice" if first else "voice.statement"
@@ -102,16 +111,12 @@ def decide(core: Core, by: Principal, voice_id: str, *, approve: bool, note: str
     return decided
 
 
-def _require_independent(writing: Writing, by: Principal, makers: list[str], enrollers: set[str]) -> None:
+def _is_independent(writing: Writing, by: Principal, makers: list[str], enrollers: set[str]) -> bool:
+    """Whether neither the reviewer's key nor one that enrolled was made, at any remove, by the other."""
     made = any(
         by.key_id in access.lineage(writing.connection, writing.tenant, key) for key in enrollers if key
     )
-    if made or not enrollers.isdisjoint(makers):
-        raise PermissionDenied(
-            "your key and one that enrolled this voice were made one by the other; somebody whose key is independent "
-            "must review it",
-            code="reviewer_is_enroller",
-        )
+    return not made and enrollers.isdisjoint(makers)
 
 
 def _waiting(connection: Connection, tenant: str, voice_id: str) -> RowMapping:

@@ -3,6 +3,7 @@
     publish     the next key lies in its ring, unused, until every process must have seen it
     announce    each tenant's log says which key follows which
     promote     the next key becomes the current one; a superseded signing secret is gone from this moment
+    close off   log and receipt keys only: each tenant's log says until where the old key counts (`superseding`)
     rewrap      key-encryption keys only: every voice's data key, one by one
     retire      on command, after the overlap: the old key is forgotten
 
@@ -24,7 +25,7 @@ from typing import Final
 
 from sqlalchemy import select
 
-from consent_service import rewrapping, watermarks
+from consent_service import rewrapping, superseding, watermarks
 from consent_service.access import Permission
 from consent_service.core import Core
 from consent_service.errors import Conflict
@@ -55,6 +56,7 @@ class KeyKind(StrEnum):
 # A watermark's epoch costs every later detection one more attempt, and a leaf lives for years: only when named.
 USUAL: Final = (KeyKind.GRANT, KeyKind.LOG, KeyKind.RECEIPT, KeyKind.KEK)
 _KEEP_SECRET: Final = frozenset({Ring.KEK, Ring.WATERMARK})
+_TO_FINISH: Final = frozenset({Ring.KEK, *superseding.BOUNDED})  # by steps that follow the promotion
 _RETIRABLE: Final = frozenset({Ring.GRANT, Ring.KEK})
 
 
@@ -107,10 +109,14 @@ def _rotate(
     resumed = before.coming is not None or before.unfinished
     after = before if before.unfinished else _replace(core, by, keys, ring, before)
     old = max(after.superseded, key=lambda kid: after.superseded[kid].superseded_at or 0.0)
-    if ring is not Ring.KEK:
+    if ring not in _TO_FINISH:
         return Rotated(kind, old, after.current, resumed)
-    time.sleep(keys.box.behind_s)  # until then others may still wrap under the old key
-    done, left = rewrapping.rewrap(core, keys, progress)
+    time.sleep(keys.box.behind_s)  # until then others may still wrap under the old key, or sign with it
+    done = left = 0
+    if ring is Ring.KEK:
+        done, left = rewrapping.rewrap(core, keys, progress)
+    else:
+        superseding.close_off(core, by, ring, after)
     keys.write_ring(ring, keys.ring(ring).finished())
     return Rotated(kind, old, after.current, resumed, done, left)
 
@@ -134,7 +140,9 @@ def _replace(core: Core, by: Principal, keys: RingProvider, ring: Ring, before: 
     if ring is Ring.WATERMARK:
         watermarks.open_epoch(core, published.keys[coming].from_epoch)
     _announce(core, by, "key.rotated", ring=ring.value, old=published.current, new=coming)
-    promoted = published.promote(core.clock(), keep_secret=ring in _KEEP_SECRET, unfinished=ring is Ring.KEK)
+    promoted = published.promote(
+        core.clock(), keep_secret=ring in _KEEP_SECRET, unfinished=ring in _TO_FINISH
+    )
     keys.write_ring(ring, promoted)
     return promoted
 

@@ -43,7 +43,7 @@ from consent_service import (
 )
 from consent_service.config import ConsentConfig
 from consent_service.core import Core
-from consent_service.errors import GrantError, Unauthenticated
+from consent_service.errors import Unauthenticated
 from consent_service.examination.examiner import Examiner
 from consent_service.examination.marks import Known
 from consent_service.feed import RevocationStream
@@ -128,7 +128,8 @@ class ConsentService:
 
     # access -------------------------------------------------------------------------------------------------
     def bootstrap_tenant(self, tenant: str, *, api_key: str | None = None) -> str:
-        """First use only: create the tenant and an operator+voice_admin key; returns the API key, shown once.
+        """First use only: create the tenant and an operator+voice_admin key (the first tenant's: the installation's
+        too); returns the API key, shown once.
         Raises Conflict when the tenant exists. Local operation on the machine that holds the key files.
         `api_key`: one that `access.NewKey.mint` made, for a caller who must keep it before it counts."""
         return tenants.bootstrap(self._core, tenant, api_key)
@@ -431,15 +432,11 @@ class ConsentService:
     # decision -----------------------------------------------------------------------------------------------
     def authorize(self, by: Principal, claim: SpeechClaim) -> Allow | Deny:
         """Look up, decide (consent_service.policy), sign. A refusal is audited too; RateLimited after too many."""
-        return self.authorize_many(by, [claim])[0]
+        return decisions.authorize(self._core, self._limits, by, claim)
 
     def authorize_many(self, by: Principal, claims: Sequence[SpeechClaim]) -> list[Allow | Deny]:
-        """The same decisions, in order, from one look-up."""
-        with self._limits.refusals_of(by.key_id):
-            verdicts = decisions.authorize_many(self._core, by, claims)
-        if not all(verdicts):
-            self._limits.refused(by.key_id)
-        return verdicts
+        """The same decisions, in order, from one look-up. A refusal too many is a Deny (rate_limited)."""
+        return decisions.authorize_many(self._core, self._limits, by, claims)
 
     def register_replica(self, replica_id: str, public_key: bytes, proof: bytes) -> dict[str, bytes]:
         """Register an X25519 key (32 raw bytes); proof is sealing.node_proof(node_secret, replica_id,
@@ -451,27 +448,18 @@ class ConsentService:
         """Use a grant up: signature, start time, nonce, revocation, audit entry and clip record in one
         transaction; then seal the reference to the replica's key. Raises GrantError subclasses,
         ReplicaUnknown."""
-        with self._limits.refusals_of(token):
-            return redemption.redeem(self._core, token, replica_id)
+        return redemption.redeem(self._core, self._limits, token, replica_id)
 
     def redeem_many(self, tokens: Sequence[str], replica_id: str) -> list[Redeemed | Exception]:
         """The same for each grant, in order, in one transaction for up to a thousand: what it would have returned or
         raised. Holds one sealed copy of its reference for every row."""
-        for token in tokens:
-            with self._limits.refusals_of(token):
-                pass  # one that was refused too often is not tried again
-        outcomes = redemption.redeem_many(self._core, tokens, replica_id)
-        for token, outcome in zip(tokens, outcomes, strict=True):
-            if isinstance(outcome, GrantError):
-                self._limits.refused(token)
-        return outcomes
+        return redemption.redeem_many(self._core, self._limits, tokens, replica_id)
 
     def redeem_cached(self, token: str, cached_clip_id: str) -> Redeemed:
         """Use a grant up to hand over a clip that exists already: the same checks and an audit entry, no
         reference. GrantMismatch when the cached clip's tenant, voice, consent, purpose, grantee or text is
         not the grant's; GrantRevoked when the cached clip is not live."""
-        with self._limits.refusals_of(token):
-            return redemption.redeem_cached(self._core, token, cached_clip_id)
+        return redemption.redeem_cached(self._core, self._limits, token, cached_clip_id)
 
     def close_clip(self, grant_id: str, closing: Closing) -> int:
         """The second audit record of a redeemed grant; returns its leaf index. Idempotent."""
@@ -482,7 +470,8 @@ class ConsentService:
         return upkeep.close_abandoned(self._core, by, older_than_s)
 
     def forget_replicas(self, by: Principal, registered_before_s: float) -> int:
-        """Delete the keys of replicas that registered longer ago (an hour at least); how many. Needs OPERATOR."""
+        """Delete the keys of replicas that registered longer ago (an hour at least); how many. Needs
+        INSTALLATION."""
         return upkeep.forget_replicas(self._core, by, registered_before_s)
 
     def revocations(self, after: int = 0, limit: int = 1000) -> list[Revocation]:
@@ -562,7 +551,7 @@ class ConsentService:
         progress: ProgressCallback | None = None,
     ) -> list[Rotated]:
         """A new current key of each kind, or the end of a rotation that was interrupted; old keys still verify and
-        unwrap. Local operation on a machine that may change the keys. Needs OPERATOR, as the next."""
+        unwrap. Local operation on a machine that may change the keys. Needs INSTALLATION, as the next."""
         return rotation.rotate(self._core, by, kinds, progress or (lambda *_: None))
 
     def retire_keys(

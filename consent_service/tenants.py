@@ -7,36 +7,39 @@ from typing import Final
 
 from sqlalchemy import Connection, RowMapping, delete, func, insert, select, update
 
-from consent_service import access, audit, consents, purposes, terms
+from consent_service import access, audit, consents, purposes, superseding, terms
 from consent_service.access import NewKey, Permission
 from consent_service.audit import LogWriter
 from consent_service.core import Core
-from consent_service.errors import Conflict, InvalidInput, NotFound
+from consent_service.errors import Conflict, InvalidInput, NotFound, PermissionDenied
 from consent_service.ids import ID, require_name, require_tenant
 from consent_service.ledger.tables import api_keys, bindings
 from consent_service.ledger.tables import tenants as tenants_table
 from consent_service.models import Claims, KeyInfo, Principal, Role
 
 FIRST_ROLES: Final = (Role.OPERATOR, Role.VOICE_ADMIN)
+WHO_INSTALLED: Final = (*FIRST_ROLES, Role.INSTALLATION)  # the first tenant's first key
 
 
 def bootstrap(core: Core, tenant: str, api_key: str | None) -> str:
-    """Create a tenant, its log and its first key."""
+    """Create a tenant, its log and its first key; the installation's first tenant answers for the installation."""
     require_tenant(tenant)
     key = NewKey.mint() if api_key is None else NewKey.of(api_key)
     with core.ledger.write() as connection:
         now = core.clock()
+        roles = FIRST_ROLES if count(connection) else WHO_INSTALLED
         if connection.execute(select(tenants_table).where(tenants_table.c.tenant == tenant)).one_or_none():
             raise Conflict("this tenant exists; its operator can make more keys", code="tenant_exists")
         connection.execute(insert(tenants_table), {"tenant": tenant, "created_at": now})
         audit.create_log(connection, tenant)
+        superseding.bound_for_new_tenant(core, connection, tenant)
         log = LogWriter(connection, tenant, core.clock)
         log.append("tenant.created")
         access.insert_key(
-            connection, key, tenant=tenant, grantee=tenant, roles=FIRST_ROLES, claims=Claims(),
+            connection, key, tenant=tenant, grantee=tenant, roles=roles, claims=Claims(),
             label="bootstrap", now=now, expires_at=None,
         )  # fmt: skip
-        log.append("key.created", key=key.key_id, roles=[role.value for role in FIRST_ROLES])
+        log.append("key.created", key=key.key_id, roles=[role.value for role in roles])
         log.flush()
     return key.token
 
@@ -65,6 +68,8 @@ def create_key(
     terms.require_scope(claims.territories, claims.channels)
     key = NewKey.mint()
     with core.write(by, Permission.KEY_MANAGE) as writing:
+        if Role.INSTALLATION in roles:
+            _require_installation(access.reload(writing.connection, by, writing.now))
         if expires_at is not None and not expires_at > writing.now:
             raise InvalidInput("a key expires in the future", code="validity_invalid")
         access.insert_key(
@@ -89,6 +94,12 @@ def create_key(
             expires_at=expires_at,
         )
     return key.token
+
+
+def _require_installation(by: Principal) -> None:
+    """An operator of one tenant makes no key that reaches the others."""
+    if Role.INSTALLATION not in by.roles:
+        raise PermissionDenied("only a key with the role of the installation gives that role on")
 
 
 def revoke_key(core: Core, by: Principal, key_id: str) -> None:

@@ -1,5 +1,6 @@
-"""What crashed processes leave in the ledger, cleared away by an operator, now and then: grants that were used up and
-never closed, and the keys of replicas that are gone."""
+"""What crashed processes leave in the ledger, cleared away now and then: grants that were used up and never closed, by
+their tenant's operator; and the keys of replicas that are gone, by whoever answers for the installation, since replicas
+serve every tenant."""
 
 from __future__ import annotations
 
@@ -44,7 +45,7 @@ def forget_replicas(core: Core, by: Principal, registered_before_s: float) -> in
     refused from then on, and registers anew when it restarts: choose a time after the last restart of all."""
     if registered_before_s < MIN_REPLICA_AGE_S:
         raise InvalidInput("replicas that registered within the last hour are not forgotten")
-    with core.write(by, Permission.KEY_MANAGE) as writing:
+    with core.write(by, Permission.REPLICA_FORGET) as writing:
         old = replicas.c.registered_at < writing.now - registered_before_s
         gone = writing.connection.execute(delete(replicas).where(old)).rowcount
         if gone:

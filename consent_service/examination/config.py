@@ -44,10 +44,11 @@ class ExaminationConfig(BaseModel):
         description="`when_doubtful`: no reviewer where an automatic transcript check passed, the speaker score is "
         "above the line and no mark was found.",
     )
-    review_independent: bool = Field(
-        default=False,
-        description="Refuses a reviewer whose key was made by a key that enrolled, or made one, at whatever remove. "
-        "For organisations: the operator who hands out keys then neither enrols nor reviews.",
+    review_independent: bool | None = Field(
+        default=None,
+        description="Refuses a reviewer whose key was made by a key that enrolled, or made one, at any remove: the "
+        "operator who hands out keys then neither enrols nor reviews. None: so in profile `cluster`; in `local` one "
+        "person may hold both keys, and the evidence says that they depend on each other.",
     )
     timeout_s: float = Field(
         default=120.0, gt=0, le=600, description="For each examiner's answer, its start included."

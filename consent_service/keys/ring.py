@@ -54,8 +54,8 @@ class RingKey:
 
 @dataclass(frozen=True, slots=True)
 class KeyRing:
-    """Key id → key. `coming` is published but not used yet; `unfinished` says that data keys are still to be
-    wrapped anew."""
+    """Key id → key. `coming` is published but not used yet; `unfinished` says that what follows the
+    promotion is still to be done: data keys wrapped anew, or the old key closed off in the logs."""
 
     current: str
     keys: dict[str, RingKey]

@@ -10,7 +10,7 @@ from sqlalchemy import inspect, text
 from consent_service.errors import LedgerUnavailable
 from consent_service.ledger.engine import Ledger
 
-HEAD: Final = "0004"
+HEAD: Final = "0005"
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
 _LOCK: Final = 0x766F756368  # PostgreSQL advisory lock: "vouch"
 

@@ -323,3 +323,12 @@ log_nodes = Table(
     Column("digest", LargeBinary(32), nullable=False),
     sqlite_with_rowid=False,
 )
+
+# The longest log of the tenant that a superseded key may have signed.
+superseded_keys = Table(
+    "superseded_keys",
+    metadata,
+    _tenant(key=True),
+    Column("public_key", LargeBinary(32), primary_key=True),
+    Column("log_size", BigInteger, nullable=False),
+)

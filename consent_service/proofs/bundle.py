@@ -109,7 +109,7 @@ class Bundle:
             head = verify_statement(BUNDLE_TYPE, first.decode(), keys.statements)
             if hashlib.sha256(content).hexdigest() != head["content_sha256"]:
                 raise ProofInvalid("the bundle is not the one that was signed")
-            checkpoint = keys.verify_checkpoint(head["checkpoint"])
+            checkpoint = keys.verify_resting_on(head["checkpoint"], first.decode())
             listed, _, rest = content.partition(b"\n")
             standings = verify_standings(listed.decode(), keys)
             *lines, leaves = rest.split(b"\n", head["clips"])

@@ -57,7 +57,7 @@ def verify_certificate(text: str, trusted: TrustedKeys) -> DeletionCertificate:
     stated = verify_statement(CERTIFICATE_TYPE, text, trusted.statements)
     try:
         account, log = stated["account"], stated["log"]
-        tree = trusted.verify_checkpoint(log["checkpoint"])
+        tree = trusted.verify_resting_on(log["checkpoint"], text)
         path = [bytes.fromhex(node) for node in log["path"]]
         verify_inclusion(log["leaf"], tree.size, leaf_hash(log["entry"].encode()), path, tree.root)
         entry = json.loads(log["entry"])

@@ -26,7 +26,7 @@ from consent_service.errors import ProofInvalid
 
 _ED25519: Final = b"\x01"  # signature type of the signed-note registry
 _PREFIX: Final = "\u2014 "  # em dash, space
-_MOST_DIGITS: Final = 19  # of a 64-bit count; Python refuses to read far longer ones, with another error
+MOST_DIGITS: Final = 19  # of a 64-bit count; Python refuses to read far longer ones, with another error
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ def _parse(note: str) -> tuple[Checkpoint, bytes]:
     if len(lines) != 6:
         raise ProofInvalid("not a checkpoint: it has three lines, a blank one and one signature")
     origin, size, root, _, signature, _ = lines
-    if not (size.isascii() and size.isdigit() and len(size) <= _MOST_DIGITS):
+    if not (size.isascii() and size.isdigit() and len(size) <= MOST_DIGITS):
         raise ProofInvalid("not a checkpoint: the size is not a number")
     checkpoint = Checkpoint(origin, int(size), _unb64(root))
     blob = _unb64(signature.removeprefix(f"{_PREFIX}{origin} "))

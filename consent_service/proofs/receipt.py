@@ -18,6 +18,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from consent_service.errors import ProofInvalid
+from consent_service.proofs.trust import TrustedKeys
 
 RECEIPT_TYPE: Final = "vouch.consent-receipt.v1"
 MAX_BYTES: Final = 1 << 20  # far above any receipt; what is longer is not read
@@ -29,8 +30,11 @@ def sign_receipt(body: Mapping[str, Any], sign: Callable[[bytes], tuple[str, byt
     return _render(signed, *sign(rfc8785.dumps(signed)))
 
 
-def verify_receipt(receipt: str | bytes, public_keys: Mapping[str, bytes]) -> dict[str, Any]:
-    """The receipt's body. `public_keys`: key id → 32 raw bytes. Raises ProofInvalid on any change."""
+def verify_receipt(receipt: str | bytes, keys: TrustedKeys | Mapping[str, bytes]) -> dict[str, Any]:
+    """The receipt's body. `keys`: the trusted ones of the tenant, by which the checkpoint that the receipt rests on is
+    verified too, and that its key had not been superseded by then; or key id → 32 raw bytes, for the signature alone.
+    Raises ProofInvalid on any change."""
+    public_keys = keys.statements if isinstance(keys, TrustedKeys) else keys
     if len(receipt) > MAX_BYTES:
         raise ProofInvalid("not a receipt: it is far too long")
     try:
@@ -49,7 +53,16 @@ def verify_receipt(receipt: str | bytes, public_keys: Mapping[str, bytes]) -> di
         Ed25519PublicKey.from_public_bytes(raw).verify(signature, message)
     except InvalidSignature as exc:
         raise ProofInvalid("the receipt's signature does not verify") from exc
+    if isinstance(keys, TrustedKeys):
+        keys.verify_resting_on(_checkpoint_of(body), text)
     return body
+
+
+def _checkpoint_of(body: Mapping[str, Any]) -> str:
+    try:
+        return str(body["audit"]["checkpoint"])
+    except (KeyError, TypeError) as exc:
+        raise ProofInvalid("the receipt does not say where the log tells of it") from exc
 
 
 def _render(signed: Mapping[str, Any], key_id: str, signature: bytes) -> str:

@@ -63,7 +63,7 @@ def verify_standings(text: str, trusted: TrustedKeys) -> Standings:
     """Raises ProofInvalid."""
     stated = verify_statement(STANDINGS_TYPE, text, trusted.statements)
     try:
-        trusted.verify_checkpoint(stated["checkpoint"])
+        trusted.verify_resting_on(stated["checkpoint"], text)
         consents = [
             ConsentStanding(**{**each, "standing": Standing(each["standing"])}) for each in stated["consents"]
         ]

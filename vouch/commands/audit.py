@@ -104,5 +104,5 @@ def _verify_file(path: Path, trusted: TrustedKeys | None) -> dict[str, Any]:
         listed = verify_standings(text_of(raw), trusted)
         told = {"tenant": listed.tenant, "as_of": listed.as_of, "consents": len(listed.consents)}
         return {"kind": "standings", **told}
-    body = verify_receipt(text_of(raw), trusted.statements)
-    return {"kind": "receipt", "consent_id": body.get("consent_id"), "state": body.get("state")}
+    body = verify_receipt(text_of(raw), trusted)
+    return {"kind": "receipt", "consent_id": body.get("record_id"), "state": body.get("state")}

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from multiprocessing.sharedctypes import Synchronized
 
 from consent_service.config import ConsentConfig
-from consent_service.errors import ConsentError, GrantUsed, LedgerUnavailable
+from consent_service.errors import Conflict, ConsentError, GrantUsed, LedgerUnavailable
 from consent_service.models import Allow, Closing, Principal, Redeemed, SpeechClaim
 from consent_service.service import ConsentService
-from tests.unit.consent_service.world import World, digest
+from tests.unit.consent_service.world import World, digest, tone
 
 Step = tuple[str, int, int]  # what, about which, how much
 CHARACTERS = 40
+SPOKEN = tone(3.5)
 
 
 @dataclass(frozen=True)
@@ -143,10 +145,20 @@ def redeem_one(world: World, known: Known, told: Told, start: int, _: int) -> No
 
 def record(world: World, known: Known, told: Told, which: int, terms: int) -> None:
     voice_id = known.consents[which % len(known.consents)].voice_id
+    _state(world, voice_id)
     lasts_s, budget = (15.0, 60.0, 86_400.0)[terms % 3], (None, 400, 4_000)[terms // 3 % 3]
     agreed = world.terms(valid_until=world.clock() + lasts_s, character_budget=budget)
     recorded = world.service.record_consent(world.admin, voice_id=voice_id, terms=agreed)
     told.consents.append(Consented(recorded.consent.consent_id, voice_id, recorded.consent_token))
+
+
+def _state(world: World, voice_id: str) -> None:
+    """A further statement: a withdrawal took back those before it. Another process may be about the same."""
+    with suppress(Conflict):
+        asked = world.service.begin_statement(world.admin, voice_id, grantee="studio", purpose="narration")
+        world.service.complete_statement(world.admin, asked.enrolment_id, statement=SPOKEN)
+    with suppress(Conflict):
+        world.service.review_enrolment(world.reviewer, voice_id, approve=True)
 
 
 def narrow(world: World, known: Known, told: Told, which: int, amount: int) -> None:

@@ -32,13 +32,16 @@ class Judge:
     consents: dict[str, Agreement] = field(default_factory=dict)
     epochs: Counter[str] = field(default_factory=Counter)
     ended: set[str] = field(default_factory=set)
+    withdrawn: set[str] = field(default_factory=set)  # voices with a consent that was
     redeemed: dict[str, int] = field(default_factory=dict)
     closed: set[str] = field(default_factory=set)
     kinds: Counter[str] = field(default_factory=Counter)
+    size: int = 0
 
     def hear(self, entries: Iterable[Mapping[str, Any]]) -> None:
         for number, entry in enumerate(entries):
             assert entry["n"] == number, "the log has a gap"
+            self.size = number + 1
             self.kinds[entry["kind"]] += 1
             about = _METHODS.get(entry["kind"])
             if about is not None:
@@ -46,6 +49,7 @@ class Judge:
 
     def recorded(self, entry: Mapping[str, Any]) -> None:
         assert entry["voice"] not in self.ended, "a consent for a voice that has ended"
+        self.kinds["consent.recorded.after_a_withdrawal"] += entry["voice"] in self.withdrawn
         terms = (entry["valid_from"], entry["valid_until"], entry.get("budget"))
         self.consents[entry["consent"]] = Agreement(entry["voice"], entry["version"], *terms)
 
@@ -64,6 +68,7 @@ class Judge:
         consent = self.consents[entry["consent"]]
         assert consent.live, "a consent was withdrawn twice"
         consent.live = False
+        self.withdrawn.add(consent.voice)
         self.epochs[consent.voice] += 1
 
     def decommissioned(self, entry: Mapping[str, Any]) -> None:

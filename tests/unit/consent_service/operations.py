@@ -97,7 +97,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "standings": (P.AUDIT_READ, lambda w, by: w.service.standings(by)),
     "trusted_keys": (P.AUDIT_READ, lambda w, by: w.service.trusted_keys(by)),
     "close_abandoned": (P.KEY_MANAGE, lambda w, by: w.service.close_abandoned(by)),
-    "forget_replicas": (P.KEY_MANAGE, lambda w, by: w.service.forget_replicas(by, 3600.0)),
+    "forget_replicas": (P.REPLICA_FORGET, lambda w, by: w.service.forget_replicas(by, 3600.0)),
     "own_voices": (P.OWN_READ, lambda w, by: w.service.own_voices(by)),
     "own_consents": (P.OWN_READ, lambda w, by: w.service.own_consents(by)),
     "own_uses": (P.OWN_READ, lambda w, by: w.service.own_uses(by)),

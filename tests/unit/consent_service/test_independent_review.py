@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
+from pathlib import Path
 
+import pytest
+from sqlalchemy import select
+
+from consent_service.config import ConsentConfig
 from consent_service.errors import PermissionDenied
+from consent_service.ledger.tables import enrolments
 from consent_service.models import Claims, Principal, Role
 from tests.unit.consent_service.world import World, tone
 
@@ -23,14 +28,34 @@ def waiting(world: World, by: Principal) -> str:
 def test_the_evidence_says_who_made_the_reviewer_s_key(world: World) -> None:
     waiting(world, world.admin)
     world.service.review_enrolment(world.reviewer, world.voice.voice_id, approve=True)
-    (evidence,) = (row for (row,) in world.rows("SELECT evidence FROM enrolments WHERE kind = 'statement'"))
-    assert f'"reviewer_key_created_by": "{world.admin.key_id}"' in str(evidence).replace("'", '"')
+    told = evidence(world)
+    assert (told["reviewer_key_created_by"], told["reviewer_independent"]) == (world.admin.key_id, False)
+
+
+def evidence(world: World) -> dict[str, object]:
+    with world.service._core.ledger.read() as connection:
+        query = select(enrolments.c.evidence).where(
+            enrolments.c.tenant == "acme", enrolments.c.kind == "statement"
+        )
+        found: dict[str, object] = connection.execute(query).scalar_one()
+    return found
+
+
+def test_one_person_may_hold_both_keys_in_profile_local_alone(tmp_path: Path) -> None:
+    def asks(profile: str, **examination: object) -> bool:
+        given = {"data_dir": tmp_path, "profile": profile, "examination": examination}
+        return ConsentConfig.model_validate(given).review_independent
+
+    assert (asks("local"), asks("cluster")) == (False, True)
+    assert (asks("local", review_independent=True), asks("cluster", review_independent=False)) == (
+        True,
+        False,
+    )
 
 
 @pytest.fixture
 def independent(world: World) -> World:
-    asked = world.config.examination.model_copy(update={"review_independent": True})
-    config = world.config.model_copy(update={"examination": asked})
+    config = world.config.model_copy(update={"profile": "cluster"})
     object.__setattr__(world.service._core, "config", config)
     return world
 
@@ -61,3 +86,4 @@ def test_two_keys_of_one_operator_who_does_neither_are_independent(independent: 
     enroller = made(independent, operator, Role.VOICE_ADMIN)
     voice_id = waiting(independent, enroller)
     assert independent.service.review_enrolment(independent.reviewer, voice_id, approve=True)
+    assert evidence(independent)["reviewer_independent"] is True

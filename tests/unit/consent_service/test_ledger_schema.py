@@ -11,13 +11,13 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from consent_service.config import ConsentConfig
 from consent_service.errors import LedgerUnavailable
 from consent_service.ledger import schema
 from consent_service.ledger.engine import Ledger
-from consent_service.ledger.tables import metadata
+from consent_service.ledger.tables import api_keys, metadata
 from consent_service.service import ConsentService
 from tests.unit.consent_service.databases import DATABASES, drop, new_postgresql
 from tests.unit.consent_service.world import World
@@ -104,4 +104,28 @@ def test_what_was_there_before_salts_gets_one_each(tmp_path: Path) -> None:
         salts = connection.execute(text("SELECT said_salt FROM log_heads")).scalars().all()
     assert len(set(salts)) == 2
     assert {len(salt) for salt in salts} == {32}
+    ledger.close()
+
+
+def test_who_installed_an_older_ledger_answers_for_it(tmp_path: Path) -> None:
+    ledger = Ledger(f"sqlite:///{tmp_path / 'old.sqlite3'}", busy_timeout_s=1.0)
+    config = Config()
+    config.set_main_option("script_location", str(Path(schema.__file__).parent / "migrations"))
+    with ledger.write() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0004")
+        for at, tenant in enumerate(("first", "second")):
+            connection.execute(text(f"INSERT INTO tenants (tenant, created_at) VALUES ('{tenant}', {at})"))
+            for key, label, maker in (("a", "bootstrap", "NULL"), ("b", "bootstrap", f"'{tenant}a'")):
+                connection.execute(
+                    text(
+                        "INSERT INTO api_keys (key_id, tenant, secret_sha256, grantee, roles, claims, label, "
+                        f"created_at, created_by) VALUES ('{tenant}{key}', '{tenant}', '', 'g', "
+                        f"'[\"operator\"]', '{{}}', '{label}', {at}, {maker})"
+                    )
+                )
+    schema.migrate(ledger)
+    with ledger.read() as connection:
+        rows = connection.execute(select(api_keys.c.key_id, api_keys.c.roles)).all()
+    assert [key for key, roles in rows if "installation" in roles] == ["firsta"]
     ledger.close()

@@ -73,10 +73,11 @@ def test_refusals_that_cost_a_log_entry_are_bounded(world: World, monkeypatch: p
     for _ in range(3):
         assert isinstance(world.service.authorize(world.narrator, world.claim(purpose="advertising")), Deny)
     before = len(world.log())
-    for claim in (world.claim(purpose="advertising"), world.claim()):
-        with pytest.raises(RateLimited):
-            world.service.authorize(world.narrator, claim)
+    with pytest.raises(RateLimited) as told:
+        world.service.authorize(world.narrator, world.claim(purpose="advertising"))
+    assert told.value.retry_after_s > 0
     assert len(world.log()) == before
+    assert world.service.authorize(world.narrator, world.claim()), "what is permitted costs no refusal"
     grant = replayed(world)
     before = len(world.log())
     for _ in range(3):
@@ -85,6 +86,40 @@ def test_refusals_that_cost_a_log_entry_are_bounded(world: World, monkeypatch: p
     with pytest.raises(RateLimited):
         world.service.redeem(grant, world.replica.replica_id)
     assert len(world.log()) == before + 3
+
+
+def test_each_refused_row_of_a_batch_counts_and_none_holds_up_what_is_permitted(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(world.service, "_limits", Limits(LimitsConfig(refusals=3, refusals_per_s=0.001)))
+    before = len(world.log())
+    rows = [world.claim(purpose="advertising"), world.claim()] * 5
+    first, second = (world.service.authorize_many(world.narrator, rows) for _ in range(2))
+    told = [decision.code for decision in first if isinstance(decision, Deny)]
+    assert told == ["purpose_not_claimable"] * 3 + ["rate_limited"] * 2
+    assert [bool(decision) for decision in first + second] == [False, True] * 10
+    assert len(world.log()) == before + 3
+
+
+def test_each_refused_grant_of_a_batch_counts_for_the_key_that_asked_for_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spent, other = [world.allow(str(number)).token for number in range(4)], replayed(world)
+    assert not any(isinstance(each, Exception) for each in redeem_many(world, spent))
+    fresh = world.allow("another").token
+    monkeypatch.setattr(world.service, "_limits", Limits(LimitsConfig(refusals=3, refusals_per_s=0.001)))
+    before = len(world.log())
+    assert all(isinstance(each, GrantUsed) for each in redeem_many(world, spent))
+    assert len(world.log()) == before + 4
+    waiting, theirs = redeem_many(world, [fresh, other])
+    assert isinstance(waiting, RateLimited)
+    assert isinstance(theirs, GrantUsed), "another key's grants are not held up"
+    assert len(world.log()) == before + 5
+    assert world.allow("yet another"), "nor is what this key asks for anew"
+
+
+def redeem_many(world: World, tokens: list[str]) -> list[object]:
+    return list(world.service.redeem_many(tokens, world.replica.replica_id))
 
 
 def replayed(world: World) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from consent_service.errors import ConsentError, GrantMismatch, NotFound, Unauthenticated
+from consent_service.errors import ConsentError, GrantMismatch, NotFound, PermissionDenied, Unauthenticated
 from consent_service.ledger.tables import metadata
 from consent_service.models import Claims, Deny, Role
 from consent_service.proofs.log import verify_export
@@ -113,3 +113,29 @@ def test_a_principal_that_names_another_tenant_is_a_stranger(world: World, rival
             attempt()
     with pytest.raises(ConsentError):
         world.service.voices(replace(world.admin, tenant="nowhere"))
+
+
+def test_an_operator_of_a_second_tenant_reaches_nothing_of_the_installation(
+    world: World, rival: World
+) -> None:
+    for attempt in (
+        lambda: rival.service.rotate_keys(rival.admin),
+        lambda: rival.service.retire_keys(rival.admin),
+        lambda: rival.service.forget_replicas(rival.admin, 7200),
+        lambda: rival.key(Role.INSTALLATION),
+        lambda: rival.key(Role.OPERATOR, Role.INSTALLATION),
+    ):
+        with pytest.raises(PermissionDenied):
+            attempt()
+    # The first tenant's first key holds the right, and gives it on.
+    assert world.service.forget_replicas(world.key(Role.INSTALLATION), 7200) == 0
+
+
+def test_an_operator_without_the_installation_s_role_can_not_hand_it_out(world: World) -> None:
+    token = world.service.create_api_key(
+        world.key(Role.OPERATOR), grantee="g", roles=[Role.OPERATOR], claims=Claims()
+    )
+    with pytest.raises(PermissionDenied):
+        world.service.create_api_key(
+            world.service.authenticate(token), grantee="g", roles=[Role.INSTALLATION], claims=Claims()
+        )

@@ -14,7 +14,7 @@ from consent_service.errors import (
     PermissionDenied,
     ReplicaUnknown,
 )
-from consent_service.models import Closing
+from consent_service.models import Closing, Role
 from tests.unit.consent_service.world import World
 
 
@@ -45,10 +45,11 @@ def test_a_replica_that_is_gone_is_forgotten_and_can_come_back(world: World) -> 
         world.service.forget_replicas(world.admin, 60)
 
 
-def test_upkeep_is_the_operator_s(world: World) -> None:
-    for by in (world.narrator, world.auditor, world.reviewer):
+def test_upkeep_is_the_operator_s_and_what_reaches_every_tenant_the_installation_s(world: World) -> None:
+    for by in (world.narrator, world.auditor, world.reviewer, world.key(Role.INSTALLATION)):
         with pytest.raises(PermissionDenied):
             world.service.close_abandoned(by)
+    for by in (world.narrator, world.auditor, world.reviewer, world.key(Role.OPERATOR)):
         with pytest.raises(PermissionDenied):
             world.service.forget_replicas(by, 7200)
 

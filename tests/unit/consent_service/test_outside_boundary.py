@@ -1,0 +1,32 @@
+"""Where a deployment runs outside the organisation's own machines, its configuration says so, and no door need know."""
+
+from __future__ import annotations
+
+import pytest
+
+from consent_service.models import Allow, Deny
+from tests.unit.consent_service.world import World
+
+
+@pytest.fixture
+def outside(world: World) -> World:
+    config = world.config.model_copy(update={"outside_boundary": True})
+    object.__setattr__(world.service._core, "config", config)
+    return world
+
+
+def test_only_a_consent_that_allows_it_is_granted_anything_outside(outside: World) -> None:
+    decision = outside.service.authorize(outside.narrator, outside.claim())
+    assert isinstance(decision, Deny)
+    assert decision.code == "processing_outside_not_consented"
+    token = outside.record(outside_boundary=True).consent_token
+    bound, brought = outside.service.authorize_many(
+        outside.narrator, [outside.claim(), outside.claim(consent_token=token)]
+    )
+    assert isinstance(bound, Deny)
+    assert isinstance(brought, Allow)
+
+
+def test_a_claim_says_so_where_the_configuration_does_not(world: World) -> None:
+    assert world.service.authorize(world.narrator, world.claim())
+    assert not world.service.authorize(world.narrator, world.claim(outside_boundary=True))
