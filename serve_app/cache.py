@@ -18,10 +18,11 @@ T = TypeVar("T")
 
 
 def cache_key(
-    scope: str, utterance: Utterance, engine: EngineInfo, *, seed: int | None, profile: str, media_type: str
+    scope: str, utterance: Utterance, engine: EngineInfo, *, seed: int | None, profile: str, delivery: str
 ) -> str:
     """SHA-256, hex. `scope` is the gate's (tenant, grantee, purpose, consent and version, voice, epoch, prompt digest).
 
+    delivery: format, sample rate and loudness.
     A request without a seed has the seed of its key, see `seed_of`; `None` keeps the two apart.
     """
     body = {
@@ -31,8 +32,8 @@ def cache_key(
         "model": engine.model_digest,
         "seed": seed,
         "profile": profile,
-        "media_type": media_type,
-        "v": 1,
+        "delivery": delivery,
+        "v": 2,
     }
     return hashlib.sha256(rfc8785.dumps(body)).hexdigest()
 

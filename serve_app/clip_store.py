@@ -35,6 +35,7 @@ class ClipHeader:
     seconds: float
     audio_sha256: str
     wrapped_key: str = field(repr=False)  # base64
+    manifest_bytes: int = 0  # of the detached manifest that follows the file; 0: the file carries its own
 
     def encode(self) -> bytes:
         return json.dumps(asdict(self), sort_keys=True, separators=(",", ":")).encode()
@@ -45,21 +46,33 @@ class ClipHeader:
 
 
 @dataclass(frozen=True, slots=True)
+class Opened:
+    """A stamped file, and its manifest where that is not inside."""
+
+    audio: bytes = field(repr=False)
+    manifest: bytes | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class StoredClip:
     """A header and its ciphertext, as read."""
 
     header: ClipHeader
     sealed: bytes = field(repr=False)
 
-    def open(self, data_key: bytes) -> bytes:
-        """The stamped file. Raises RequestRefused vault_error when anything was changed."""
+    def open(self, data_key: bytes) -> Opened:
+        """The stamped file and its manifest. Raises RequestRefused vault_error when anything was changed."""
         try:
-            audio = AESGCM(data_key).decrypt(self.sealed[:_NONCE], self.sealed[_NONCE:], self.header.encode())
+            inside = AESGCM(data_key).decrypt(
+                self.sealed[:_NONCE], self.sealed[_NONCE:], self.header.encode()
+            )
         except (InvalidTag, ValueError):  # ValueError: too short to hold a nonce and a tag
             raise RequestRefused("vault_error", "a stored clip does not open; it was altered") from None
+        ends = len(inside) - self.header.manifest_bytes
+        audio, manifest = inside[:ends], inside[ends:] or None
         if hashlib.sha256(audio).hexdigest() != self.header.audio_sha256:
             raise RequestRefused("vault_error", "a stored clip is not the one its header names")
-        return audio
+        return Opened(audio, manifest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +90,13 @@ class ClipStore:
     def __init__(self, root: str) -> None:
         self._fs, self._root = fsspec.core.url_to_fs(root)
 
-    def stage(self, header: ClipHeader, audio: bytes, data_key: bytes) -> StagedClip:
-        """Encrypt and store where no reader looks, until `publish`."""
+    def stage(
+        self, header: ClipHeader, audio: bytes, data_key: bytes, manifest: bytes | None = None
+    ) -> StagedClip:
+        """Encrypt and store where no reader looks, until `publish`. manifest: `header.manifest_bytes` of it."""
         head = header.encode()
         nonce = secrets.token_bytes(_NONCE)
-        body = head + b"\n" + nonce + AESGCM(data_key).encrypt(nonce, audio, head)
+        body = head + b"\n" + nonce + AESGCM(data_key).encrypt(nonce, audio + (manifest or b""), head)
         path = self._path(header.tenant, header.cache_key)
         self._fs.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
         partial = f"{path}.{header.clip_id}.part"  # deletion knows what is left behind by the clip's name

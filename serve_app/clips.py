@@ -6,9 +6,12 @@ import asyncio
 from dataclasses import asdict
 from typing import Any, Final
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Header, Request, Response
+from fastapi.responses import JSONResponse
 
+from provenance import container
 from provenance.decoding.pool import LONGEST_SIDECAR
+from provenance.labels.http import headers
 from provenance.reading import read_manifest
 from serve_app.context import ApiKey, Context, Ctx, OptionalKey
 from serve_app.errors import RequestRefused
@@ -17,6 +20,7 @@ from serve_app.uploads import read_bounded
 
 router = APIRouter(tags=["clips"])
 
+MANIFEST: Final = "application/c2pa"
 # What would help to find the watermark or to imitate a clip, and helps nobody else.
 _NOT_TOLD: Final = frozenset({"watermark", "fingerprint"})
 MANIFEST_LENGTH: Final = "X-Manifest-Length"
@@ -25,20 +29,32 @@ MANIFEST_LENGTH: Final = "X-Manifest-Length"
 @router.get("/v1/clips/{clip_id}", response_class=Response)
 async def clip(clip_id: str, ctx: Ctx, api_key: ApiKey) -> Response:
     """The clip itself, if its consent still stands."""
-    audio, record = await ctx.door.fetch(api_key, clip_id)
-    return Response(
-        audio, media_type="audio/wav", headers={"X-AI-Generated": "true", "X-Clip-Id": record.clip_id}
-    )
+    found = await ctx.door.fetch(api_key, clip_id)
+    return Response(found.audio, media_type=found.media_type, headers=headers(found.record.clip_id))
 
 
-@router.get("/v1/clips/{clip_id}/manifest")
-async def manifest(clip_id: str, ctx: Ctx, api_key: ApiKey) -> dict[str, Any]:
-    """The clip's C2PA manifest as it validates now: state, codes, and our assertion."""
-    audio, _ = await ctx.door.fetch(api_key, clip_id)
-    reading = await asyncio.to_thread(read_manifest, audio, ctx.trust)
+@router.get(
+    "/v1/clips/{clip_id}/manifest",
+    response_class=Response,
+    responses={200: {"content": {MANIFEST: {}, "application/json": {}}}},
+)
+async def manifest(
+    clip_id: str, ctx: Ctx, api_key: ApiKey, accept: str | None = Header(default=None)
+) -> Response:
+    """The clip's C2PA manifest store; with `Accept: application/json`, how it validates now: state, codes, assertion.
+
+    The first is what a C2PA reader gets that follows a clip's `Link` header.
+    """
+    found = await ctx.door.fetch(api_key, clip_id)
+    store = found.manifest or container.manifest_store(found.audio)
+    if store is None:
+        raise RequestRefused("not_found", "the clip carries no manifest that can be read")
+    if "application/json" not in (accept or ""):
+        return Response(store, media_type=MANIFEST)
+    reading = await asyncio.to_thread(read_manifest, found.audio, ctx.trust, sidecar=found.manifest)
     if reading is None:
         raise RequestRefused("not_found", "the clip carries no manifest that can be read")
-    return asdict(reading)
+    return JSONResponse(asdict(reading))
 
 
 @router.get("/v1/clips/{clip_id}/record")

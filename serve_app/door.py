@@ -19,6 +19,9 @@ from consent_service.grants import Grant, Utterance
 from consent_service.models import Allow, Closing, Deny, Redeemed, SpeechClaim, clip_record
 from consent_service.proofs.seams import ClipRecord, Standing
 from provenance.disclosure import Disclosure
+from provenance.formats.delivery import AS_SPOKEN, Delivery
+from provenance.labels.http import headers
+from provenance.profiles.profile import DEFAULT, Profile, load_profile
 from provenance.stamp import StampedClip, Stamper
 from serve_app.cache import SingleFlight, cache_key, seed_of
 from serve_app.clip_store import ClipHeader, ClipStore, StagedClip, StoredClip
@@ -30,7 +33,6 @@ from speech.engine import SAMPLE_RATE, EngineInfo, Mode
 
 log = logging.getLogger("vouch.serve")
 
-WAV: Final = "audio/wav"
 _PROMPTLY_S: Final = 0.5  # older knowledge of a consent than this releases no audio
 # Refusals that concern the grant of the one who led a flight, and not those who joined it.
 _OF_ONE_GRANT: Final = frozenset({"key_revoked", "grant_expired", "grant_used"})
@@ -49,6 +51,7 @@ class Say:
     seed: int | None = None
     territory: str | None = None
     channel: str | None = None
+    wanted: Delivery = AS_SPOKEN
 
     def claim(self) -> SpeechClaim:
         return SpeechClaim(
@@ -76,6 +79,16 @@ class Clip:
     disclosure_headers: dict[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A clip as it is kept. manifest: None where the file carries its own."""
+
+    audio: bytes = field(repr=False)
+    manifest: bytes | None = field(repr=False)
+    media_type: str
+    record: ClipRecord = field(repr=False)
+
+
 class Door:
     """Lives in an ingress replica. `gate` and `voice` are the two other deployments."""
 
@@ -89,6 +102,7 @@ class Door:
         *,
         provider: str,
         version: str,
+        profile: Profile | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._gate = gate
@@ -98,9 +112,15 @@ class Door:
         self._metrics = metrics
         self._provider = provider
         self._version = version
+        self._profile = profile or load_profile(DEFAULT)
         self._clock = clock
         self._flights: SingleFlight[Clip] = SingleFlight()
         self._engine: EngineInfo | None = None
+
+    @property
+    def profile(self) -> Profile:
+        """What is asked of clips that leave here, beyond what every clip carries."""
+        return self._profile
 
     async def engine_info(self) -> EngineInfo:
         """What the voice replicas run; asked once."""
@@ -130,18 +150,18 @@ class Door:
         # Others waited for the same clip: each uses a grant of its own and has an audit entry of its own.
         return await self.say(request)
 
-    async def fetch(self, api_key: str, clip_id: str) -> tuple[bytes, ClipRecord]:
+    async def fetch(self, api_key: str, clip_id: str) -> Fetched:
         """A stored clip of the caller's grantee. Raises RequestRefused when its consent no longer stands."""
         record, standing = await self._gate.call("clip_for", api_key, clip_id)
         stands = record.state == "live" and standing.value in ("live", "not required")
-        audio = await self._copy_of(record) if stands else None
+        copy = await self._copy_of(record) if stands else None
         # Last, as in `_from_cache`: audited before the first byte, and nothing slow in between. Refuses what fell.
         await self._gate.call("release_clip", api_key, clip_id)
-        if audio is None:
+        if copy is None:
             raise RequestRefused("consent_revoked", "the consent behind this clip no longer stands")
-        return audio, record
+        return copy
 
-    async def _copy_of(self, record: ClipRecord) -> bytes:
+    async def _copy_of(self, record: ClipRecord) -> Fetched:
         for uri in record.objects:
             stored = await asyncio.to_thread(self._store.at, uri)
             if stored is None:
@@ -149,7 +169,8 @@ class Door:
             header = stored.header
             if (header.clip_id, header.audio_sha256) == (record.clip_id, record.audio_sha256):
                 data_key = await self._gate.call("clip_key", record.tenant, record.clip_id, header.wrapped)
-                return await asyncio.to_thread(stored.open, data_key)
+                opened = await asyncio.to_thread(stored.open, data_key)
+                return Fetched(opened.audio, opened.manifest, header.media_type, record)
         raise RequestRefused("not_found", "the clip is registered, but this service holds no copy of it")
 
     async def _may_i(self, request: Say) -> Allow:
@@ -168,21 +189,19 @@ class Door:
     async def _key_of(self, request: Say, allowed: Allow) -> str:
         return cache_key(
             allowed.cache_scope, request.utterance, await self.engine_info(),
-            seed=request.seed, profile="default", media_type=WAV,
+            seed=request.seed, profile=self._profile.name, delivery=request.wanted.key,
         )  # fmt: skip
 
     async def _from_cache(self, stored: StoredClip, allowed: Allow) -> Clip:
         header = stored.header
         data_key = await self._gate.call("clip_key", header.tenant, header.clip_id, header.wrapped)
-        audio = stored.open(data_key)
+        audio = stored.open(data_key).audio
         # Last, so that nothing slow lies between the recheck of the consent and the first byte.
         redeemed: Redeemed = await self._gate.call("redeem_cached", allowed.token, header.clip_id)
         closing = Closing("completed", header.seconds, header.audio_sha256)
         await self._gate.call("close_clip", redeemed.grant.grant_id, closing)
         self._metrics.count("vouch_cache_hits_total")
-        return Clip(
-            header.clip_id, audio, header.media_type, header.seconds, True, _disclosed(header.clip_id)
-        )
+        return Clip(header.clip_id, audio, header.media_type, header.seconds, True, headers(header.clip_id))
 
     async def _find_or_make(self, request: Say, allowed: Allow, key: str) -> Clip:
         # Another flight may have landed between the first look and this one's start.
@@ -201,7 +220,7 @@ class Door:
             key = await self._key_of(request, allowed)  # the consent may have been narrowed meanwhile
             spoken = await self._speak(allowed, Order(allowed.token, request.utterance, seed))
         try:
-            stamped = await asyncio.to_thread(self._stamp, spoken, request.utterance.language)
+            stamped = await asyncio.to_thread(self._stamp, spoken, request.utterance.language, request.wanted)
         except asyncio.CancelledError:
             await asyncio.shield(self._close(spoken.grant.grant_id, "disconnected", "disconnected"))
             raise
@@ -232,7 +251,9 @@ class Door:
         try:
             data_key, wrapped = await self._gate.call("new_clip_key", grant.tenant, grant.clip_id)
             header = _header(spoken, stamped, key, wrapped)
-            staged = await asyncio.to_thread(self._store.stage, header, stamped.data, data_key)
+            staged = await asyncio.to_thread(
+                self._store.stage, header, stamped.data, data_key, stamped.manifest
+            )
             closing = Closing("completed", stamped.seconds, stamped.sha256)
             await self._gate.call(
                 "hand_over", grant.grant_id, self._record(spoken, stamped, staged.uri), closing,
@@ -252,7 +273,7 @@ class Door:
         if self._clock() - handed_over > _PROMPTLY_S:
             await self._require_standing(grant)  # the store was slow: what we knew is old (I5)
         return Clip(
-            grant.clip_id, stamped.data, stamped.media_type, stamped.seconds, False, _disclosed(grant.clip_id)
+            grant.clip_id, stamped.data, stamped.media_type, stamped.seconds, False, headers(grant.clip_id)
         )
 
     async def _require_standing(self, grant: Grant) -> None:
@@ -270,7 +291,7 @@ class Door:
             if exc.code != "grant_unknown":  # it was never redeemed, so nothing is open
                 log.warning("audit entry of a failed synthesis stays open: %s", exc.code)
 
-    def _stamp(self, spoken: Spoken, language: str) -> StampedClip:
+    def _stamp(self, spoken: Spoken, language: str, wanted: Delivery) -> StampedClip:
         grant, engine = spoken.grant, spoken.engine
         disclosure = Disclosure(
             clip_id=grant.clip_id,
@@ -289,9 +310,11 @@ class Door:
             is_clone=engine.is_clone,
             audit_leaf=spoken.audit_leaf,
             checkpoint=spoken.checkpoint,
+            profile=self._profile.name,
+            keyed_epoch=spoken.keyed_epoch,
         )
         began = self._clock()
-        stamped = self._stamper.stamp(spoken.samples, SAMPLE_RATE, disclosure)
+        stamped = self._stamper.stamp(spoken.samples, SAMPLE_RATE, disclosure, wanted)
         self._metrics.observe("vouch_stamp_seconds", self._clock() - began)
         return stamped
 
@@ -315,12 +338,5 @@ def _header(spoken: Spoken, stamped: StampedClip, key: str, wrapped: bytes) -> C
         seconds=stamped.seconds,
         audio_sha256=stamped.sha256,
         wrapped_key=base64.b64encode(wrapped).decode(),
+        manifest_bytes=len(stamped.manifest or b""),
     )
-
-
-def _disclosed(clip_id: str) -> dict[str, str]:
-    return {
-        "X-AI-Generated": "true",
-        "X-Clip-Id": clip_id,
-        "Link": f'</v1/clips/{clip_id}/manifest>; rel="c2pa-manifest"',
-    }

@@ -6,6 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, StringConstraints
 
+from provenance.formats.catalogue import NAMES
+from provenance.formats.delivery import LOUDEST, QUIETEST
+from provenance.loudness import CEILING_DBTP
 from speech.text.lexicon import MAX_ENTRIES, MAX_RESPELLING, MAX_WORD
 
 Id = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9_.:-]+$")]
@@ -28,6 +31,30 @@ Lexicon = Annotated[
         repr=False,
     ),
 ]
+Format = Annotated[
+    str,
+    Field(
+        description=f"One of {', '.join(NAMES)}. WAV, MP3, FLAC and M4A (AAC) carry their manifest; that of Ogg "
+        "Opus and of raw samples (16 bits, little-endian) is at /v1/clips/{id}/manifest."
+    ),
+]
+SampleRate = Annotated[
+    int, Field(description="Hz: 24000 or 16000; mulaw is made at 8000. Omitted: the first.")
+]
+Loudness = Annotated[
+    float,
+    Field(
+        description=f"Programme loudness in LUFS (EBU R 128), {QUIETEST:g} to {LOUDEST:g}; the true peak stays below "
+        f"{CEILING_DBTP:g} dBTP. Omitted: as spoken."
+    ),
+]
+SpokenDisclaimer = Annotated[
+    bool,
+    Field(
+        description="Begin by saying, in the request's language, that this is an artificial voice. The sentence is "
+        "authorised, counted and spoken like the text."
+    ),
+]
 Language = Annotated[str, StringConstraints(max_length=32)]
 Short = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
@@ -42,7 +69,10 @@ class _Spoken(_Body):
     territory: Short | None = Field(default=None, description="ISO 3166-1 alpha-2, or WORLD.")
     channel: Short | None = None
     seed: int | None = Field(default=None, ge=0, lt=2**31, description="Omitted: derived from the request.")
-    response_format: str = Field(default="wav", description="Only wav for now.")
+    response_format: Format = "wav"
+    sample_rate: SampleRate | None = None
+    loudness: Loudness | None = None
+    spoken_disclaimer: SpokenDisclaimer = False
     lexicon: Lexicon | None = None
 
 
@@ -76,7 +106,7 @@ class CustomVoiceBody(_Spoken):
 
 
 class SpeechBody(BaseModel):
-    """POST /v1/audio/speech, as OpenAI's clients send it. The last six fields are ours (`extra_body`).
+    """POST /v1/audio/speech, as OpenAI's clients send it. What follows `stream_format` is ours (`extra_body`).
 
     Fields this service does not know are refused, so that nobody believes they had an effect.
     """
@@ -86,7 +116,7 @@ class SpeechBody(BaseModel):
     input: Text
     voice: Id | dict[str, Any] = Field(description="A preset speaker or a voice id; {'id': …} too.")
     model: Short = Field(description="Accepted for compatibility; the deployment decides the model.")
-    response_format: str = "wav"
+    response_format: Format = "mp3"  # OpenAI's default
     speed: float = 1.0
     instructions: str = ""
     stream_format: str = "audio"
@@ -96,6 +126,9 @@ class SpeechBody(BaseModel):
     territory: Short | None = None
     channel: Short | None = None
     seed: int | None = Field(default=None, ge=0, lt=2**31)
+    sample_rate: SampleRate | None = None
+    loudness: Loudness | None = None
+    spoken_disclaimer: SpokenDisclaimer = False
     lexicon: Lexicon | None = None
 
 

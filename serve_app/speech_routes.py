@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any, Final
+
 from fastapi import APIRouter, Header, Response
 
+from provenance.errors import FormatUnsupported
+from provenance.formats.catalogue import FORMATS
+from provenance.formats.delivery import delivery
+from provenance.labels.spoken import disclaimed
 from serve_app.context import ApiKey, Context, Ctx
 from serve_app.door import Clip, Say
 from serve_app.errors import RequestRefused
@@ -13,24 +20,33 @@ from speech.text import prepare
 
 router = APIRouter(tags=["speech"])
 
-_AUDIO = {
-    200: {"content": {"audio/wav": {}}, "description": "A stamped clip: C2PA manifest and watermark inside."}
+_AUDIO: Final[dict[int | str, dict[str, Any]]] = {
+    200: {
+        "content": {one.media_type: {} for one in FORMATS.values()},
+        "description": "A stamped clip: watermarks inside, and its C2PA manifest inside or where `Link` says.",
+    }
+}
+# Which parameter a refusal is about.
+_PARAMETERS: Final = {
+    "format_unsupported": "response_format",
+    "sample_rate_unsupported": "sample_rate",
+    "loudness_unsupported": "loudness",
 }
 
 
-@router.post("/v1/voice-clone", response_class=Response, responses=_AUDIO)  # type: ignore[arg-type]
+@router.post("/v1/voice-clone", response_class=Response, responses=_AUDIO)
 async def voice_clone(body: VoiceCloneBody, ctx: Ctx, api_key: ApiKey) -> Response:
     """Speak in an enrolled voice, under a live consent for this purpose."""
     return await _say(ctx, api_key, "clone", body.voice_id, body.text, body.language, body.instruct, body)
 
 
-@router.post("/v1/custom-voice", response_class=Response, responses=_AUDIO)  # type: ignore[arg-type]
+@router.post("/v1/custom-voice", response_class=Response, responses=_AUDIO)
 async def custom_voice(body: CustomVoiceBody, ctx: Ctx, api_key: ApiKey) -> Response:
     """Speak with a preset speaker of the model; no person's consent is needed."""
     return await _say(ctx, api_key, "custom", body.speaker, body.text, body.language, body.instruct, body)
 
 
-@router.post("/v1/voice-design", response_class=Response, responses=_AUDIO)  # type: ignore[arg-type]
+@router.post("/v1/voice-design", response_class=Response, responses=_AUDIO)
 async def voice_design(body: VoiceDesignBody, ctx: Ctx, api_key: ApiKey) -> Response:
     """Speak in a voice described in words; no person stands behind it."""
     if not body.instruct.strip():
@@ -38,7 +54,7 @@ async def voice_design(body: VoiceDesignBody, ctx: Ctx, api_key: ApiKey) -> Resp
     return await _say(ctx, api_key, "design", "", body.text, body.language, body.instruct, body)
 
 
-@router.post("/v1/audio/speech", response_class=Response, responses=_AUDIO)  # type: ignore[arg-type]
+@router.post("/v1/audio/speech", response_class=Response, responses=_AUDIO)
 async def audio_speech(
     body: SpeechBody, ctx: Ctx, api_key: ApiKey, x_consent_token: str | None = Header(default=None)
 ) -> Response:
@@ -72,13 +88,16 @@ async def _say(
     body: VoiceCloneBody | VoiceDesignBody | CustomVoiceBody | SpeechBody,
     consent_token: str | None = None,
 ) -> Response:
-    if body.response_format != "wav":
-        raise RequestRefused(
-            "format_unsupported", "response_format: only 'wav' for now", param="response_format"
-        )
+    try:
+        wanted = delivery(body.response_format, body.sample_rate, body.loudness)
+    except FormatUnsupported as exc:
+        raise RequestRefused(exc.code, exc.message, param=_PARAMETERS[exc.code]) from None
     utterance = prepare(
         text, language, instruct, lexicon=body.lexicon, max_characters=ctx.limits.max_text_characters
     )
+    spoken = ctx.door.profile.spoken(utterance.language, asked=body.spoken_disclaimer)
+    # After the caller's lexicon, which must not respell it; before the decision, which covers all that is said.
+    utterance = replace(utterance, text=disclaimed(utterance.text, spoken))
     request = Say(
         api_key=api_key,
         mode=mode,
@@ -89,6 +108,7 @@ async def _say(
         seed=body.seed,
         territory=body.territory,
         channel=body.channel,
+        wanted=wanted,
     )
     return _audio(await ctx.door.say(request))
 

@@ -63,6 +63,7 @@ class Spoken:
     checkpoint: str
     engine: EngineInfo
     replica_id: str
+    keyed_epoch: int | None  # under whose key the mark was put in
     proof: bytes = field(repr=False)  # by which this replica answers for what came of the grant
 
 
@@ -122,7 +123,8 @@ class VoiceWorker:
             raise
         return Spoken(
             samples, verified.grant, redeemed.audit_leaf, redeemed.checkpoint, self._engine.info,
-            self._key.replica_id, spoken_proof(self._node_secret, self._key.replica_id, verified.grant.grant_id),
+            self._key.replica_id, None if redeemed.watermark is None else redeemed.watermark.epoch,
+            spoken_proof(self._node_secret, self._key.replica_id, verified.grant.grant_id),
         )  # fmt: skip
 
     async def _register(self) -> GrantVerifier:

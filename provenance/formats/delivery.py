@@ -27,6 +27,9 @@ class Delivery:
         return f"{self.format.name}/{self.sample_rate}{level}"
 
 
+AS_SPOKEN: Final = Delivery()
+
+
 def delivery(name: str = "wav", sample_rate: int | None = None, loudness: float | None = None) -> Delivery:
     """From what a caller asks for. Raises FormatUnsupported."""
     form = format_named(name)

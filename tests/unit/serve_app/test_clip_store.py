@@ -59,7 +59,14 @@ def test_what_was_stored_comes_back_by_key_and_by_uri(store: ClipStore) -> None:
     uri = put(store)
     by_uri = store.at(uri)
     assert by_uri is not None
-    assert found(store).open(KEY) == by_uri.open(KEY) == AUDIO
+    assert found(store).open(KEY).audio == by_uri.open(KEY).audio == AUDIO
+
+
+def test_a_detached_manifest_is_kept_with_its_clip(store: ClipStore) -> None:
+    staged = store.stage(replace(header(), manifest_bytes=8), AUDIO, KEY, b"manifest")
+    store.publish(staged)
+    opened = found(store).open(KEY)
+    assert (opened.audio, opened.manifest) == (AUDIO, b"manifest")
 
 
 def test_a_staged_clip_is_not_found_and_a_discarded_one_leaves_nothing(
@@ -157,4 +164,4 @@ def test_it_works_on_any_filesystem() -> None:
     assert uri.startswith("memory://")
     by_uri = store.at(uri)
     assert by_uri is not None
-    assert by_uri.open(KEY) == AUDIO
+    assert by_uri.open(KEY).audio == AUDIO

@@ -178,18 +178,22 @@ def test_the_manifest_of_a_clip_can_be_read(house: House, studio: Studio) -> Non
     clip = request(house, studio, "POST /v1/voice-clone")
     path = f"/v1/clips/{clip.headers['x-clip-id']}/manifest"
     assert f"<{path}>" in clip.headers["link"]
-    manifest = house.request("GET", path, key=studio.keys["narrator"]).json()
+    key = studio.keys["narrator"]
+    manifest = house.request("GET", path, key=key, headers={"Accept": "application/json"}).json()
     assert manifest["state"] == "Trusted"
     assert json.dumps(manifest)
+    store = house.request("GET", path, key=key)
+    assert store.headers["content-type"] == "application/c2pa"
+    assert store.content in clip.content
 
 
 def test_stamping_does_not_hold_up_the_event_loop(house: House, studio: Studio) -> None:
     """A stamper that waits for the loop would wait for ever if it ran on it."""
 
     class Waiting:
-        def stamp(self, samples: Any, rate: int, disclosure: Any) -> Any:
+        def stamp(self, samples: Any, rate: int, disclosure: Any, wanted: Any) -> Any:
             asyncio.run_coroutine_threadsafe(asyncio.sleep(0), house.thread.loop).result(10)
-            return house.door._stamper.stamp(samples, rate, disclosure)
+            return house.door._stamper.stamp(samples, rate, disclosure, wanted)
 
     async def play() -> None:
         parts = await house.parts(house.engine, stamper=Waiting())

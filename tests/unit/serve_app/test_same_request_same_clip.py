@@ -143,7 +143,7 @@ def test_two_consents_for_the_same_use_do_not_share_a_clip(house: House, studio:
 
 def test_every_part_of_the_key_counts(house: House) -> None:
     said, info = prepare("Hello.", "en"), house.engine.info
-    usual: dict[str, Any] = {"seed": None, "profile": "default", "media_type": "audio/wav"}
+    usual: dict[str, Any] = {"seed": None, "profile": "default", "delivery": "wav/24000"}
     keys = {
         cache_key("scope", said, info, **usual),
         cache_key("other", said, info, **usual),
@@ -152,7 +152,7 @@ def test_every_part_of_the_key_counts(house: House) -> None:
         cache_key("scope", said, dataclasses.replace(info, model_digest="0" * 64), **usual),
         *(cache_key("scope", said, info, **{**usual, "seed": seed}) for seed in (0, 1)),
         cache_key("scope", said, info, **{**usual, "profile": "spoken"}),
-        cache_key("scope", said, info, **{**usual, "media_type": "audio/mpeg"}),
+        cache_key("scope", said, info, **{**usual, "delivery": "mp3/24000"}),
     }
     assert len(keys) == 9
     assert all(0 <= seed_of(key) < 2**31 for key in keys)
@@ -191,7 +191,7 @@ def test_a_clip_whose_place_was_taken_is_not_mistaken_for_the_other(house: House
         held.release()
         mine = await first
         found = await second.door.fetch(studio.keys["narrator"], mine.clip_id)
-        assert found[0] == mine.audio
+        assert found.audio == mine.audio
         with pytest.raises(RequestRefused) as refused:
             await second.door.fetch(studio.keys["narrator"], other.clip_id)
         assert refused.value.code == "not_found"
