@@ -214,6 +214,7 @@ async def record_consent(body: ConsentBody, ctx: Ctx, api_key: ApiKey) -> dict[s
         territories=tuple(body.territories),
         channels=tuple(body.channels),
         outside_boundary=body.outside_boundary,
+        character_budget=body.character_budget,
     )
     recorded: dict[str, Any] = await _ask(ctx, api_key, "record_consent", voice_id=body.voice_id, terms=terms)
     return recorded
@@ -240,9 +241,9 @@ async def receipt(consent_id: str, ctx: Ctx, api_key: ApiKey) -> Response:
 
 @router.post("/v1/consents/{consent_id}/narrow", tags=["consents"])
 async def narrow(consent_id: str, body: NarrowBody, ctx: Ctx, api_key: ApiKey) -> dict[str, Any]:
-    """Fewer purposes, never more: widening is a new consent."""
+    """Less of any axis, never more: widening is a new consent. The answer holds the new receipt and token."""
     narrowed: dict[str, Any] = await _ask(
-        ctx, api_key, "narrow_consent", consent_id=consent_id, purposes=tuple(body.purposes)
+        ctx, api_key, "narrow_consent", consent_id=consent_id, **body.model_dump()
     )
     return narrowed
 

@@ -37,6 +37,14 @@ class IngressConfig(BaseModel):
         default=(), description="Addresses of proxies whose X-Forwarded-For is believed."
     )
     request_deadline_s: float = Field(default=120.0, gt=0, description="Ours; callers cannot change it.")
+    client_address: Literal["hidden", "peer", "forwarded"] = Field(
+        default="hidden",
+        description="Whose failed authentications are counted together. `peer`: who connects; `forwarded`: the last "
+        "entry of X-Forwarded-For, which your load balancer sets. `hidden`: nobody's; behind Serve's own HAProxy every "
+        "caller has its address.",
+    )
+    failures: int = Field(default=20, ge=1, description="Wrong API keys in a row from one address.")
+    failures_per_s: float = Field(default=0.2, gt=0, description="How fast an address is forgiven.")
     default_language: str = Field(default="en", description="For callers that name none (OpenAI clients).")
 
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import re
 import secrets
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 
 from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serve_app.doorstep import Doorstep
 from serve_app.errors import RequestRefused
 from serve_app.remote import where
 
@@ -31,16 +35,24 @@ class _TooLargeError(Exception):
 class Edge:
     """ASGI middleware, one `_Passage` for each HTTP request."""
 
-    def __init__(self, app: ASGIApp, *, deadline_s: float, max_body_bytes: int) -> None:
+    def __init__(
+        self, app: ASGIApp, *, deadline_s: float, max_body_bytes: int, doorstep: Doorstep | None = None
+    ) -> None:
         self._app = app
         self._deadline_s = deadline_s
         self._max_body_bytes = max_body_bytes
+        self._doorstep = doorstep
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         passage = _Passage(scope, receive, send, self._max_body_bytes)
+        if self._doorstep is not None:
+            passage.count_failures(self._doorstep)
+            if (wait_s := self._doorstep.wait_s(scope)) > 0.0:
+                await passage.turn_away(wait_s)
+                return
         await passage.through(self._app, self._deadline_s)
 
 
@@ -61,6 +73,16 @@ class _Passage:
         self._received = 0
         self._too_large = self._declared.isdigit() and int(self._declared) > max_body_bytes
         self._started = False
+        self._doorstep: Doorstep | None = None
+
+    def count_failures(self, doorstep: Doorstep) -> None:
+        self._doorstep = doorstep
+
+    async def turn_away(self, wait_s: float) -> None:
+        refused = RequestRefused(
+            "rate_limited", "too many failed attempts from your address", retry_after_s=math.ceil(wait_s)
+        )
+        await self._answer(refused)
 
     async def through(self, app: ASGIApp, deadline_s: float) -> None:
         try:
@@ -89,6 +111,8 @@ class _Passage:
             return  # the framework's answer to a body that broke off; ours follows
         if message["type"] == "http.response.start":
             self._started = True
+            if self._doorstep is not None and message["status"] == 401:
+                self._doorstep.failed(self._scope)
             if not self._is_callers:  # Ray's own middleware, where there is one, gives back what came in
                 MutableHeaders(scope=message)["X-Request-Id"] = self._request_id.decode()
         await self._send(message)
@@ -98,9 +122,12 @@ class _Passage:
             # Too late for an answer: break the connection, so that a part is not taken for the whole.
             raise ConnectionAbortedError("the response was cut") from None
         self._too_large = False
-        refused = RequestRefused(code, message)
-        body = refused.body(self._request_id.decode())
-        headers = refused.headers() | ({"Connection": "close"} if code == "upload_too_large" else {})
+        await self._answer(
+            RequestRefused(code, message), {"Connection": "close"} if code == "upload_too_large" else {}
+        )
+
+    async def _answer(self, refused: RequestRefused, more: Mapping[str, str] = MappingProxyType({})) -> None:
+        body, headers = refused.body(self._request_id.decode()), {**refused.headers(), **more}
         response = JSONResponse(body, status_code=refused.status, headers=headers)
         await response(self._scope, self._receive, self._sending)
 

@@ -13,6 +13,7 @@ from provenance.errors import ProvenanceError
 from serve_app import administration, clips, speech_routes
 from serve_app.config import IngressConfig
 from serve_app.context import Context
+from serve_app.doorstep import Doorstep
 from serve_app.edge import Edge
 from serve_app.errors import RequestRefused
 from serve_app.openapi import describe
@@ -35,7 +36,12 @@ def build_http(context: Context, config: IngressConfig, *, version: str) -> Fast
     app.include_router(clips.router)
     app.include_router(administration.router)
     # What no handler expects ends there too: Starlette's own last handler would hand the traceback to the server's log.
-    app.add_middleware(Edge, deadline_s=config.request_deadline_s, max_body_bytes=config.max_upload_bytes)
+    app.add_middleware(
+        Edge,
+        deadline_s=config.request_deadline_s,
+        max_body_bytes=config.max_upload_bytes,
+        doorstep=Doorstep(config),
+    )
 
     @app.get("/healthz", tags=["operations"])
     async def healthz() -> dict[str, str]:

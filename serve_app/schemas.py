@@ -202,13 +202,26 @@ class ConsentBody(_Body):
     valid_until: float
     territories: list[Short] = Field(default=["*"], min_length=1)
     channels: list[Short] = Field(default=["*"], min_length=1)
-    outside_boundary: bool = False
+    outside_boundary: bool = Field(
+        default=False, description="May the voice be processed outside the organisation's own machines?"
+    )
+    character_budget: int | None = Field(
+        default=None, ge=1, description="Characters that may be spoken under it, in all. Omitted: no limit."
+    )
 
 
 class NarrowBody(_Body):
-    """POST /v1/consents/{id}/narrow"""
+    """POST /v1/consents/{id}/narrow: what is to remain; what is left out stays as it is."""
 
-    purposes: list[Short] = Field(min_length=1)
+    purposes: list[Short] | None = Field(default=None, min_length=1)
+    languages: list[Short] | None = Field(default=None, min_length=1)
+    territories: list[Short] | None = Field(default=None, min_length=1)
+    channels: list[Short] | None = Field(default=None, min_length=1)
+    valid_until: float | None = None
+    character_budget: int | None = Field(default=None, ge=1)
+    inside_boundary: bool = Field(
+        default=False, description="Take back that the voice may be processed outside."
+    )
 
 
 class ErrorDetail(BaseModel):
