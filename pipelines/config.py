@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, Self
 
 import rfc8785
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from consent_service.config import ConsentConfig
+from provenance.errors import ProvenanceError
+from provenance.formats.catalogue import NAMES
+from provenance.formats.delivery import Delivery, delivery
+from provenance.profiles.profile import load_profile
 from speech.config import EngineConfig
 from speech.errors import TextError
 from speech.text import TEXT_VERSION
@@ -42,6 +46,15 @@ class NarrateConfig(BaseModel):
 
     lexicon: dict[str, str] = Field(
         default={}, repr=False, description="Respellings for every row: how words are said that read wrong."
+    )
+
+    format: str = Field(default="wav", description=f"Of the clips: {', '.join(NAMES)}.")
+    sample_rate: int | None = Field(default=None, description="Hz; None: the format's own, 24000 for most.")
+    loudness: float | None = Field(
+        default=None, description="Programme loudness in LUFS (EBU R 128); None: as spoken."
+    )
+    spoken_disclaimer: bool = Field(
+        default=False, description="Every clip begins by saying that the voice is artificial."
     )
 
     ray_address: str | None = Field(
@@ -80,6 +93,15 @@ class NarrateConfig(BaseModel):
             raise ValueError(exc.message) from None
         return lexicon
 
+    @model_validator(mode="after")
+    def _deliverable(self) -> Self:
+        try:
+            _ = self.delivery
+            load_profile(self.consent.disclosure_profile)
+        except ProvenanceError as exc:
+            raise ValueError(exc.message) from None
+        return self
+
     @field_validator("input", "output", mode="after")
     @classmethod
     def _absolute_uri(cls, uri: str) -> str:
@@ -97,10 +119,15 @@ class NarrateConfig(BaseModel):
         return consent.model_copy(update={"data_dir": consent.data_dir.absolute()})
 
     @property
+    def delivery(self) -> Delivery:
+        return delivery(self.format, self.sample_rate, self.loudness)
+
+    @property
     def model_identity(self) -> str:
         """Changes when other audio would be made of the same rows; part of every row's digest."""
         body = self.engine.model_dump(mode="json", include=set(_DECIDES_THE_SOUND))
-        body |= {"lexicon": self.lexicon, "text": TEXT_VERSION}
+        body |= {"lexicon": self.lexicon, "text": TEXT_VERSION, "delivery": self.delivery.key}
+        body |= {"profile": self.consent.disclosure_profile, "spoken_disclaimer": self.spoken_disclaimer}
         return hashlib.sha256(rfc8785.dumps(body)).hexdigest()
 
     @property

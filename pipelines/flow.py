@@ -15,6 +15,7 @@ import resource
 import secrets
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -37,6 +38,7 @@ from pipelines.stages.clips import ClipStore
 from pipelines.storage import Folder
 from pipelines.watch import RevocationWatch
 from provenance.errors import ProvenanceError
+from provenance.profiles.profile import load_profile
 from provenance.stamp import Stamper
 from speech.errors import SpeechError
 from speech.load import load_engine
@@ -55,12 +57,15 @@ class ConsentActor:
             self._stage = Consent(
                 self._service,
                 lambda: principal_of(self._service, config),
-                ClipStore(output),
+                ClipStore(output, config.delivery.format),
                 load_finished(output, finished),
                 model=config.model_identity,
                 purpose=config.purpose,
                 max_characters=config.engine.max_characters,
                 lexicon=config.lexicon,
+                disclaimer=partial(
+                    load_profile(config.consent.disclosure_profile).spoken, asked=config.spoken_disclaimer
+                ),
             )
         except _OURS as exc:
             raise _told(exc) from None
@@ -90,10 +95,12 @@ class SpeakActor:
             self._stamp = Stamp(
                 service,
                 Stamper(service.keys),
-                ClipStore(Folder(config.output)),
+                ClipStore(Folder(config.output), config.delivery.format),
                 engine.info,
                 provider=config.consent.provider,
                 system_version=version("vouch"),
+                wanted=config.delivery,
+                profile=config.consent.disclosure_profile,
             )
             self._watch = RevocationWatch(service, engine)
         except _OURS as exc:

@@ -139,7 +139,4 @@ def _counts(summary: NarrateSummary) -> dict[str, Any]:
 
 def _sweep(clips: ClipStore, results: Any) -> None:
     """Remove clips that no row has: of rows that changed or went, and of blocks that were lost half done."""
-    named = set(results.column("clip_id").to_pylist())
-    for clip_id in list(clips.clip_ids()):
-        if clip_id not in named:
-            clips.delete(clip_id)
+    clips.keep_only(frozenset(results.column("clip_id").drop_null().to_pylist()))

@@ -25,6 +25,7 @@ from provenance.formats.decode import decode_own
 from provenance.formats.delivery import Delivery
 from provenance.formats.encode import encode
 from provenance.labels.aigc import aigc_label
+from provenance.labels.token import issue
 from provenance.loudness import normalise
 from provenance.presence import HOLDS, PresenceMark
 from provenance.profiles.profile import load_profile
@@ -86,21 +87,32 @@ class Stamper:
             raise
         except Exception as exc:
             raise StampFailed(f"the clip could not be marked ({type(exc).__name__})") from exc
-        sounds = fingerprint(_resampled(samples, sample_rate, FINGERPRINT_RATE))
-        digest = hashlib.sha256(data).hexdigest()
-        return StampedClip(data, digest, samples.size / sample_rate, sounds, wanted.format, sidecar)
+        return _stamped(data, samples, sample_rate, wanted.format, sidecar)
 
-    def stamp_detached(self, sent: bytes, media_type: str, disclosure: Disclosure) -> bytes:
-        """The manifest of a stream that has ended, was cut or was left, over exactly the bytes that were sent.
-
-        The keyed mark and the disclosure token went out with them. Raises StampFailed.
-        """
+    def announce(self, disclosure: Disclosure) -> str:
+        """The signed token that goes before a stream's first byte. Raises StampFailed; then nothing may be sent."""
+        load_profile(disclosure.profile)
         try:
-            return self._writer.detach(sent, media_type, disclosure)
+            return issue(disclosure, self._signer)
+        except Exception as exc:
+            raise StampFailed(f"the stream could not be announced ({type(exc).__name__})") from exc
+
+    def stamp_stream(
+        self, samples: Samples, sample_rate: int, sent: bytes, form: Format, disclosure: Disclosure
+    ) -> StampedClip:
+        """What has become of a stream that ended, was cut or was left: a manifest over exactly the bytes sent.
+
+        samples: what was spoken of it, with the keyed mark; sent: the same, encoded, as it went out after its token.
+        Raises StampFailed.
+        """
+        check_samples(samples, sample_rate)
+        try:
+            sidecar = self._writer.detach(sent, form.media_type, disclosure)
         except StampFailed:
             raise
         except Exception as exc:
             raise StampFailed(f"the stream could not be signed ({type(exc).__name__})") from exc
+        return _stamped(sent, samples, sample_rate, form, sidecar)
 
     def _mark(self, samples: Samples, wanted: Delivery, label: str) -> bytes:
         for strength in _STRENGTHS:
@@ -116,6 +128,14 @@ class Stamper:
         if form.embeds_manifest:
             return self._writer.embed(data, form.media_type, disclosure), None
         return data, self._writer.detach(data, form.media_type, disclosure)
+
+
+def _stamped(
+    data: bytes, samples: Samples, sample_rate: int, form: Format, sidecar: bytes | None
+) -> StampedClip:
+    sounds = fingerprint(_resampled(samples, sample_rate, FINGERPRINT_RATE))
+    digest = hashlib.sha256(data).hexdigest()
+    return StampedClip(data, digest, samples.size / sample_rate, sounds, form, sidecar)
 
 
 def _prepared(samples: Samples, sample_rate: int, wanted: Delivery) -> Samples:

@@ -77,6 +77,7 @@ class Clip:
     seconds: float
     cached: bool
     disclosure_headers: dict[str, str]
+    manifest: bytes | None = field(default=None, repr=False)  # None: the file carries its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,13 +196,16 @@ class Door:
     async def _from_cache(self, stored: StoredClip, allowed: Allow) -> Clip:
         header = stored.header
         data_key = await self._gate.call("clip_key", header.tenant, header.clip_id, header.wrapped)
-        audio = stored.open(data_key).audio
+        opened = stored.open(data_key)
         # Last, so that nothing slow lies between the recheck of the consent and the first byte.
         redeemed: Redeemed = await self._gate.call("redeem_cached", allowed.token, header.clip_id)
         closing = Closing("completed", header.seconds, header.audio_sha256)
         await self._gate.call("close_clip", redeemed.grant.grant_id, closing)
         self._metrics.count("vouch_cache_hits_total")
-        return Clip(header.clip_id, audio, header.media_type, header.seconds, True, headers(header.clip_id))
+        return Clip(
+            header.clip_id, opened.audio, header.media_type, header.seconds, True,
+            headers(header.clip_id), opened.manifest,
+        )  # fmt: skip
 
     async def _find_or_make(self, request: Say, allowed: Allow, key: str) -> Clip:
         # Another flight may have landed between the first look and this one's start.
@@ -273,8 +277,9 @@ class Door:
         if self._clock() - handed_over > _PROMPTLY_S:
             await self._require_standing(grant)  # the store was slow: what we knew is old (I5)
         return Clip(
-            grant.clip_id, stamped.data, stamped.media_type, stamped.seconds, False, headers(grant.clip_id)
-        )
+            grant.clip_id, stamped.data, stamped.media_type, stamped.seconds, False,
+            headers(grant.clip_id), stamped.manifest,
+        )  # fmt: skip
 
     async def _require_standing(self, grant: Grant) -> None:
         standing, _ = await self._gate.call(

@@ -16,12 +16,17 @@ from consent_service.service import ConsentService
 from pipelines.rows import Ready, RowResult, ScriptRow
 from pipelines.stages.clips import ClipStore
 from pipelines.stages.outcome import outcome_of
+from provenance.labels.spoken import disclaimed
 
 STANDS = frozenset({Standing.LIVE, Standing.NOT_REQUIRED})
 
 
 class Consent:
-    """Callable over a batch of rows. `finished`: the results of earlier runs that have a clip, by row id."""
+    """Callable over a batch of rows.
+
+    finished: the results of earlier runs that have a clip, by row id. disclaimer: the sentence that a clip in a
+    language begins with, or None.
+    """
 
     def __init__(
         self,
@@ -34,6 +39,7 @@ class Consent:
         purpose: str | None,
         max_characters: int,
         lexicon: Mapping[str, str] | None = None,
+        disclaimer: Callable[[str], str | None] = lambda _: None,
     ) -> None:
         self._service = service
         self._principal = principal
@@ -43,6 +49,7 @@ class Consent:
         self._purpose = purpose
         self._max_characters = max_characters
         self._lexicon = lexicon
+        self._disclaimer = disclaimer
 
     def __call__(self, rows: Sequence[ScriptRow]) -> list[RowResult | Ready]:
         """One value per row, in order."""
@@ -70,7 +77,8 @@ class Consent:
             said = row.utterance(lexicon=self._lexicon, max_characters=self._max_characters)
         except Exception as exc:  # noqa: BLE001 — whatever a row holds, it is that row's status
             return ready.fail(*outcome_of(exc))
-        return ready.saying(said)
+        # After the lexicon, which must not respell it; before the decision, which covers all that is said.
+        return ready.saying(replace(said, text=disclaimed(said.text, self._disclaimer(said.language))))
 
     def _decide(self, claims: Sequence[SpeechClaim]) -> list[Allow | Deny | Exception]:
         if not claims:
@@ -123,5 +131,5 @@ class Consent:
             return row
         if row.status == "error" and done.row_digest == row.row_digest:
             return row.with_clip_of(done)
-        self._clips.delete(done.clip_id)
+        self._clips.delete_at(done.clip_uri or self._clips.uri(done.clip_id))
         return row

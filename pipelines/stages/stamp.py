@@ -22,6 +22,8 @@ from pipelines.stages.consent import STANDS
 from pipelines.stages.outcome import outcome_of
 from pipelines.stages.synthesize import Spoken, close_failed
 from provenance.disclosure import Disclosure
+from provenance.formats.delivery import AS_SPOKEN, Delivery
+from provenance.profiles.profile import DEFAULT
 from provenance.stamp import StampedClip, Stamper
 from speech.engine import EngineInfo
 
@@ -38,6 +40,8 @@ class Stamp:
         *,
         provider: str,
         system_version: str,
+        wanted: Delivery = AS_SPOKEN,
+        profile: str = DEFAULT,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._service = service
@@ -46,6 +50,8 @@ class Stamp:
         self._engine = engine
         self._provider = provider
         self._system_version = system_version
+        self._wanted = wanted
+        self._profile = profile
         self._clock = clock
 
     def __call__(self, spoken: Spoken) -> RowResult:
@@ -60,9 +66,13 @@ class Stamp:
 
     def _deliver(self, spoken: Spoken, grant: Grant) -> RowResult:
         now = self._clock()
-        clip = self._stamper.stamp(spoken.samples, spoken.sample_rate, self._disclosure(spoken, now))
+        clip = self._stamper.stamp(
+            spoken.samples, spoken.sample_rate, self._disclosure(spoken, now), self._wanted
+        )
         self._require_standing(grant)
         self._service.register_clip(self._record(spoken, clip, now))
+        if clip.manifest is not None:
+            self._clips.write_manifest(grant.clip_id, clip.manifest)
         uri = self._clips.write(grant.clip_id, clip.data)
         self._require_standing(grant)
         self._service.close_clip(grant.grant_id, Closing("completed", clip.seconds, clip.sha256))
@@ -109,6 +119,8 @@ class Stamp:
             is_clone=engine.is_clone,
             audit_leaf=spoken.redeemed.audit_leaf,
             checkpoint=spoken.redeemed.checkpoint,
+            profile=self._profile,
+            keyed_epoch=None if spoken.redeemed.watermark is None else spoken.redeemed.watermark.epoch,
         )
 
     def _record(self, spoken: Spoken, clip: StampedClip, now: float) -> ClipRecord:
@@ -116,6 +128,6 @@ class Stamp:
             spoken.redeemed.clip_record(created_at=now),
             audio_sha256=clip.sha256,
             seconds=clip.seconds,
-            objects=(self._clips.uri(spoken.redeemed.grant.clip_id),),
+            objects=self._clips.uris(spoken.redeemed.grant.clip_id),
             fingerprint=clip.fingerprint,
         )

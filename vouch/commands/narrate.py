@@ -16,9 +16,10 @@ from pipelines.config import Progress as Done
 from pipelines.job import submit
 from pipelines.keyfile import write_key_file
 from pipelines.narrate import narrate
+from provenance.formats.delivery import delivery
 from vouch import ray_token
 from vouch.commands.lexicon import LexiconFile, read_lexicon
-from vouch.commands.options import Json
+from vouch.commands.options import AudioFormat, Disclaimer, Json, Loudness, SampleRate
 from vouch.home import Home, open_home
 from vouch.output import emit, err, reporting
 
@@ -35,11 +36,16 @@ def narrate_command(
     engines: Annotated[int, typer.Option(min=1, help="Engine actors at the start.")] = 1,
     engines_max: Annotated[int | None, typer.Option(min=1, help="Engine actors at most.")] = None,
     gpus: Annotated[float, typer.Option(min=0, help="Share of a GPU for each engine actor.")] = 0.0,
+    audio_format: AudioFormat = "wav",
+    sample_rate: SampleRate = None,
+    loudness: Loudness = None,
+    disclaimer: Disclaimer = False,
     lexicon: LexiconFile = None,
     as_json: Json = False,
 ) -> None:
     """One row out for each row in, with its status. Exit 1 when the run failed; refused rows are results."""
     with reporting(as_json=as_json), open_home() as home:
+        delivery(audio_format, sample_rate, loudness)  # refuses what is not made before anything begins
         config = NarrateConfig(
             input=_absolute(script),
             output=_absolute(output),
@@ -48,6 +54,10 @@ def narrate_command(
             api_key_file=_key_file(home),
             purpose=purpose,
             lexicon=read_lexicon(lexicon),
+            format=audio_format,
+            sample_rate=sample_rate,
+            loudness=loudness,
+            spoken_disclaimer=disclaimer,
             engines=engines,
             engines_max=engines_max,
             engine_gpus=gpus,

@@ -7,9 +7,23 @@ from typing import Annotated, TypeAlias
 
 import typer
 
+from provenance.formats.catalogue import NAMES
+
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print machine-readable output.")]
 Language: TypeAlias = Annotated[
     str, typer.Option("--language", "-l", help="One of zh en ja ko de fr ru pt es it.")
+]
+AudioFormat: TypeAlias = Annotated[
+    str, typer.Option("--format", help=f"One of {' '.join(NAMES)}.", show_default=True)
+]
+SampleRate: TypeAlias = Annotated[
+    int | None, typer.Option(help="Hz: 24000 or 16000; mulaw is made at 8000. Default: the first.")
+]
+Loudness: TypeAlias = Annotated[
+    float | None, typer.Option(help="Programme loudness in LUFS (EBU R 128), -16 say; default: as spoken.")
+]
+Disclaimer: TypeAlias = Annotated[
+    bool, typer.Option("--disclaimer", help="Begin by saying that this is an artificial voice.")
 ]
 
 

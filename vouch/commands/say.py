@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from provenance.formats.catalogue import FORMATS
+from provenance.formats.delivery import delivery
+from provenance.labels.spoken import disclaimed
+from provenance.profiles.profile import load_profile
 from serve_app.door import Clip, Say
 from serve_app.opening import in_process
 from speech.engine import Mode
 from speech.text import prepare
 from vouch.commands.lexicon import LexiconFile, read_lexicon
-from vouch.commands.options import Json, Language
+from vouch.commands.options import AudioFormat, Disclaimer, Json, Language, Loudness, SampleRate
 from vouch.home import open_home
 from vouch.output import Failed, emit, err, reporting
 
 
 def say(
     text: Annotated[str, typer.Argument(help="What to say.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The WAV file to write.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The file to write; its ending names the format.")
+    ],
     voice: Annotated[
         str | None, typer.Option(help="A voice id or a preset speaker; default: the first preset.")
     ] = None,
@@ -36,6 +43,10 @@ def say(
         int | None,
         typer.Option(min=0, help="The same seed and text give the same clip; default: from the request."),
     ] = None,
+    audio_format: AudioFormat = "",
+    sample_rate: SampleRate = None,
+    loudness: Loudness = None,
+    disclaimer: Disclaimer = False,
     lexicon: LexiconFile = None,
     as_json: Json = False,
 ) -> None:
@@ -44,6 +55,7 @@ def say(
         # Before a grant is used up on a clip that could not be kept.
         if not output.absolute().parent.is_dir():
             raise Failed("not_found", f"no such folder: {output.absolute().parent}")
+        wanted = delivery(audio_format or _format_of(output), sample_rate, loudness)
         utterance = prepare(
             text,
             language,
@@ -52,6 +64,11 @@ def say(
             max_characters=home.config.ingress.max_text_characters,
         )
 
+        spoken = load_profile(home.config.consent.disclosure_profile).spoken(
+            utterance.language, asked=disclaimer
+        )
+        utterance = replace(utterance, text=disclaimed(utterance.text, spoken))
+
         async def make() -> Clip:
             if not as_json:
                 err.print(f"speaking with the {home.config.engine.name} engine …", markup=False)
@@ -59,10 +76,13 @@ def say(
                 info = await context.door.engine_info()
                 mode, name = _voice(voice, instruct, info.speakers)
                 key = home.api_key("narrator")
-                return await context.door.say(Say(key, mode, name, utterance, purpose, consent_token, seed))
+                request = Say(key, mode, name, utterance, purpose, consent_token, seed, wanted=wanted)
+                return await context.door.say(request)
 
         clip = asyncio.run(make())
         output.write_bytes(clip.audio)
+        if clip.manifest is not None:
+            output.with_name(f"{output.name}.c2pa").write_bytes(clip.manifest)
         result = {
             "file": str(output),
             "clip_id": clip.clip_id,
@@ -70,6 +90,12 @@ def say(
             "cached": clip.cached,
         }
         emit(result, as_json=as_json, human=f"{output}: {clip.seconds:.1f} s, clip {clip.clip_id}")
+
+
+def _format_of(output: Path) -> str:
+    """By the file's ending; WAV for one that names no format."""
+    by_ending = {FORMATS[name].extension: name for name in (*FORMATS, "wav")}
+    return by_ending.get(output.suffix.lower(), "wav")
 
 
 def _voice(voice: str | None, instruct: str, speakers: tuple[str, ...]) -> tuple[Mode, str]:
