@@ -19,6 +19,7 @@ import fsspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from consent_service.objects import delete_every_copy
 from serve_app.errors import RequestRefused
 
 _NONCE: Final = 12
@@ -109,6 +110,10 @@ class ClipStore:
 
     def discard(self, staged: StagedClip) -> None:
         self._fs.rm_file(staged.partial)
+
+    def take_back(self, staged: StagedClip) -> None:
+        """Every copy of a published clip is gone when it returns, with each version where the store keeps versions."""
+        delete_every_copy(staged.uri)
 
     def find(self, tenant: str, cache_key: str) -> StoredClip | None:
         """Raises RequestRefused vault_error for a file that cannot be read, or that belongs elsewhere."""
