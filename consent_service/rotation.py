@@ -173,7 +173,7 @@ def _retire(core: Core, by: Principal, keys: RingProvider, ring: Ring, progress:
         if left:
             raise Conflict(
                 f"{left} data keys are still wrapped under it: end enrolments and decommissionings that are under "
-                "way, sweep the vault, then retire it again",
+                "way, sweep the vault (`vouch voice sweep --recordings --confirm`), then retire it again",
                 code="key_in_use",
             )
     _announce(core, by, "key.retired", ring=ring.value, old=",".join(leaving))

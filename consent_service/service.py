@@ -564,9 +564,10 @@ class ConsentService:
         something is wrapped under them."""
         return rotation.retire(self._core, by, kinds, progress or (lambda *_: None))
 
-    def sweep_vault(self, by: Principal) -> list[str]:
-        """Destroy sealed recordings that no voice needs, left by a process that died. Needs VOICE_ADMIN."""
-        return sweeping.sweep(self._core, by)
+    def sweep_vault(self, by: Principal, *, confirm: bool = False) -> list[str]:
+        """Sealed recordings that no voice needs, left by a process that died: listed, or with `confirm` destroyed.
+        Needs VOICE_ADMIN."""
+        return sweeping.sweep(self._core, by, confirm=confirm)
 
     # audit --------------------------------------------------------------------------------------------------
     def export_audit(self, by: Principal, folder: Path) -> None:

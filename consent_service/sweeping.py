@@ -19,9 +19,9 @@ from consent_service.vault import CLIPS
 _STATEMENT = "statement."  # what the vault calls a further statement begins so; its challenge's id follows
 
 
-def sweep(core: Core, by: Principal) -> list[str]:
-    """Destroy the orphans of the caller's tenant, audited. Returns the ids of voices and further statements that they
-    were stored for."""
+def sweep(core: Core, by: Principal, *, confirm: bool = False) -> list[str]:
+    """The orphans of the caller's tenant, by the ids of the voices and further statements that they were stored for:
+    listed, or with `confirm` destroyed, audited."""
     with core.read(by, Permission.VOICE_DECOMMISSION) as reading:
         tenant, connection, now = reading.tenant, reading.connection, reading.now
         stored = [
@@ -33,6 +33,8 @@ def sweep(core: Core, by: Principal) -> list[str]:
             for voice_id, kind in core.vault.objects(tenant)
             if voice_id not in orphans and _is_loose(connection, tenant, kind, now)
         ]
+    if not confirm:
+        return [*orphans, *(kind.removeprefix(_STATEMENT) for _, kind in loose)]
     return [
         *(each for each in orphans if _destroy_voice(core, by, each)),
         *(kind.removeprefix(_STATEMENT) for each, kind in loose if _destroy_statement(core, by, each, kind)),

@@ -249,14 +249,32 @@ def keep(
 @app.command()
 def sweep(
     confirm: Annotated[
-        bool, typer.Option("--confirm", help="Decommission them; without it they are only listed.")
+        bool, typer.Option("--confirm", help="Do it; without it what would go is only listed.")
+    ] = False,
+    recordings: Annotated[
+        bool,
+        typer.Option(
+            "--recordings",
+            help="Instead, destroy sealed recordings that no voice needs: of refused or broken-off "
+            "enrolments, or left by a process that died.",
+        ),
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """The voices whose retention period has passed: a dry run, unless confirmed."""
+    """Decommission the voices whose retention period has passed: a dry run, unless confirmed."""
     with reporting(as_json=as_json), open_home() as home:
+        if recordings:
+            lost = home.service.sweep_vault(home.act_as("admin"), confirm=confirm)
+            emit({"recordings": lost, "destroyed": confirm}, as_json=as_json, human=_say_swept(lost, confirm))
+            return
         due = home.service.sweep_voices(home.act_as("admin"), confirm=confirm)
         emit([_with_certificate(home, voice, None) for voice in due] if confirm else due, as_json=as_json)
+
+
+def _say_swept(lost: list[str], confirmed: bool) -> str:
+    if not lost:
+        return "no recording is left over"
+    return ("destroyed: " if confirmed else "would be destroyed: ") + ", ".join(lost)
 
 
 def _with_certificate(home: Home, voice: Voice, file: Path | None) -> dict[str, Any]:

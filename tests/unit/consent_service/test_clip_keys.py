@@ -46,7 +46,7 @@ def test_stored_clips_outlive_the_key_encryption_key_that_they_were_stored_under
     world.service.retire_keys(world.admin, [KeyKind.KEK])
     fresh = ConsentService.open(world.config, clock=world.clock)
     assert fresh.unwrap_clip_key("acme", wrapped, b"clip 1") == KEY
-    assert fresh.sweep_vault(world.admin) == []
+    assert fresh.sweep_vault(world.admin, confirm=True) == []
     assert fresh.unwrap_clip_key("acme", wrapped, b"clip 1") == KEY
     fresh.close()
 

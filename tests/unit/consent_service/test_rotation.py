@@ -121,7 +121,7 @@ def test_a_key_under_which_something_is_still_wrapped_is_not_retired(world: Worl
         world.service.retire_keys(world.admin, [KeyKind.KEK])
     assert refused.value.code == "key_in_use"
     assert rotated.old in ring(world, Ring.KEK).keys
-    world.service.sweep_vault(world.admin)
+    world.service.sweep_vault(world.admin, confirm=True)
     assert world.service.retire_keys(world.admin, [KeyKind.KEK])
 
 

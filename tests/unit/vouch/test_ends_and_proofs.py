@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from consent_service.config import ConsentConfig
+from consent_service.service import ConsentService
 from tests.unit.vouch.conftest import Vouch
 
 LINE = "The lamp was lit at nine."
@@ -107,3 +109,16 @@ def test_a_sweep_lists_first_and_ends_on_a_second_word(vouch: Vouch) -> None:
     assert gone["state"] == "decommissioned"
     assert json.loads(Path(gone["certificate"]).read_text())["statement"]["account"]["voice_id"] == voice_id
     assert vouch.json("voice", "decommission", "--resume") == []
+
+
+def test_recordings_that_no_voice_needs_are_listed_first_and_destroyed_on_a_second_word(vouch: Vouch) -> None:
+    voice_id = vouch.enrol()
+    assert vouch.json("voice", "sweep", "--recordings") == {"recordings": [], "destroyed": False}
+    service = ConsentService.open(ConsentConfig(data_dir=vouch.folder / "data"))
+    service._core.vault.create_key("local", "voice_of_nobody")
+    service.close()
+    for confirm in ((), ("--confirm",)):
+        told = vouch.json("voice", "sweep", "--recordings", *confirm)
+        assert told == {"recordings": ["voice_of_nobody"], "destroyed": bool(confirm)}
+    assert vouch.json("voice", "sweep", "--recordings")["recordings"] == []
+    assert vouch.json("voice", "show", voice_id)["state"] == "active"
