@@ -26,6 +26,8 @@ class HandOver:
 
     def __init__(self, seats: Seats, costs: Costs, clock: Callable[[], float]) -> None:
         self._seats, self._costs, self._clock = seats, costs, clock
+        # On the CPU one by one: a batch gains nothing there, and alone the samples are the same to the bit.
+        self.together = seats.runner.device.type == "cuda"
 
     def due(self, slots: Sequence[int]) -> None:
         """What is due: streams with equally long chunks together, the nearest deadline first."""
@@ -34,8 +36,7 @@ class HandOver:
             if frames := jobs[slot].due():
                 due.setdefault(frames, []).append(slot)
         for frames, together in due.items():
-            # On the CPU one by one: a batch gains nothing there, and alone the samples are the same to the bit.
-            size = len(together) if self._seats.runner.device.type == "cuda" else 1
+            size = len(together) if self.together else 1
             for start in range(0, len(together), size):
                 self._sound(together[start : start + size], frames)
 

@@ -13,7 +13,7 @@ import torch
 
 from speech.qwen.compose import Prompt
 from speech.qwen.model import QwenModel
-from speech.qwen.runner import Runner
+from speech.qwen.runner import LENGTHS, Runner
 from speech.qwen.slots import Sampling
 from tests.assets.recordings import reference
 from tests.integration.speech.talk import POSITIONS, TIE, Take, Talk, alone
@@ -113,3 +113,26 @@ def test_a_seed_changes_every_slots_draws_and_a_slot_none(
     assert first.differs(take(1 + (1 << 40), 0)) is not None, "the high word of a seed counts"
     parted = first.differs(take(1, 3))
     assert parted is None or parted[2] < TIE
+
+
+def test_a_long_prompt_is_read_beside_those_who_have_said_little(models: dict[str, QwenModel]) -> None:
+    """Frames compute on every row, also on one that is still being read and is further on than all who speak."""
+    model = models["custom_voice"]
+    short = model.composer.custom("Hi.", "en", "vivian", "")
+    long = model.composer.custom("word " * 120, "en", "ryan", "")
+    assert len(long.embeddings) > LENGTHS[0]
+    runner = Runner(model.frame, 2, POSITIONS)
+    speaker, newcomer = Talk(runner, 1, short, 1, model.sampling), Talk(runner, 0, long, 2, model.sampling)
+    speaker.read(POSITIONS)
+    speaking = {1: speaker}
+    while len(newcomer.take.codes) < 3:
+        if 0 not in speaking and newcomer.read(64):
+            speaking[0] = newcomer
+        decoded = runner.decode(list(speaking))
+        for slot, talk in speaking.items():
+            talk.hear(decoded.status[slot], decoded.codes[slot], decoded.leads[slot])
+    solo = Runner(model.frame, 1, POSITIONS)
+    for prompt, seed, talk in ((short, 1, speaker), (long, 2, newcomer)):
+        expected = alone(solo, prompt, len(talk.take.codes), seed=seed, sampling=model.sampling)
+        parted = talk.take.differs(expected)
+        assert parted is None or parted[2] < TIE

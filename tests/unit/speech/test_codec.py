@@ -129,6 +129,20 @@ def test_who_else_speaks_changes_nothing(upstream: Any) -> None:
     close(torch.cat(heard, dim=-1), alone)
 
 
+def test_a_call_that_fails_changes_nothing_and_can_be_made_again(
+    upstream: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Out of memory in the last layer, with the transformer long done."""
+    spoken, codec = codes(30, seed=6), streaming(upstream)
+    before = codec.decode(spoken[..., :12], at(1))
+    with monkeypatch.context() as patched:
+        patched.setattr(codec._vocoder, "stages", (*codec._vocoder.stages[:-1], None))
+        with pytest.raises(TypeError):
+            codec.decode(spoken[..., 12:], at(1))
+    again = codec.decode(spoken[..., 12:], at(1))
+    close(torch.cat((before, again), dim=-1), whole(upstream, spoken))
+
+
 def test_a_reused_slot_holds_nothing_of_the_voice_before(upstream: Any) -> None:
     codec, fresh = streaming(upstream), streaming(upstream)
     codec.prime(1, codes(25, seed=4)[0])

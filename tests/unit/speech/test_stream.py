@@ -75,6 +75,18 @@ def test_a_failure_is_raised_after_the_chunks_before_it_and_again(stream: Queued
             next(stream)
 
 
+def test_a_stream_ends_once_and_the_first_end_stands(stream: QueuedStream) -> None:
+    stream.finish()
+    stream.fail(SynthesisFailed("too late"))
+    assert list(stream) == []
+    failed = QueuedStream("r", "v")
+    failed.fail(SynthesisFailed("first"))
+    failed.finish()
+    failed.fail(SynthesisFailed("second"))
+    with pytest.raises(SynthesisFailed, match="first"):
+        list(failed)
+
+
 def test_a_cancel_drops_what_was_not_taken(stream: QueuedStream) -> None:
     stream.emit(chunk(0.1))
     stream.finish()
