@@ -6,13 +6,27 @@ import hashlib
 import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Final
 
-from sqlalchemy import Column, Engine, Integer, MetaData, Table, Text, create_engine, insert, select
+from sqlalchemy import (
+    Column,
+    Engine,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    bindparam,
+    create_engine,
+    insert,
+    select,
+    update,
+)
 
 from consent_service.decisions import judge
 from consent_service.ledger.tables import voices
 from consent_service.models import Allow, Closing, Redeemed, SpeechClaim
+from consent_service.proofs.seams import ClipRecord
 from vouch.bench.house import PURPOSE, House
 from vouch.output import Failed
 
@@ -24,6 +38,9 @@ _bare: Final = Table(
 )
 
 
+_CHANGE: Final = update(_bare).where(_bare.c.id == bindparam("of")).values(entry=_ENTRY)
+
+
 class Gate:
     """Ours. Every method does one piece of work and returns how much that was."""
 
@@ -31,6 +48,7 @@ class Gate:
         self._house, self._service = house, house.service
         self._core = house.service._core  # the inside of the service is what is measured
         self._numbers = itertools.count()
+        self._clips: list[ClipRecord] = []
 
     def decide(self) -> float:
         """Look-up and policy, nothing granted."""
@@ -68,6 +86,26 @@ class Gate:
             raise Failed("refused", "the benchmark's own grant was refused")
         return float(len(redeemed))
 
+    def register_many(self) -> float:
+        """A thousand finished clips of one job, their grants used up before."""
+        if not self._clips:
+            self._clips = self._finished(MANY)
+        if any(self._service.register_clips(self._clips)):
+            raise Failed("refused", "the benchmark's own clips were refused")
+        return float(len(self._clips))
+
+    def _finished(self, count: int) -> list[ClipRecord]:
+        """As a stamper describes them. Registering one again writes as much as the first time."""
+        store = self._house.config.data_dir / "clips-of-a-job"
+        self._service.register_store(str(store), "output", tenant=self._house.narrator.tenant)
+        tokens = [allowed.token for allowed in self._allowed(count)]
+        redeemed = self._service.redeem_many(tokens, self._house.replica.replica_id)
+        records = [each.clip_record(created_at=0.0) for each in redeemed if isinstance(each, Redeemed)]
+        return [
+            replace(each, audio_sha256=_AUDIO, seconds=1.0, objects=(f"{store}/{each.clip_id}.wav",))
+            for each in records
+        ]
+
     def append(self) -> float:
         """A thousand audit entries in one transaction."""
         with self._core.write_as(self._house.narrator.tenant) as writing:
@@ -101,6 +139,7 @@ class Bare:
         self._engine = engine
         self._find = select(voices).where(voices.c.voice_id == voice_id)
         self._note = insert(_bare)
+        self._ids: list[dict[str, int]] | None = None
 
     def select(self) -> float:
         with self._engine.connect() as connection:
@@ -111,6 +150,16 @@ class Bare:
         with self._engine.begin() as connection:
             connection.execute(self._note, {"entry": _ENTRY})
         return 1.0
+
+    def update_many(self) -> float:
+        """As many rows found by their key and changed as `register_many` does."""
+        with self._engine.begin() as connection:
+            if self._ids is None:
+                rows = [{"entry": _ENTRY}] * MANY
+                made = connection.execute(self._note.returning(_bare.c.id), rows).scalars()
+                self._ids = [{"of": each} for each in made]
+            connection.execute(_CHANGE, self._ids)
+        return float(MANY)
 
     def insert_many(self) -> float:
         with self._engine.begin() as connection:

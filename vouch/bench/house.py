@@ -39,8 +39,10 @@ class House:
     config: ConsentConfig
     service: ConsentService
     narrator_key: str = field(repr=False)
+    admin: Principal
     narrator: Principal
     voice_id: str
+    consent_id: str
     replica: ReplicaKey = field(repr=False)
 
 
@@ -50,7 +52,7 @@ def temporary_house(ledger_url: str | None = None) -> Iterator[House]:
     folder = Path(tempfile.mkdtemp(prefix="vouch-bench-"))
     # A hum has no speaker, and what examines recordings is not what is measured.
     examination = ExaminationConfig(speaker="none", marks="none")
-    config = ConsentConfig(data_dir=folder / "data", examination=examination)
+    config = ConsentConfig(data_dir=folder / "data", ledger_url=ledger_url, examination=examination)
     try:
         service = ConsentService.open(config)
         try:
@@ -100,4 +102,5 @@ def _furnished(config: ConsentConfig, service: ConsentService) -> House:
     replica = ReplicaKey(REPLICA)
     proof = replica.proof(load_node_secret(config.data_dir))
     service.register_replica(REPLICA, replica.public_bytes, proof)
-    return House(config, service, keys["narrator"], narrator, challenge.voice_id, replica)
+    consent_id = recorded.consent.consent_id
+    return House(config, service, keys["narrator"], admin, narrator, challenge.voice_id, consent_id, replica)

@@ -21,6 +21,9 @@ from vouch.bench.engine_calibrate import calibrate
 from vouch.bench.engine_load import percentile, speak_all
 from vouch.bench.engine_loading import load_once
 from vouch.bench.figures import Figure, rates
+from vouch.bench.gate_cases import bare
+from vouch.bench.house import temporary_house
+from vouch.bench.postgresql import server
 
 KEYS = {"bench", "case", "value", "unit"}
 PEER = {"peer", "peer_value", "ratio"}
@@ -53,7 +56,18 @@ def test_the_gate_is_measured_against_its_database(vouch: Vouch) -> None:
             assert peers[f"{database}-decision-{callers}"] == "sqlalchemy-select"
             assert peers[f"{database}-audited-{callers}"] == "sqlalchemy-insert-commit"
         assert peers[f"{database}-append-many"] == "sqlalchemy-insert-many-commit"
+        assert peers[f"{database}-register-many"] == "sqlalchemy-update-many-commit"
         assert {f"{database}-authorize-many", f"{database}-redeem-many"} <= set(peers)
+        assert {f"{database}-feed-{name}" for name in ("p50", "p95", "max")} <= set(peers)
+
+
+def test_a_figure_of_a_database_is_taken_on_that_database() -> None:
+    with server(None) as url:
+        assert url is not None
+        with temporary_house(url) as house, bare(house) as peer:
+            assert house.service._core.ledger.engine.dialect.name == "postgresql"
+            assert peer._engine.dialect.name == "postgresql"
+            assert peer.select() == 1.0
 
 
 def test_the_embedded_engine_has_a_figure_for_each_mode_and_no_peer(vouch: Vouch) -> None:
