@@ -17,11 +17,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from provenance import container
-from provenance.audio import Limits, decode
+from provenance.audio import Limits
+from provenance.decoding.pool import shared
+from provenance.errors import AudioUnreadable
 from provenance.keyed.search import find_mark
 from provenance.presence import PRESENT, PresenceMark
-from provenance.reading import read_manifest
 from provenance.trust import TrustContext
 
 # What is asked of us says how long to wait for the next question.
@@ -42,17 +42,21 @@ class Looked:
 
 
 def look(data: bytes, trust: TrustContext, keys: Mapping[int, bytes], presence: PresenceMark) -> Looked:
-    """One file. keys: of our watermark, epoch → 32 bytes. Raises AudioUnreadable or AudioTooLarge."""
-    recording = decode(data, _LIMITS)
+    """One file. keys: of our watermark, epoch → 32 bytes. Raises AudioUnreadable, AudioTooLarge or
+    DecodingUnavailable."""
+    # The keys are in this process; whoever took it over through a parser would have them.
+    looked = shared().look(data, trust.anchor, limits=_LIMITS)
+    if looked.recording is None:
+        raise looked.refused or AudioUnreadable("the file holds no audio")
+    reading, recording = looked.facts.reading, looked.recording
     score = presence.detect(recording.samples, recording.sample_rate)
-    reading = read_manifest(data, trust)
     said = None if reading is None else reading.disclosure
     ours = reading is not None and reading.signer_trusted
     marks = {
         "presence_mark": score >= PRESENT,
         "keyed_mark": find_mark(recording.samples, recording.sample_rate, keys) is not None,
         # Ours even where it no longer verifies: a file that names us is no recording of a person.
-        "own_manifest": any(trust.issued(der) for der in container.certificates(data)),
+        "own_manifest": looked.facts.names_us,
         "synthetic_manifest": reading is not None and reading.says_synthetic,
     }
     clip = None

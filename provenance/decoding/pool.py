@@ -53,6 +53,11 @@ class Decoding:
         finally:
             self._turns.release()
 
+    def processes(self) -> tuple[DecodingProcess, ...]:
+        """Those that wait for work."""
+        with self._lock:
+            return tuple(self._idle)
+
     def close(self) -> None:
         with self._lock:
             idle, self._idle = self._idle, []

@@ -108,6 +108,10 @@ class DecodingProcess:
             self.close()
             raise
 
+    def wait(self, timeout_s: float) -> None:
+        """Until it has ended of itself."""
+        self._process.wait(timeout_s)
+
     def close(self) -> None:
         self._process.kill()
         for pipe in (self._process.stdin, self._process.stdout):

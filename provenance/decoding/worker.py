@@ -35,12 +35,11 @@ def main(memory_bytes: int, cpu_s: int, idle_s: float) -> None:
         line = _read_line()
         if not line:
             return
-        ask = Ask.from_line(line)
-        file = _read(ask.file)
-        sidecar = None if ask.sidecar is None else _read(ask.sidecar)
         _allow(cpu_s)
         try:
-            _answer(ask, file, sidecar, answers)
+            ask = Ask.from_line(line)
+            file = _read(ask.file)
+            _answer(ask, file, None if ask.sidecar is None else _read(ask.sidecar), answers)
         except MemoryError:
             raise SystemExit(OUT_OF_MEMORY) from None
 

@@ -10,7 +10,8 @@ import typer
 
 from consent_service.proofs.bundle import Bundle
 from consent_service.proofs.checkpoint import read_checkpoint
-from provenance.verify import Origin, Verdict, Verifier
+from provenance.decoding.pool import LONGEST_SIDECAR
+from provenance.verify import Limits, Origin, Verdict, Verifier
 from vouch.commands.audit import KeyFile, trusted_from
 from vouch.commands.options import Json
 from vouch.home import open_home
@@ -25,29 +26,41 @@ def verify(
     offline: Annotated[
         Path | None, typer.Option(help="Verify without the ledger, against an exported bundle.")
     ] = None,
+    manifest: Annotated[
+        Path | None, typer.Option(help="The clip's detached manifest: of Ogg Opus, raw samples or a stream.")
+    ] = None,
     key: KeyFile = None,
     as_json: Json = False,
 ) -> None:
     """Three separate answers: origin, integrity, standing. Exit 1 when the clip was altered."""
     with reporting(as_json=as_json):
-        try:
-            data = file.read_bytes()
-        except FileNotFoundError:
-            raise Failed("not_found", f"no such file: {file}") from None
+        data = _read(file, Limits().max_bytes)
+        sidecar = None if manifest is None else _read(manifest, LONGEST_SIDECAR)
         proven: dict[str, Any] = {}
         if offline is not None:
             bundle = Bundle.read(offline.read_bytes(), trusted_from(key))
-            verdict = Verifier(bundle.trust_anchor, bundle).verify(data)
+            verdict = Verifier(bundle.trust_anchor, bundle).verify(data, sidecar)
             proven = {"bundle": _proven(bundle, verdict, trusted=key is not None)}
         elif anchor is not None:
-            verdict = Verifier(anchor.read_bytes()).verify(data)
+            verdict = Verifier(anchor.read_bytes()).verify(data, sidecar)
         else:
             with open_home() as home:
-                verdict = Verifier(home.service.keys.trust_anchor(), home.service).verify(data)
+                verdict = Verifier(home.service.keys.trust_anchor(), home.service).verify(data, sidecar)
         report = verdict.to_json() | proven
         emit(report, as_json=as_json, human=_lines(report))
         if report["integrity"] == "altered":
             raise typer.Exit(1)
+
+
+def _read(file: Path, most: int) -> bytes:
+    """Never more than a byte past `most`, which the verifier then refuses by its size."""
+    try:
+        with file.open("rb") as source:
+            return source.read(most + 1)
+    except FileNotFoundError:
+        raise Failed("not_found", f"no such file: {file}") from None
+    except IsADirectoryError:
+        raise Failed("not_found", f"a folder, not a clip: {file}") from None
 
 
 def _proven(bundle: Bundle, verdict: Verdict, *, trusted: bool) -> dict[str, Any]:
