@@ -25,7 +25,6 @@ from consent_service import (
     enrolment,
     export,
     feed,
-    own,
     redemption,
     replicas,
     retention,
@@ -65,14 +64,13 @@ from consent_service.models import (
     Redeemed,
     Revocation,
     Role,
-    Session,
     SpeechClaim,
     UnderReview,
-    Uses,
     Voice,
 )
 from consent_service.opening import open_core
 from consent_service.parts import Parts
+from consent_service.person import Person
 from consent_service.proofs.seams import ClipRecord, KeyProvider, KeyPurpose, Standing, WatermarkTag
 from consent_service.rewrapping import ProgressCallback
 from consent_service.rotation import KeyKind, Retired, Rotated
@@ -90,6 +88,7 @@ class ConsentService:
         self._post = subjects.Post(
             messenger or subjects.default_messenger(core.config), core.config.subject_page
         )
+        self._person = Person(core, self._limits, self._post)
 
     @classmethod
     def open(
@@ -125,6 +124,11 @@ class ConsentService:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a consent service stays in its process: send the ConsentConfig and open another")
+
+    @property
+    def person(self) -> Person:
+        """The calls of the person whose voice it is."""
+        return self._person
 
     # access -------------------------------------------------------------------------------------------------
     def bootstrap_tenant(self, tenant: str, *, api_key: str | None = None) -> str:
@@ -366,68 +370,11 @@ class ConsentService:
         """Immediate and irreversible: state, voice epoch, feed and audit in one transaction."""
         return consents.revoke(self._core, by, consent_id, reason)
 
-    # the person whose voice it is ---------------------------------------------------------------------------
     def propose_contact(self, by: Principal, voice_id: str, contact: str) -> ContactState:
         """Send the link by which a contact (an e-mail address) confirms that it reaches the person. While another
         one is confirmed, the link goes there instead: only they can agree to the change. Needs VOICE_ADMIN. Raises
         InvalidInput (contact_invalid), Conflict (contact_unchanged), MessageNotSent."""
         return subjects.propose_contact(self._core, self._post, by, voice_id, contact)
-
-    def confirm_contact(self, token: str, *, source: str | None = None) -> ContactState:
-        """Use such a link up. Raises LinkInvalid, or RateLimited after too many failures."""
-        with self._limits.failures_of(token, source):
-            return subjects.confirm_contact(self._core, self._post, token)
-
-    def request_sign_in(self, tenant: str, contact: str, *, source: str | None = None) -> None:
-        """Send a sign-in link to a confirmed contact. The same answer for every contact there may be, though not in
-        the same time: a door calls the two halves, and answers in between. Raises RateLimited."""
-        self.limit_messages(source)
-        self.send_sign_in_link(tenant, contact)
-
-    def limit_messages(self, source: str | None) -> None:
-        """The first half of `request_sign_in`, before a door answers. Raises RateLimited."""
-        self._limits.message(source)
-
-    def send_sign_in_link(self, tenant: str, contact: str) -> None:
-        """The second half, after it answered."""
-        subjects.request_sign_in(self._core, self._post, tenant, contact)
-
-    def sign_in(self, token: str, *, source: str | None = None) -> Session:
-        """Use a sign-in link up for an hour's key with the role SUBJECT. Raises LinkInvalid, RateLimited."""
-        with self._limits.failures_of(token, source):
-            return subjects.sign_in(self._core, token)
-
-    def sign_out(self, by: Principal) -> None:
-        """End the caller's session; what follows needs SUBJECT too."""
-        subjects.sign_out(self._core, by)
-
-    def own_voices(self, by: Principal) -> list[Voice]:
-        """The voices of the person who signed in."""
-        return own.list_voices(self._core, by)
-
-    def own_consents(self, by: Principal) -> list[Consent]:
-        """Every consent for them, those that ended too."""
-        return own.list_consents(self._core, by)
-
-    def own_uses(self, by: Principal, *, after: str = "", limit: int = 100) -> Uses:
-        """Every time one of them spoke, latest first; `after` is the `next` of the page before."""
-        return own.uses(self._core, by, after, limit)
-
-    def own_receipt(self, by: Principal, consent_id: str) -> str:
-        """The signed receipt of one of them. NotFound for anybody else's."""
-        return own.receipt(self._core, by, consent_id)
-
-    def revoke_own_consent(self, by: Principal, consent_id: str, reason: str = "withdrawn") -> Revocation:
-        """As `revoke_consent`, by the person. NotFound for anybody else's."""
-        return own.revoke(self._core, by, consent_id, reason)
-
-    def decommission_own_voice(self, by: Principal, voice_id: str, reason: str) -> Voice:
-        """As `decommission`, by the person: irreversible, nobody is asked. NotFound for anybody else's."""
-        return own.decommission(self._core, by, voice_id, reason)
-
-    def own_certificate(self, by: Principal, voice_id: str) -> str:
-        """The certificate of its deletion; fetch it within the session, for the contact is erased too."""
-        return own.certificate(self._core, by, voice_id)
 
     # decision -----------------------------------------------------------------------------------------------
     def authorize(self, by: Principal, claim: SpeechClaim) -> Allow | Deny:

@@ -168,6 +168,8 @@ def _paths(store: ObjectStore, length: int) -> list[list[str]]:
 def _split(raw: bytes) -> tuple[str, bytes]:
     """Origin and sealed rest. Raises ValueError."""
     begin = len(_MAGIC) + 1
+    if len(raw) < begin:
+        raise ValueError("a sealed object ends before its origin")
     end = begin + raw[begin - 1]
     return raw[begin:end].decode(), raw[end:]
 

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 from consent_service.access import Permission
 from consent_service.models import Claims, Closing, Principal, Role
 from consent_service.parts import Parts
+from consent_service.person import Person
 from consent_service.proofs.seams import ClipRecord
 from consent_service.service import ConsentService
 from tests.unit.consent_service.world import World, tone
@@ -98,12 +99,12 @@ OPERATIONS: Mapping[str, Operation] = {
     "trusted_keys": (P.AUDIT_READ, lambda w, by: w.service.trusted_keys(by)),
     "close_abandoned": (P.KEY_MANAGE, lambda w, by: w.service.close_abandoned(by)),
     "forget_replicas": (P.REPLICA_FORGET, lambda w, by: w.service.forget_replicas(by, 3600.0)),
-    "own_voices": (P.OWN_READ, lambda w, by: w.service.own_voices(by)),
-    "own_consents": (P.OWN_READ, lambda w, by: w.service.own_consents(by)),
-    "own_uses": (P.OWN_READ, lambda w, by: w.service.own_uses(by)),
-    "own_receipt": (P.OWN_READ, lambda w, by: w.service.own_receipt(by, w.consent_id)),
-    "own_certificate": (P.OWN_READ, lambda w, by: w.service.own_certificate(by, w.voice.voice_id)),
-    "revoke_own_consent": (P.OWN_REVOKE, lambda w, by: w.service.revoke_own_consent(by, w.consent_id)),
+    "own_voices": (P.OWN_READ, lambda w, by: w.service.person.own_voices(by)),
+    "own_consents": (P.OWN_READ, lambda w, by: w.service.person.own_consents(by)),
+    "own_uses": (P.OWN_READ, lambda w, by: w.service.person.own_uses(by)),
+    "own_receipt": (P.OWN_READ, lambda w, by: w.service.person.own_receipt(by, w.consent_id)),
+    "own_certificate": (P.OWN_READ, lambda w, by: w.service.person.own_certificate(by, w.voice.voice_id)),
+    "revoke_own_consent": (P.OWN_REVOKE, lambda w, by: w.service.person.revoke_own_consent(by, w.consent_id)),
     # The parts of a platform.
     "register_replica": (
         P.REPLICA_REGISTER,
@@ -122,14 +123,14 @@ OPERATIONS: Mapping[str, Operation] = {
     "find_clip": (P.CLIP_LOOK_UP, lambda w, by: parts(w).find_clip(by, "clip")),
     "standing": (P.CLIP_LOOK_UP, lambda w, by: parts(w).standing(by, "clip", None, None)),
     # What ends something comes last.
-    "sign_out": (P.OWN_READ, lambda w, by: w.service.sign_out(by)),
+    "sign_out": (P.OWN_READ, lambda w, by: w.service.person.sign_out(by)),
     "revoke_consent": (P.CONSENT_REVOKE, lambda w, by: w.service.revoke_consent(by, w.consent_id, "no more")),
     "sweep_vault": (P.VOICE_DECOMMISSION, lambda w, by: w.service.sweep_vault(by)),
     "sweep_voices": (P.VOICE_DECOMMISSION, lambda w, by: w.service.sweep_voices(by)),
     "resume_decommissions": (P.VOICE_DECOMMISSION, lambda w, by: w.service.resume_decommissions(by)),
     "decommission_own_voice": (
         P.OWN_DECOMMISSION,
-        lambda w, by: w.service.decommission_own_voice(by, "voice", "the end"),
+        lambda w, by: w.service.person.decommission_own_voice(by, "voice", "the end"),
     ),
     "decommission": (
         P.VOICE_DECOMMISSION,
@@ -139,10 +140,10 @@ OPERATIONS: Mapping[str, Operation] = {
 
 
 def asking_for_a_principal() -> set[str]:
-    """The public methods of service and parts whose first argument is the caller."""
+    """The public methods of service, person and parts whose first argument is the caller."""
     return {
         name
-        for owner in (ConsentService, Parts)
+        for owner in (ConsentService, Parts, Person)
         for name, method in inspect.getmembers(owner, inspect.isfunction)
         if not name.startswith("_") and next(iter(list(inspect.signature(method).parameters)[1:]), "") == "by"
     }

@@ -97,13 +97,13 @@ def everything(world: World) -> None:
     service.report_design(design.grant_id, replica, proof, "cd" * 32)
     service.bind_consent(world.admin, world.narrator.key_id, world.consent_id)
     service.propose_contact(world.admin, world.voice.voice_id, "mary@example.org")
-    service.confirm_contact(letters(world.data_dir)[-1].token)
-    service.request_sign_in("acme", "mary@example.org")
-    person = service.authenticate(service.sign_in(letters(world.data_dir)[-1].token).api_key)
-    service.own_voices(person)
-    service.own_consents(person)
-    assert service.own_uses(person).uses
-    service.own_receipt(person, world.consent_id)
+    service.person.confirm_contact(letters(world.data_dir)[-1].token)
+    service.person.request_sign_in("acme", "mary@example.org")
+    person = service.authenticate(service.person.sign_in(letters(world.data_dir)[-1].token).api_key)
+    service.person.own_voices(person)
+    service.person.own_consents(person)
+    assert service.person.own_uses(person).uses
+    service.person.own_receipt(person, world.consent_id)
     second = world.enrol("Another", 220.0)
     service.narrow_consent(world.admin, world.record(second).consent.consent_id, purposes=["narration.news"])
     challenge = service.begin_enrolment(

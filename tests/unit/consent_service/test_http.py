@@ -223,7 +223,7 @@ def test_a_link_that_can_not_be_sent_is_told_to_the_operator_alone(
     def down(*_: object) -> None:
         raise errors.LedgerUnavailable("the ledger cannot be reached")
 
-    monkeypatch.setattr(world.service, "send_sign_in_link", down)
+    monkeypatch.setattr(world.service.person, "send_sign_in_link", down)
     asked = client.post("/v1/subject/links", json={"tenant": "acme", "contact": "mary@example.org"})
     assert asked.status_code == 202
     assert "ledger_unavailable" in caplog.text

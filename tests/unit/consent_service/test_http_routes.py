@@ -149,9 +149,9 @@ def key_of(world: World, role: Role) -> str:
         return world.service.create_api_key(world.admin, grantee="studio", roles=[role], claims=claims)
     if not letters(world.data_dir):
         world.service.propose_contact(world.admin, world.voice.voice_id, "mary@example.org")
-        world.service.confirm_contact(letters(world.data_dir)[-1].token)
-    world.service.request_sign_in("acme", "mary@example.org")
-    return world.service.sign_in(letters(world.data_dir)[-1].token).api_key
+        world.service.person.confirm_contact(letters(world.data_dir)[-1].token)
+    world.service.person.request_sign_in("acme", "mary@example.org")
+    return world.service.person.sign_in(letters(world.data_dir)[-1].token).api_key
 
 
 def ask(client: TestClient, world: World, route: tuple[str, str], key: str | None) -> Any:

@@ -61,7 +61,7 @@ def test_a_link_is_guessed_only_so_often(world: World) -> None:
     with pytest.raises(RateLimited):
         for _ in range(1000):
             try:
-                world.service.sign_in("no.such.link", source="203.0.113.7")
+                world.service.person.sign_in("no.such.link", source="203.0.113.7")
             except Exception as exc:
                 if getattr(exc, "code", "") != "link_invalid":
                     raise

@@ -41,14 +41,14 @@ def post(world: World) -> list[Letter]:
 
 def confirm(world: World, voice_id: str, contact: str = MARY) -> None:
     world.service.propose_contact(world.admin, voice_id, contact)
-    assert world.service.confirm_contact(post(world)[-1].token) is ContactState.CONFIRMED
+    assert world.service.person.confirm_contact(post(world)[-1].token) is ContactState.CONFIRMED
 
 
 def sign_in(world: World, contact: str = MARY) -> Principal:
     before = len(post(world))
-    world.service.request_sign_in(world.admin.tenant, contact)
+    world.service.person.request_sign_in(world.admin.tenant, contact)
     sent = post(world)[before:]
-    session = world.service.sign_in(sent[-1].token)
+    session = world.service.person.sign_in(sent[-1].token)
     return world.service.authenticate(session.api_key)
 
 
@@ -64,11 +64,11 @@ def test_a_contact_counts_once_its_link_was_used_and_the_link_works_once(world: 
     assert asked is ContactState.CONFIRMATION_PENDING
     letter = post(world)[-1]
     assert letter.to == MARY
-    world.service.request_sign_in("acme", MARY)
+    world.service.person.request_sign_in("acme", MARY)
     assert len(post(world)) == 1  # nobody signs in with a contact that nobody confirmed
-    assert world.service.confirm_contact(letter.token) is ContactState.CONFIRMED
+    assert world.service.person.confirm_contact(letter.token) is ContactState.CONFIRMED
     with pytest.raises(LinkInvalid):
-        world.service.confirm_contact(letter.token)
+        world.service.person.confirm_contact(letter.token)
     with pytest.raises(Conflict) as again:
         world.service.propose_contact(world.admin, world.voice.voice_id, MARY)
     assert again.value.code == "contact_unchanged"
@@ -107,21 +107,21 @@ def test_who_administers_voices_can_not_move_a_confirmed_contact(world: World) -
     assert agree.to == MARY  # the question goes to who is reached there now
     assert "thief@example.net" in agree.text
     before = len(post(world))
-    world.service.request_sign_in("acme", "thief@example.net")
+    world.service.person.request_sign_in("acme", "thief@example.net")
     assert len(post(world)) == before
     assert sign_in(world).subject_id  # and she is still reached
 
     # She agrees: only then is the new contact asked, and it counts once it answered.
-    assert world.service.confirm_contact(agree.token) is ContactState.CONFIRMATION_PENDING
+    assert world.service.person.confirm_contact(agree.token) is ContactState.CONFIRMATION_PENDING
     confirm_new = post(world)[-1]
     assert confirm_new.to == "thief@example.net"
     session = sign_in(world)
-    assert world.service.confirm_contact(confirm_new.token) is ContactState.CONFIRMED
+    assert world.service.person.confirm_contact(confirm_new.token) is ContactState.CONFIRMED
     with pytest.raises(Unauthenticated):
-        world.service.own_voices(session)  # sessions of the old contact end with it
+        world.service.person.own_voices(session)  # sessions of the old contact end with it
     assert sign_in(world, "thief@example.net").subject_id
     before = len(post(world))
-    world.service.request_sign_in("acme", MARY)
+    world.service.person.request_sign_in("acme", MARY)
     assert len(post(world)) == before
 
 
@@ -130,8 +130,8 @@ def test_a_later_proposal_takes_an_earlier_one_s_link_away(world: World) -> None
     world.service.propose_contact(world.admin, world.voice.voice_id, MARY)
     first, second = post(world)
     with pytest.raises(LinkInvalid):
-        world.service.confirm_contact(first.token)
-    assert world.service.confirm_contact(second.token) is ContactState.CONFIRMED
+        world.service.person.confirm_contact(first.token)
+    assert world.service.person.confirm_contact(second.token) is ContactState.CONFIRMED
 
 
 def test_a_designed_voice_has_nobody_to_reach(world: World) -> None:
@@ -162,7 +162,7 @@ def test_a_link_that_nobody_sent_is_refused_in_the_same_words(
 ) -> None:
     world.service.propose_contact(world.admin, world.voice.voice_id, MARY)
     with pytest.raises(LinkInvalid) as refused:
-        world.service.confirm_contact(spoil(post(world)[-1].token))
+        world.service.person.confirm_contact(spoil(post(world)[-1].token))
     assert refused.value.message == "this link is not valid, was used, or has expired; ask for a new one"
 
 
@@ -179,25 +179,25 @@ def test_every_changed_character_of_a_link_is_found(world: World) -> None:
     for changed in (token[:-1] + last for last in alphabet if last != token[-1]):
         with pytest.raises(LinkInvalid):
             subjects.confirm_contact(world.service._core, world.service._post, changed)
-    assert world.service.confirm_contact(token) is ContactState.CONFIRMED
+    assert world.service.person.confirm_contact(token) is ContactState.CONFIRMED
 
 
 def test_a_link_is_good_for_what_it_was_sent_for_and_for_a_while(world: World) -> None:
     world.service.propose_contact(world.admin, world.voice.voice_id, MARY)
     to_confirm = post(world)[-1].token
     with pytest.raises(LinkInvalid):
-        world.service.sign_in(to_confirm)
+        world.service.person.sign_in(to_confirm)
     world.clock.now += 7 * DAY
     with pytest.raises(LinkInvalid):
-        world.service.confirm_contact(to_confirm)
+        world.service.person.confirm_contact(to_confirm)
     confirm(world, world.voice.voice_id)
-    world.service.request_sign_in("acme", MARY)
+    world.service.person.request_sign_in("acme", MARY)
     to_sign_in = post(world)[-1].token
     with pytest.raises(LinkInvalid):
-        world.service.confirm_contact(to_sign_in)
+        world.service.person.confirm_contact(to_sign_in)
     world.clock.now += 15 * 60
     with pytest.raises(LinkInvalid):
-        world.service.sign_in(to_sign_in)
+        world.service.person.sign_in(to_sign_in)
 
 
 def test_no_link_lies_in_the_ledger_in_the_log_or_in_a_repr(
@@ -205,9 +205,9 @@ def test_no_link_lies_in_the_ledger_in_the_log_or_in_a_repr(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     confirm(world, world.voice.voice_id)
-    world.service.request_sign_in("acme", MARY)
+    world.service.person.request_sign_in("acme", MARY)
     token = post(world)[-1].token
-    session = world.service.sign_in(token)
+    session = world.service.person.sign_in(token)
     secret = session.api_key.split("_", 2)[2]
     seen = world.dump() + caplog.text + repr(session) + repr(Message(MARY, "s", token))
     for hidden in (token, token.split(".")[0], token.split(".")[2], secret):
@@ -222,7 +222,7 @@ def test_an_unknown_contact_gets_the_same_answer_and_no_message(world: World) ->
     confirm(world, world.voice.voice_id)
     before = len(post(world)), len(world.log())
     for tenant, contact in (("acme", "nobody@example.org"), ("nowhere", MARY), ("acme", "not an address")):
-        assert world.service.request_sign_in(tenant, contact) is None  # type: ignore[func-returns-value]
+        assert world.service.person.request_sign_in(tenant, contact) is None  # type: ignore[func-returns-value]
     assert (len(post(world)), len(world.log())) == before
 
 
@@ -234,8 +234,9 @@ def test_a_message_that_can_not_be_sent_is_not_told_to_who_asked(
             raise MessageNotSent("the mail server did not take the message")
 
     confirm(world, world.voice.voice_id)
-    monkeypatch.setattr(world.service, "_post", subjects.Post(Broken(), "http://page"))
-    world.service.request_sign_in("acme", MARY)
+    for sender in (world.service, world.service.person):
+        monkeypatch.setattr(sender, "_post", subjects.Post(Broken(), "http://page"))
+    world.service.person.request_sign_in("acme", MARY)
     assert "a sign-in link was not sent" in caplog.text
     assert MARY not in caplog.text
     with pytest.raises(MessageNotSent):  # who administers voices is told
@@ -246,30 +247,30 @@ def test_a_mailbox_is_not_flooded(world: World) -> None:
     confirm(world, world.voice.voice_id)
     before = len(post(world))
     for _ in range(5):
-        world.service.request_sign_in("acme", MARY)
+        world.service.person.request_sign_in("acme", MARY)
     assert len(post(world)) - before == subjects.MOST_LINKS
     world.clock.now += 15 * 60
-    world.service.request_sign_in("acme", MARY)
+    world.service.person.request_sign_in("acme", MARY)
     assert len(post(world)) - before == subjects.MOST_LINKS + 1
 
 
 def test_an_address_that_asks_for_links_all_the_time_is_told_to_wait(world: World) -> None:
     with pytest.raises(RateLimited):
         for _ in range(100):
-            world.service.request_sign_in("acme", "nobody@example.org", source="203.0.113.7")
-    world.service.request_sign_in("acme", "nobody@example.org", source="203.0.113.8")
+            world.service.person.request_sign_in("acme", "nobody@example.org", source="203.0.113.7")
+    world.service.person.request_sign_in("acme", "nobody@example.org", source="203.0.113.8")
 
 
 def test_a_session_is_short_and_can_be_ended(world: World, mary: Principal) -> None:
     world.clock.now += subjects.SESSION_S - 1
-    assert world.service.own_voices(mary)
+    assert world.service.person.own_voices(mary)
     later = sign_in(world)
-    world.service.sign_out(later)
+    world.service.person.sign_out(later)
     with pytest.raises(Unauthenticated):
-        world.service.own_voices(later)
+        world.service.person.own_voices(later)
     world.clock.now += 1
     with pytest.raises(Unauthenticated):
-        world.service.own_voices(mary)
+        world.service.person.own_voices(mary)
 
 
 def test_a_mailbox_behind_several_voices_gets_a_link_for_each_person(world: World) -> None:
@@ -277,12 +278,12 @@ def test_a_mailbox_behind_several_voices_gets_a_link_for_each_person(world: Worl
     confirm(world, world.voice.voice_id)
     confirm(world, second.voice_id)
     before = len(post(world))
-    world.service.request_sign_in("acme", MARY)
+    world.service.person.request_sign_in("acme", MARY)
     sent = post(world)[before:]
     seen = set()
     for letter in sent:
-        by = world.service.authenticate(world.service.sign_in(letter.token).api_key)
-        (voice,) = world.service.own_voices(by)
+        by = world.service.authenticate(world.service.person.sign_in(letter.token).api_key)
+        (voice,) = world.service.person.own_voices(by)
         assert voice.name in letter.text
         seen.add(voice.voice_id)
     assert seen == {world.voice.voice_id, second.voice_id}
@@ -305,7 +306,7 @@ def test_a_person_sees_every_use_of_their_voice_and_nobody_else_s(world: World, 
     again = world.allow("hello")
     world.service.redeem_cached(again.token, first)
     spoken(world, "a preset", mode="custom", voice_id="Vivian")
-    uses = world.service.own_uses(mary).uses
+    uses = world.service.person.own_uses(mary).uses
     assert [(use.clip_id, use.reused) for use in uses] == [(first, True), (second, False), (first, False)]
     assert [use.characters for use in uses] == [5, 12, 5]
     assert (uses[1].purpose, uses[1].grantee, uses[1].seconds, uses[1].at) == (
@@ -319,31 +320,31 @@ def test_uses_come_in_pages_that_leave_none_out(world: World, mary: Principal) -
     clips = [spoken(world, f"text {number}") for number in range(5)]
     for text in ("text 0", "text 3"):
         world.service.redeem_cached(world.allow(text).token, clips[int(text[-1])])
-    everything = world.service.own_uses(mary)
+    everything = world.service.person.own_uses(mary)
     assert (len(everything.uses), everything.next) == (7, "")
     paged, after = [], ""
     while True:
-        page = world.service.own_uses(mary, after=after, limit=2)
+        page = world.service.person.own_uses(mary, after=after, limit=2)
         paged += page.uses
         if not (after := page.next):
             break
     assert tuple(paged) == everything.uses
     for wrong in ("x", "1", "1-", "-1-a", "1-a-b;", "9" * 30 + "-a"):
         with pytest.raises(InvalidInput) as refused:
-            world.service.own_uses(mary, after=wrong)
+            world.service.person.own_uses(mary, after=wrong)
         assert refused.value.code == "cursor_invalid"
 
 
 def test_a_person_withdraws_alone_and_takes_the_receipt_along(world: World, mary: Principal) -> None:
     pending = world.allow()
-    assert [voice.voice_id for voice in world.service.own_voices(mary)] == [world.voice.voice_id]
-    (consent,) = world.service.own_consents(mary)
+    assert [voice.voice_id for voice in world.service.person.own_voices(mary)] == [world.voice.voice_id]
+    (consent,) = world.service.person.own_consents(mary)
     assert consent.consent_id == world.consent_id
-    world.service.revoke_own_consent(mary, world.consent_id)
+    world.service.person.revoke_own_consent(mary, world.consent_id)
     with pytest.raises(GrantRevoked):
         world.service.redeem(pending.token, world.replica.replica_id)
     keys = world.service.keys.public_keys(KeyPurpose.RECEIPT)
-    body = verify_receipt(world.service.own_receipt(mary, world.consent_id), keys)
+    body = verify_receipt(world.service.person.own_receipt(mary, world.consent_id), keys)
     assert [(event["event_type"], event["entity_id"]) for event in body["events"]] == [
         ("given", "pii_principal"), ("withdrawn", "pii_principal"),
     ]  # fmt: skip
@@ -354,12 +355,12 @@ def test_a_person_withdraws_alone_and_takes_the_receipt_along(world: World, mary
 def test_a_person_has_their_voice_deleted_and_takes_the_certificate_along(
     world: World, mary: Principal
 ) -> None:
-    gone = world.service.decommission_own_voice(mary, world.voice.voice_id, "I want it gone")
+    gone = world.service.person.decommission_own_voice(mary, world.voice.voice_id, "I want it gone")
     assert gone.state == "decommissioned"
-    assert "certificate" in world.service.own_certificate(mary, world.voice.voice_id)
+    assert "certificate" in world.service.person.own_certificate(mary, world.voice.voice_id)
     assert MARY not in world.dump()
     before = len(post(world))
-    world.service.request_sign_in("acme", MARY)
+    world.service.person.request_sign_in("acme", MARY)
     assert len(post(world)) == before
 
 
@@ -373,10 +374,10 @@ def test_a_person_reaches_nothing_of_anybody_else(world: World, mary: Principal)
         ("no", "no"),
     ):
         for attempt in (
-            lambda c=consent_id: world.service.own_receipt(mary, c),
-            lambda c=consent_id: world.service.revoke_own_consent(mary, c),
-            lambda v=voice_id: world.service.decommission_own_voice(mary, v, "no"),
-            lambda v=voice_id: world.service.own_certificate(mary, v),
+            lambda c=consent_id: world.service.person.own_receipt(mary, c),
+            lambda c=consent_id: world.service.person.revoke_own_consent(mary, c),
+            lambda v=voice_id: world.service.person.decommission_own_voice(mary, v, "no"),
+            lambda v=voice_id: world.service.person.own_certificate(mary, v),
         ):
             with pytest.raises(NotFound):
                 attempt()
@@ -392,9 +393,9 @@ def test_whose_key_it_is_the_ledger_says_and_not_the_caller(world: World, mary: 
     confirm(world, other.voice_id, "other@example.org")
     them = sign_in(world, "other@example.org")
     disguised = replace(them, subject_id=mary.subject_id)
-    assert [voice.voice_id for voice in world.service.own_voices(disguised)] == [other.voice_id]
+    assert [voice.voice_id for voice in world.service.person.own_voices(disguised)] == [other.voice_id]
     with pytest.raises(NotFound):
-        world.service.revoke_own_consent(disguised, world.consent_id)
+        world.service.person.revoke_own_consent(disguised, world.consent_id)
     # Nor can who administers voices pass a withdrawal off as the person's own.
     world.service.revoke_consent(
         replace(world.admin, subject_id=mary.subject_id), world.consent_id, "theirs, honestly"
