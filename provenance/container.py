@@ -61,17 +61,6 @@ def fault(data: bytes, sidecar: bytes | None = None) -> str | None:
     return None
 
 
-def sidecar_fault(store: bytes) -> str | None:
-    """The same of a manifest that lies beside its file."""
-    try:
-        _check_manifest(memoryview(store))
-    except ShapeFault as found:
-        return str(found)
-    except (struct.error, IndexError, ValueError):
-        return "container.truncated"
-    return None
-
-
 def has_manifest(data: bytes) -> bool:
     """Whether something that starts like a C2PA manifest store is in the file, readable or not."""
     return _MANIFEST_START in data

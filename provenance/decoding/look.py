@@ -54,5 +54,5 @@ def read_facts(data: bytes, sidecar: bytes | None, trust: TrustContext) -> Facts
         reading=reading,
         manifest_present=sidecar is not None or container.has_manifest(data),
         names_us=names_us,
-        fault=container.fault(data) if sidecar is None else container.sidecar_fault(sidecar),
+        fault=container.fault(data, sidecar),
     )
