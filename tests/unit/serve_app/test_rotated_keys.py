@@ -14,7 +14,7 @@ BODY = {"language": "en", "speaker": "Vivian", "purpose": "narration"}
 
 
 def who_answers_for_the_installation(service: ConsentService, studio: Studio) -> Principal:
-    """The first tenant's first key does; this house has many tenants and keeps none of theirs: one is put in by hand."""
+    """The first tenant's first key does; this house keeps none of its first tenant's, so one is put in by hand."""
     key = NewKey.mint()
     with service._core.ledger.write() as connection:
         insert_key(
