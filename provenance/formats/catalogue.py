@@ -21,7 +21,8 @@ class Codec:
     muxer: str
     encoder: str
     bits_per_sample: float | None = None  # None: lossless
-    options: tuple[tuple[str, str], ...] = ()
+    muxer_options: tuple[tuple[str, str], ...] = ()
+    encoder_options: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +39,14 @@ class Format:
 
 
 _WIDE: Final = (24_000, 16_000)
+# No frame draws on the bits of others, so that one which is cut or lost spoils no more than itself.
+_ALONE: Final = (("reservoir", "0"),)
 # The muxer writes keys of our own only when asked to.
 _OWN_KEYS: Final = (("movflags", "use_metadata_tags"),)
 
 WAV: Final = Format("wav", "audio/wav", ".wav", True, True, _WIDE)
 MULAW: Final = Format("mulaw", "audio/wav", ".wav", True, True, (8_000,))
-MP3: Final = Format("mp3", "audio/mpeg", ".mp3", True, True, _WIDE, Codec("mp3", "libmp3lame", 4))
+MP3: Final = Format("mp3", "audio/mpeg", ".mp3", True, True, _WIDE, Codec("mp3", "libmp3lame", 4, (), _ALONE))
 FLAC: Final = Format("flac", "audio/flac", ".flac", True, True, _WIDE, Codec("flac", "flac"))
 M4A: Final = Format("m4a", "audio/mp4", ".m4a", True, True, _WIDE, Codec("ipod", "aac", 4, _OWN_KEYS))
 OPUS: Final = Format("opus", "audio/ogg", ".opus", False, True, _WIDE, Codec("ogg", "libopus", 2))

@@ -55,8 +55,12 @@ def _with_chunk(wav: bytes, label: str) -> bytes:
 
 def _encode(samples: Samples, codec: Codec, sample_rate: int, label: str) -> bytes:
     out = io.BytesIO()
-    with av.open(out, "w", format=codec.muxer, options={**_BITEXACT, **dict(codec.options)}) as container:
-        stream = container.add_stream(codec.encoder, rate=sample_rate, layout="mono")
+    with av.open(
+        out, "w", format=codec.muxer, options={**_BITEXACT, **dict(codec.muxer_options)}
+    ) as container:
+        stream = container.add_stream(
+            codec.encoder, rate=sample_rate, layout="mono", options=dict(codec.encoder_options)
+        )
         encoder = stream.codec_context
         encoder.flags |= Flags.bitexact
         encoder.thread_count = 1

@@ -140,11 +140,11 @@ def gate(
 
 @app.command()
 def stamp(
-    seconds: Seconds = 10.0,
+    seconds: Seconds = 24.0,
     clip_seconds: Annotated[float, typer.Option(min=0.5, max=600.0, help="Length of the clip.")] = 10.0,
     as_json: Json = False,
 ) -> None:
-    """Seconds of audio marked per second, beside Perth alone and c2pa alone."""
+    """What marking takes of real time, per format, beside Perth alone and c2pa alone; and of a first chunk."""
     with reporting(as_json=as_json):
         from vouch.bench.stamp import measure
 

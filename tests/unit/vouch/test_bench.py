@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from provenance.formats.catalogue import FORMATS
 from speech.config import BudgetConfig
 from speech.engine import SAMPLE_RATE, Samples
 from speech.languages import CODES
@@ -44,8 +45,13 @@ def figures(vouch: Vouch, *words: object, zeros: tuple[str, ...] = ()) -> list[d
 
 def test_stamping_is_measured_against_its_ingredients(vouch: Vouch) -> None:
     lines = figures(vouch, "stamp", "--seconds", 0, "--clip-seconds", 1)
-    assert [line["peer"] for line in lines] == ["resemble-perth", "c2pa-sign"]
-    assert {line["unit"] for line in lines} == {"x real time"}
+    peers = {(line["case"].partition("-")[0], line["peer"]) for line in lines if "chunk" not in line["case"]}
+    assert peers == {(name, peer) for name in FORMATS for peer in ("resemble-perth", "c2pa-sign")}
+    chunks = {line["case"]: line["peer"] for line in lines if "chunk" in line["case"]}
+    assert chunks == {
+        "first-chunk-pcm-320ms": "encoder-alone",
+        "first-chunk-opus-320ms": "encoder-alone",
+    }
 
 
 def test_the_gate_is_measured_against_its_database(vouch: Vouch) -> None:
