@@ -41,6 +41,7 @@ _MANIFEST_START: Final = b"jumdc2pa" + _TYPE_TAIL
 _STORE_HEAD: Final = 12  # size and type of the store's box, size of its description box
 _STORE_MAX: Final = 2 << 20
 _CERTIFICATES_WITHIN: Final = 1 << 20
+_MOST_CERTIFICATES: Final = 130  # two of a file's own, and of each of the clips that it was made from
 _MAX_DEPTH: Final = 16
 
 
@@ -86,12 +87,12 @@ def manifest_store(data: bytes) -> bytes | None:
 
 
 def certificates(data: bytes) -> Iterator[bytes]:
-    """DER certificates inside the manifest store, at most eight; nothing about them is checked."""
+    """DER certificates inside the manifest store, not too many; nothing about them is checked."""
     start = data.find(_MANIFEST_START)
     if start < 0:
         return
     store = data[start : start + _CERTIFICATES_WITHIN]
-    for _, match in zip(range(8), _CERTIFICATE.finditer(store), strict=False):
+    for _, match in zip(range(_MOST_CERTIFICATES), _CERTIFICATE.finditer(store), strict=False):
         at = match.end()
         (size,) = struct.unpack_from(">H", store, at)
         yield store[at + 2 : at + 2 + size]
@@ -118,7 +119,15 @@ def _check_sound(content: memoryview, depth: int) -> None:
 
 def _check_manifest(chunk: memoryview) -> None:
     (store,) = _superboxes(chunk, "jumbf.store")
-    (manifest,) = _described(store, b"c2pa", b"c2pa", "jumbf.store")
+    # The manifest itself comes last; before it lie those of the clips that the file was made from.
+    manifests = _described(store, b"c2pa", b"c2pa", "jumbf.store")
+    if not manifests:
+        raise ShapeFault("jumbf.store")
+    for manifest in manifests:
+        _check_claim(manifest)
+
+
+def _check_claim(manifest: memoryview) -> None:
     parts = _described(manifest, b"c2ma", None, "jumbf.manifest")
     if len(parts) != len(_MANIFEST_PARTS):
         raise ShapeFault("jumbf.manifest")

@@ -15,6 +15,7 @@ from typing import Any
 from consent_service.proofs.seams import ClipRecord, Standing, WatermarkTag
 from provenance.disclosure import Disclosure
 from provenance.fingerprint import MATCHES
+from provenance.ingredients import disclosures
 from provenance.presence import PRESENT
 from provenance.reading import ManifestReading
 from provenance.verdict import Integrity, Note, Origin, Verdict
@@ -101,10 +102,24 @@ class Findings:
         return None if clip is None else (clip.clip_id, clip.consent_id, clip.consent_version)
 
     @property
+    def parents(self) -> tuple[Disclosure, ...]:
+        """What we signed of the clips that the file was made from; none unless we signed the file too."""
+        if self.reading is None or not self.ours_by_signature:
+            return ()
+        return disclosures(self.reading.parents)
+
+    @property
+    def all_named(self) -> tuple[tuple[str, str | None, int | None], ...]:
+        """Every clip whose consent the file rests on: itself, or each of those that it was made from."""
+        if self.parents:
+            return tuple((one.clip_id, one.consent_id, one.consent_version) for one in self.parents)
+        return () if self.named is None else (self.named,)
+
+    @property
     def names(self) -> tuple[str, ...]:
         """Every clip of ours that the evidence speaks of."""
         candidate = None if self.keyed is None else self.keyed.candidate
-        named = (self.disclosure, candidate)
+        named = (self.disclosure, candidate, *self.parents)
         return tuple(dict.fromkeys(clip.clip_id for clip in named if clip is not None))
 
     @property
@@ -137,9 +152,10 @@ class Findings:
 
     @property
     def notes(self) -> tuple[Note, ...]:
-        if not self.signed_by_our_expired_leaf:
-            return ()
-        return (Note.SIGNED_IN_TIME if self.signed_in_time else Note.TIME_UNPROVEN,)
+        noted = [Note.DERIVED] if self.parents else []
+        if self.signed_by_our_expired_leaf:
+            noted.append(Note.SIGNED_IN_TIME if self.signed_in_time else Note.TIME_UNPROVEN)
+        return tuple(noted)
 
     def verdict(self, standing: Standing, as_of: float) -> Verdict:
         """For a caller with rights; what anyone else is told rests on nothing that takes our keys or our ledger."""
@@ -175,6 +191,8 @@ class Findings:
             }
         if self.disclosure is not None:
             evidence["disclosure"] = asdict(self.disclosure)
+        if self.parents:
+            evidence["made_from"] = [asdict(one) for one in self.parents]
         if self.signed_by_our_expired_leaf and self.reading is not None and self.reading.leaf is not None:
             evidence["expired_leaf"] = {**asdict(self.reading.leaf), "logged_at": self.logged_at}
         return evidence

@@ -27,15 +27,18 @@ SYNTHETIC_SOURCES: Final = frozenset(
 )
 
 
-def definition(disclosure: Disclosure, media_type: str = "audio/wav") -> dict[str, Any]:
-    """The manifest definition that c2pa's Builder takes."""
+def definition(
+    disclosure: Disclosure, media_type: str = "audio/wav", *, presence: bool = True
+) -> dict[str, Any]:
+    """The manifest definition that c2pa's Builder takes. presence: False for a stream, which carries the keyed mark
+    alone: the presence mark needs the whole clip."""
     agent = {"name": disclosure.system, "version": disclosure.system_version}
     when = _rfc3339(disclosure.generated_at)
     actions = [
-        {"action": "c2pa.created", "digitalSourceType": GENERATED, "softwareAgent": agent, "when": when},
-        # Unbound: the presence mark carries no identifier that leads back to this manifest.
-        {"action": "c2pa.watermarked.unbound", "softwareAgent": agent, "when": when},
+        {"action": "c2pa.created", "digitalSourceType": GENERATED, "softwareAgent": agent, "when": when}
     ]
+    if presence:  # unbound: it carries no identifier that leads back to this manifest
+        actions.append({"action": "c2pa.watermarked.unbound", "softwareAgent": agent, "when": when})
     assertions = [{"label": DISCLOSURE_LABEL, "data": assertion(disclosure)}]
     if disclosure.keyed_epoch is not None:
         actions.append({"action": "c2pa.watermarked.bound", "softwareAgent": agent, "when": when})

@@ -17,6 +17,7 @@ from cryptography import x509
 from provenance import container
 from provenance.decoding.sniff import sniff
 from provenance.disclosure import Disclosure
+from provenance.ingredients import read_parents
 from provenance.manifest import DISCLOSURE_LABEL, SYNTHETIC_SOURCES, disclosure_from
 from provenance.trust import TrustContext
 
@@ -48,6 +49,9 @@ class ManifestReading:
     says_synthetic: bool
     assertion: Mapping[str, Any] | None = field(default=None, repr=False)
     leaf: Leaf | None = None
+    parents: tuple[Mapping[str, Any], ...] = field(
+        default=(), repr=False
+    )  # our assertions in its ingredients
 
     @property
     def claim_signed(self) -> bool:
@@ -131,6 +135,7 @@ def _reading(store: Mapping[str, Any], leaf: Leaf | None) -> ManifestReading:
         says_synthetic=any(source in SYNTHETIC_SOURCES for source in _sources(store)),
         assertion=bodies[0] if proven and len(bodies) == 1 else None,
         leaf=leaf,
+        parents=read_parents(store) if proven else (),
     )
 
 

@@ -107,7 +107,7 @@ class Stamper:
         """
         check_samples(samples, sample_rate)
         try:
-            sidecar = self._writer.detach(sent, form.media_type, disclosure)
+            sidecar = self._writer.detach(sent, form.media_type, disclosure, presence=False)
         except StampFailed:
             raise
         except Exception as exc:

@@ -35,6 +35,7 @@ class Integrity(StrEnum):
 class Note(StrEnum):
     """A stable code for what qualifies an answer."""
 
+    DERIVED = "derived"
     SIGNED_IN_TIME = "signed_in_time"
     TIME_UNPROVEN = "signing_time_unproven"
 
@@ -60,6 +61,7 @@ _STANDING_WORDS: Final = {
     Standing.UNKNOWN: "how its consent stands is not known here",
 }
 _NOTE_WORDS: Final = {
+    Note.DERIVED: "it was made from other clips of ours",
     Note.SIGNED_IN_TIME: "its certificate has expired since, but the log shows that it was signed before that",
     Note.TIME_UNPROVEN: "its certificate has expired, and nothing here proves that it was signed before that",
 }

@@ -11,6 +11,7 @@ import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Final
 
 from consent_service.proofs.seams import ProofReader, Standing
 from provenance.audio import Limits, Recording
@@ -23,6 +24,15 @@ from provenance.trust import TrustContext
 from provenance.verdict import Integrity, Origin, Verdict
 
 __all__ = ["Integrity", "Limits", "Origin", "Verdict", "Verifier"]
+
+_WORST_FIRST: Final = (
+    Standing.DECOMMISSIONED,
+    Standing.WITHDRAWN,
+    Standing.EXPIRED,
+    Standing.UNKNOWN,
+    Standing.LIVE,
+    Standing.NOT_REQUIRED,
+)
 
 
 class Verifier:
@@ -117,10 +127,12 @@ class Verifier:
         return replace(found, registered=registered, logged_at=logged)
 
     def _standing(self, found: Findings) -> tuple[Standing, float]:
-        named = found.named
-        if self._reader is None or named is None or found.origin is not Origin.OURS:
+        named = found.all_named
+        if self._reader is None or not named or found.origin is not Origin.OURS:
             return Standing.UNKNOWN, self._clock()
         try:
-            return self._reader.standing(*named)
+            answers = [self._reader.standing(*one) for one in named]
         except Exception:  # noqa: BLE001 - as above: unknown, never "live"
             return Standing.UNKNOWN, self._clock()
+        # A chapter stands no better than the least of its clips.
+        return min(answers, key=lambda answer: (_WORST_FIRST.index(answer[0]), answer[1]))

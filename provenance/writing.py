@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import threading
+from collections.abc import Sequence
 from typing import Final
 
 import c2pa
@@ -17,6 +18,7 @@ from consent_service.proofs.seams import ManifestSigner
 from provenance import container
 from provenance.disclosure import Disclosure
 from provenance.errors import StampFailed
+from provenance.ingredients import Parent, attach, derived
 from provenance.manifest import assertion, definition
 from provenance.reading import OPAQUE, read_manifest
 from provenance.trust import TrustContext
@@ -32,17 +34,29 @@ class ManifestWriter:
         self._lock = threading.Lock()
         self._trust: TrustContext | None = None
 
-    def embed(self, data: bytes, media_type: str, disclosure: Disclosure) -> bytes:
-        """The same file with its manifest inside. Raises StampFailed."""
+    def embed(
+        self, data: bytes, media_type: str, disclosure: Disclosure, parents: Sequence[Parent] = ()
+    ) -> bytes:
+        """The same file with its manifest inside. parents: what it was made from. Raises StampFailed."""
         chain, trust = self._chain()
-        signed, _ = self._signed(data, media_type, disclosure, chain, trust, detached=False)
+        signed, _ = self._signed(data, media_type, disclosure, chain, trust, detached=False, parents=parents)
         _check(signed, None, media_type, disclosure, trust)
         return signed
 
-    def detach(self, data: bytes, media_type: str, disclosure: Disclosure) -> bytes:
+    def detach(
+        self,
+        data: bytes,
+        media_type: str,
+        disclosure: Disclosure,
+        *,
+        presence: bool = True,
+        parents: Sequence[Parent] = (),
+    ) -> bytes:
         """A manifest over exactly these bytes, to be kept beside them. Raises StampFailed."""
         chain, trust = self._chain()
-        _, sidecar = self._signed(data, media_type, disclosure, chain, trust, detached=True)
+        _, sidecar = self._signed(
+            data, media_type, disclosure, chain, trust, detached=True, presence=presence, parents=parents
+        )
         _check(data, sidecar, media_type, disclosure, trust)
         return sidecar
 
@@ -65,6 +79,8 @@ class ManifestWriter:
         trust: TrustContext,
         *,
         detached: bool,
+        presence: bool = True,
+        parents: Sequence[Parent] = (),
     ) -> tuple[bytes, bytes]:
         """(the file, the manifest store)."""
         failed: list[Exception] = []
@@ -77,12 +93,15 @@ class ManifestWriter:
                 failed.append(exc)
                 return b""
 
-        out = io.BytesIO()
+        out, said = io.BytesIO(), definition(disclosure, media_type, presence=presence)
+        if parents:
+            said = derived(said, parents)
         try:
             with (
                 c2pa.Signer.from_callback(sign, c2pa.C2paSigningAlg.ES256, chain) as signer,
-                c2pa.Builder(definition(disclosure, media_type), context=trust.context()) as builder,
+                c2pa.Builder(said, context=trust.context()) as builder,
             ):
+                attach(builder, parents)
                 if detached:
                     builder.set_no_embed()
                 store = builder.sign(signer, OPAQUE if detached else media_type, io.BytesIO(data), out)

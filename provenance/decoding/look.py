@@ -34,10 +34,10 @@ class Facts:
         """Raises TypeError, KeyError or ValueError."""
         reading = told["reading"]
         if reading is not None:
-            leaf = reading["leaf"]
+            leaf, parents = reading["leaf"], tuple(reading["parents"])
             lists = {name: tuple(map(str, reading[name])) for name in _TUPLES}
             reading = ManifestReading(
-                **{**reading, **lists, "leaf": None if leaf is None else Leaf(**leaf)},
+                **{**reading, **lists, "leaf": None if leaf is None else Leaf(**leaf), "parents": parents},
             )
         return cls(**{**told, "reading": reading})
 
@@ -49,7 +49,7 @@ def read_facts(data: bytes, sidecar: bytes | None, trust: TrustContext) -> Facts
     reading = read_manifest(data, trust, sidecar=sidecar)
     if reading is not None and not names_us:
         # What somebody else asserts under our label is of no use, and could be of any size.
-        reading = replace(reading, assertion=None)
+        reading = replace(reading, assertion=None, parents=())
     return Facts(
         reading=reading,
         manifest_present=sidecar is not None or container.has_manifest(data),

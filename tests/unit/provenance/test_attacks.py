@@ -20,6 +20,7 @@ import soundfile
 
 from consent_service.proofs.seams import Standing
 from provenance.audio import Samples, encode_wav
+from provenance.disclosure import Disclosure
 from provenance.fingerprint import fingerprint
 from provenance.formats.catalogue import MP3, OPUS, PCM, WAV
 from provenance.formats.delivery import Delivery
@@ -74,7 +75,7 @@ class World:
         sent = (self.sound * 32_767).astype("<i2").tobytes()
         return self.stamper.stamp_stream(self.sound, RATE, sent, PCM, self.says())
 
-    def says(self, **changes: object) -> object:
+    def says(self, **changes: object) -> Disclosure:
         return a_disclosure(**{"clip_id": CLIP, "consent_id": "consent_9", "consent_version": 1, **changes})
 
     def register(self, standing: Standing = LIVE, *, knows: bool | None = True, **more: object) -> Register:
@@ -121,7 +122,7 @@ def human() -> Samples:
 
 def foreign_signer(world: World) -> Built:
     """The same claims, signed by somebody who is not us."""
-    forged = Stamper(Authority.create("Test root").signer).stamp(speech_like(5.0, seed=4), RATE, world.says())  # type: ignore[arg-type]
+    forged = Stamper(Authority.create("Test root").signer).stamp(speech_like(5.0, seed=4), RATE, world.says())
     return forged.data, None, world.register(knows=None)
 
 

@@ -227,7 +227,7 @@ def test_a_manifest_that_says_something_else_does_not_leave(
     stamper: Stamper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = writing.definition(a_disclosure(voice_id="voice_of_another"))
-    monkeypatch.setattr(writing, "definition", lambda *_: other)
+    monkeypatch.setattr(writing, "definition", lambda *_, **__: other)
     with pytest.raises(StampFailed, match="does not say"):
         stamper.stamp(speech_like(0.2), RATE, a_disclosure())
 

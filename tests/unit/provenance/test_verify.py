@@ -293,7 +293,7 @@ def test_no_text_and_no_name_is_in_the_bytes(authority: Authority) -> None:
     assert set(said) == {
         "clip_id", "voice_id", "basis", "consent_id", "consent_version", "purpose", "language",
         "generated_at", "provider", "system_version", "engine", "model", "model_digest", "is_clone",
-        "audit_leaf", "checkpoint", "profile",
+        "audit_leaf", "checkpoint", "profile", "system", "keyed_epoch",
     }  # fmt: skip
 
 
