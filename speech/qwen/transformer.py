@@ -40,7 +40,7 @@ class Places:
 
     def of(self, rows: Tensor) -> Places:
         """The same places in these rows, int64[B, 1]."""
-        start = None if self.start is None else self.start.expand(rows.shape[0])
+        start = None if self.start is None else self.start.expand(rows.shape[0]).contiguous()
         return replace(self, rows=rows, start=start)
 
 

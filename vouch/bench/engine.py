@@ -107,11 +107,15 @@ def measure_shape(
             try:
                 engine.warm_up()
                 requests = Requests(next(iter(engine.info.speakers), ""))
-                for streams in concurrency:
+                costs: dict[int, float] = {}
+                for streams in sorted(concurrency):
                     works = [_ours(engine, requests, mode, streams)]
                     if theirs is not None:
                         works.append(theirs.work(streams=streams, frames=frames))
-                    yield from _figures(f"{case}-{streams}", take_turns(works, seconds))
+                    turns = take_turns(works, seconds)
+                    yield from _figures(f"{case}-{streams}", turns)
+                    costs[streams] = streams * turns[0].seconds / turns[0].frames
+                    yield from _growth(case, costs, streams)
             finally:
                 engine.close()
             yield Figure("engine", f"{case}-memory", _peak_memory(config), "MiB")
@@ -166,6 +170,15 @@ def _figures(case: str, turns: Sequence[Turn]) -> Iterator[Figure]:
     yield Figure(
         "engine", f"{case}-underruns", 100 * ours.underruns / len(ours.first_audio_s), "% of streams"
     )
+
+
+def _growth(case: str, costs: dict[int, float], streams: int) -> Iterator[Figure]:
+    """What a frame of all streams costs, and how many times that of the fewest: less than in proportion?"""
+    yield Figure("engine", f"{case}-{streams}-frame", 1e3 * costs[streams], "ms")
+    fewest = min(costs)
+    if streams > fewest:
+        times = costs[streams] / costs[fewest]
+        yield Figure("engine", f"{case}-{streams}-growth", times, f"times the frame of {fewest}")
 
 
 def _rate(case: str, ours: Turn, theirs: Sequence[Turn]) -> Figure:

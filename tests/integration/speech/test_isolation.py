@@ -7,6 +7,7 @@ leave at random, slots are used again at once, and every take is compared with t
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 import torch
@@ -136,3 +137,17 @@ def test_a_long_prompt_is_read_beside_those_who_have_said_little(models: dict[st
         expected = alone(solo, prompt, len(talk.take.codes), seed=seed, sampling=model.sampling)
         parted = talk.take.differs(expected)
         assert parted is None or parted[2] < TIE
+
+
+def test_no_utterance_ends_before_its_least_frames(
+    models: dict[str, QwenModel], prompts: list[Prompt]
+) -> None:
+    model, least = models["base"], 30
+    runner = Runner(model.frame, 1, POSITIONS)
+
+    def lengths(sampling: Sampling) -> list[int]:
+        takes = (alone(runner, prompts[0], least + 1, seed=seed, sampling=sampling) for seed in range(8))
+        return [len(take.codes) for take in takes]
+
+    assert min(lengths(model.sampling)) < least, "the test would have nothing to find"
+    assert min(lengths(replace(model.sampling, min_frames=least))) >= least

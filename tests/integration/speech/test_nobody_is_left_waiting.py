@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,9 @@ def ask(name: str = "r", text: str = "") -> CustomVoiceRequest:
     return CustomVoiceRequest(name, prepare(text, "en") if text else SAID, "vivian", 0)
 
 
-def breaks(monkeypatch: pytest.MonkeyPatch, owner: type, name: str, error: Exception, *, call: int = 1) -> None:
+def breaks(
+    monkeypatch: pytest.MonkeyPatch, owner: type, name: str, error: Exception, *, call: int = 1
+) -> None:
     """The method fails when it is called for the `call`-th time, and at no other."""
     work, calls = getattr(owner, name), 0
 
@@ -113,7 +115,8 @@ def test_a_lost_device_ends_everybody_and_lets_nobody_in(
 def test_a_request_cancelled_while_its_model_loads_takes_nobody_with_it(
     engine: QwenEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    load, streams = QwenEngine._load, []
+    load = QwenEngine._load
+    streams: list[Any] = []
 
     def cancelled_meanwhile(self: QwenEngine, mode: Any) -> Any:
         station = load(self, mode)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from speech.config import EngineConfig
 from speech.engine import SAMPLE_RATE, CloneRequest, Reference
@@ -18,6 +19,7 @@ from speech.qwen.engine import QwenEngine
 from speech.qwen.job import Part
 from speech.qwen.model import QwenModel
 from speech.qwen.parts import PartMaker
+from speech.qwen.slots import State
 from speech.text import prepare
 from tests.assets.grants import granted
 from tests.assets.recordings import hum
@@ -100,6 +102,26 @@ def test_what_was_made_for_a_request_is_erased_when_it_ends(
     for tensor in (part.prompt.embeddings, part.prompt.text, part.reference):
         assert tensor is not None
         assert not tensor.any()
+
+
+def test_no_number_of_a_voice_is_left_on_the_device(engines: Callable[..., QwenEngine]) -> None:
+    """Neither where the talker heard it, nor where the codec spoke it, whether it was heard out or hung up on."""
+    engine = engines(max_frames=40)
+    list(engine.start(clone()))
+    cut = engine.start(clone())
+    next(iter(cut))
+    cut.cancel()
+    list(engine.start(clone()))
+    while engine.status()["clone"].seated:
+        pass
+    seats = engine._stations["clone"].batcher.seats
+    clean = State.allocate(
+        seats.runner.frame.shape, seats.runner.slots, 2048, torch.device("cpu"), torch.float32
+    )
+    for tensor, fresh in zip(seats.runner.state.tensors, clean.tensors, strict=True):
+        assert torch.equal(tensor, fresh)
+    for memory in (seats.codec._tapes, seats.codec._rings, seats.codec._positions):
+        assert not memory.any()
 
 
 def test_what_was_made_too_late_is_erased_too(
