@@ -91,7 +91,7 @@ def test_a_file_that_is_no_clip_is_never_deleted(stages: Stages) -> None:
 
 
 def test_another_format_or_loudness_makes_the_rows_anew(house: House) -> None:
-    changes = [
+    changes: list[dict[str, Any]] = [
         {},
         {"format": "mp3"},
         {"sample_rate": 16_000},
