@@ -1,7 +1,8 @@
 """What an engine speaks in one go: a long text in pieces, and the silence after each.
 
 A short text is one segment, as a model's own pauses between sentences are better than ours. A long one is cut at
-the ends of sentences, where it must be at clauses, then words, then graphemes (UAX #29), never inside one.
+the ends of sentences, where it must be at clauses, then between words, but inside a number like "10 000" last, then
+graphemes (UAX #29), never inside one.
 Sentences are found by `sentencex`, which knows the abbreviations and quotation marks of the ten languages.
 Nothing that can be said is lost: the segments, joined, are the text without its pauses.
 """
@@ -26,11 +27,15 @@ WORD_PAUSE_S: Final = 0.0
 
 _Splitter: TypeAlias = Callable[[str, str], Sequence[str]]  # (text, language) → pieces that join to it
 
-_CLAUSES: Final = regex.compile(r"(?<=[,;:—–](?=\s)|[、，；：])")
+_CLAUSES: Final = regex.compile(r"(?<=[,;:—–](?=\s)|[、，；：])(?<!\p{N}[，：](?=\p{N}))")
+_PHRASES: Final = regex.compile(r"(?<=\s)(?=\S)(?<!\p{N}\s(?=[\p{N}%]))")
 _WORDS: Final = regex.compile(r"(?<=\s)(?=\S)")
+_TOKENS: Final = regex.compile(r"(?w)\b(?<!\p{N}[．，：／](?=\p{N}))(?<!\p{N}(?=[．，：／]\p{N}))")
 _GRAPHEMES: Final = regex.compile(r"\X")
-_INITIAL: Final = regex.compile(r"(?:^|\s)\p{Lu}\.\s*$")
+_TITLE: Final = regex.compile(r"(?:^|\s)(?:\p{Lu}|MM|Mme|Mlle)\.\s*$")
 _QUOTED: Final = regex.compile(r"[」』](?:と.|って)$")
+_CLOSED: Final = regex.compile(r"[»“”\"'’…]\s*$")
+_ATTRIBUTION: Final = regex.compile(r"[—–-]?\s*\p{Ll}|[—–]|(?:이?라고|하고)")
 _SAYABLE: Final = regex.compile(r"[\p{L}\p{N}]")
 
 
@@ -122,16 +127,25 @@ def _sentences(text: str, language: str) -> list[str]:
 
 
 def _goes_on(before: str, after: str) -> bool:
-    """Boundaries that are none: after "M." or "J. S.", before Japanese "…" と, before mere punctuation."""
+    """Boundaries that are none: after "M." or "J. S.", between a quotation and who said it, before mere punctuation."""
     return (
-        _INITIAL.search(before) is not None
+        _TITLE.search(before) is not None
         or _QUOTED.search(before + after[:2]) is not None
+        or (_CLOSED.search(before) is not None and _ATTRIBUTION.match(after) is not None)
         or _SAYABLE.search(after) is None
     )
 
 
 def _clauses(text: str, _language: str) -> list[str]:
     return _cut(_CLAUSES, text)
+
+
+def _phrases(text: str, _language: str) -> list[str]:
+    return _cut(_PHRASES, text)
+
+
+def _tokens(text: str, _language: str) -> list[str]:
+    return _cut(_TOKENS, text)
 
 
 def _words(text: str, _language: str) -> list[str]:
@@ -150,6 +164,8 @@ def _cut(pattern: regex.Pattern[str], text: str) -> list[str]:
 _LEVELS: Final[tuple[tuple[_Splitter, float], ...]] = (
     (_sentences, SENTENCE_PAUSE_S),
     (_clauses, CLAUSE_PAUSE_S),
+    (_phrases, WORD_PAUSE_S),
     (_words, WORD_PAUSE_S),
+    (_tokens, WORD_PAUSE_S),
     (_graphemes, WORD_PAUSE_S),
 )

@@ -18,7 +18,7 @@ from speech.text.normal import normalise
 MAX_CHARACTERS: Final = 4096
 MAX_INSTRUCT_CHARACTERS: Final = 1000
 TEXT_VERSION: Final = (
-    2  # of what `prepare` makes of a text: part of whatever remembers a text as it was written
+    3  # of what `prepare` makes of a text: part of whatever remembers a text as it was written
 )
 
 _SETTLES_WITHIN: Final = 3

@@ -13,9 +13,10 @@ from typing import Final, TypeAlias
 
 Read: TypeAlias = Callable[[re.Match[str]], str | None]  # None: in doubt, stays as written
 
-_SIGNS: Final = r"/\\+\-−–—@#&=~_^*|<>$€£¥￥₩₽'’ºª"
-_BEFORE: Final = rf"(?<![{{word}}{_SIGNS}.,:;%°])(?<![0-9] )"
-_AFTER: Final = rf"(?![{{word}}{_SIGNS}%°])(?![.,:;][0-9])(?!\)? ?[0-9%°])"
+_WIDE: Final = r"／＼＋－＠＃＆＝～〜＿＊｜＜＞＄"  # as Chinese and Japanese write them
+_SIGNS: Final = rf"/\\+\-−–—@#&=~_^*|<>$€£¥￥₩₽'’ºª{_WIDE}"
+_BEFORE: Final = rf"(?<![{{word}}{_SIGNS}.,:;%°])(?<![0-9] )(?<![0-9０-９][．，：；])"
+_AFTER: Final = rf"(?![{{word}}{_SIGNS}%°％])(?![.,:;．，：；][0-9０-９])(?!\)? ?[0-9%°])"
 _IN_WORDS: Final = {False: r"\w", True: r"A-Za-z0-9０-９_"}  # unspaced scripts may touch a number
 
 

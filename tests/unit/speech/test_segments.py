@@ -63,6 +63,33 @@ def test_a_clause_without_end_is_cut_between_words_and_a_word_between_graphemes(
         assert regex.fullmatch(rf"(?:e\u0301|{family})+", text)
 
 
+@pytest.mark.parametrize(
+    ("language", "together"),
+    [
+        ("fr", "Mme. Curie"), ("ru", "«Стой!» — сказал"), ("ko", '"멈춰!"라고'), ("en", 'He said "Stop!" and left'),
+        ("en", "Mr. Smith met Dr. J. R. Jones"), ("de", "am 3. Mai"), ("es", "el Sr. García"),
+    ],
+)  # fmt: skip
+def test_a_cut_is_never_between_a_title_and_a_name_or_a_quotation_and_its_speaker(
+    language: str, together: str
+) -> None:
+    text = f"{together}. " * 12
+    pieces = texts(Utterance(text.strip(), language), 1.5 * expected_seconds(f"{together}. ", language))
+    assert len(pieces) > 5
+    assert sum(piece.count(together) for piece in pieces) == 12
+
+
+@pytest.mark.parametrize(
+    ("language", "number"), [("fr", "10 000"), ("zh", "3：2"), ("ja", "1，000円"), ("ru", "5 %")]
+)
+def test_a_number_is_not_cut_while_there_is_another_place(language: str, number: str) -> None:
+    words = "字" * 9 if language in ("zh", "ja") else " mot deux "
+    text = (f"{words}{number}" * 40).strip()
+    pieces = texts(Utterance(text, language), 4.0)
+    assert len(pieces) > 3
+    assert sum(piece.count(number) for piece in pieces) == 40
+
+
 def test_pauses_cut_and_are_heard_as_written() -> None:
     said = prepare("[pause 500ms] One. [pause 1s] [pause 250ms] … [pause 250ms] Two. [pause 2s]", "en")
     assert plan(said) == (Segment("", 0.5), Segment("One.", 1.5), Segment("Two.", 2.0))
