@@ -55,8 +55,9 @@ def decode_blocks(data: bytes, limits: Limits) -> Iterator[tuple[int, Samples]]:
 def _blocks(
     container: InputContainer, stream: AudioStream, form: Sniffed, limits: Limits
 ) -> Iterator[tuple[int, Samples]]:
-    if stream.codec_context is None:
-        raise AudioUnreadable(READABLE)  # a codec that FFmpeg has no decoder for, or that is not on our list
+    # The whitelist binds FFmpeg's own probing; the decoder that PyAV opens is ours to refuse.
+    if stream.codec_context is None or stream.codec_context.name not in _DECODERS:
+        raise AudioUnreadable(READABLE)
     rate, channels = int(stream.rate or 0), int(stream.channels or 0)
     if rate not in _SAMPLE_RATES or not 1 <= channels <= _MOST_CHANNELS:
         raise AudioUnreadable(

@@ -250,3 +250,14 @@ def test_samples_come_back_finite_and_bounded(authority: Authority, decoding: De
     assert recording is not None
     assert np.isfinite(recording.samples).all()
     assert np.abs(recording.samples).max() <= 4.0
+
+
+@pytest.mark.parametrize("codec", ["IMA_ADPCM", "MS_ADPCM", "GSM610"])
+def test_a_decoder_that_is_not_on_the_list_is_not_run(
+    authority: Authority, decoding: Decoding, codec: str
+) -> None:
+    out = io.BytesIO()
+    soundfile.write(out, speech_like(0.5), RATE, format="WAV", subtype=codec)
+    refused = decoding.look(out.getvalue(), authority.root_pem).refused
+    assert refused is not None
+    assert refused.code == "audio_unreadable"
