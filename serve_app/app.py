@@ -11,6 +11,8 @@ replica might miss.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final
 
 from ray import serve
@@ -27,7 +29,7 @@ from serve_app.ingress import build_http
 from serve_app.memory import no_core_dumps
 from serve_app.metrics import RayMetrics
 from serve_app.opening import open_context
-from serve_app.remote import refusals_as_values
+from serve_app.remote import refusals_as_last, refusals_as_values
 from serve_app.version import VERSION
 from serve_app.voice import VoiceWorker
 from serve_app.watch import RevocationWatch
@@ -42,7 +44,7 @@ APP_NAME: Final = "vouch"
 # The methods of the gate that other deployments may call; nothing else crosses.
 _GATE_METHODS: Final = (
     "administer", "authorize", "certificate_chain", "clip_for", "clip_key", "close_clip",
-    "complete_enrolment", "complete_statement", "hand_over", "keep_designed_voice", "knows_clip",
+    "complete_enrolment", "complete_statement", "end_stream", "hand_over", "keep_designed_voice", "knows_clip",
     "marked_clip", "new_clip_key", "open_statement", "redeem", "redeem_cached", "register_replica",
     "register_store",
     "release_clip", "revocations", "sign_manifest", "standing", "trust_anchor", "upload_key",
@@ -88,7 +90,9 @@ class Voice:
         no_core_dumps()
         metrics = RayMetrics()
         remote = gate_remote(gate, config)
-        self._seal = NodeSeal(load_node_secret(config.consent.data_dir), "Voice", ("synthesize", "info"))
+        self._seal = NodeSeal(
+            load_node_secret(config.consent.data_dir), "Voice", ("synthesize", "stream", "info")
+        )
         watch = RevocationWatch(
             remote,
             wait_s=config.gate.revocation_wait_s,
@@ -110,6 +114,13 @@ class Voice:
     async def ask(self, envelope: Envelope) -> Any:
         args, kwargs = self._seal.open(envelope)
         return await getattr(self._worker, envelope.method)(*args, **kwargs)
+
+    @refusals_as_last
+    async def ask_live(self, envelope: Envelope) -> AsyncGenerator[Any]:
+        args, kwargs = self._seal.open(envelope)
+        async with aclosing(getattr(self._worker, envelope.method)(*args, **kwargs)) as pieces:
+            async for piece in pieces:
+                yield piece
 
     async def __del__(self) -> None:
         if hasattr(self, "_worker"):

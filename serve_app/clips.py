@@ -45,7 +45,7 @@ async def manifest(
 
     The first is what a C2PA reader gets that follows a clip's `Link` header.
     """
-    found = await ctx.door.fetch(api_key, clip_id)
+    found = await ctx.door.manifest(api_key, clip_id)
     store = found.manifest or container.manifest_store(found.audio)
     if store is None:
         raise RequestRefused("not_found", "the clip carries no manifest that can be read")

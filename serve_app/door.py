@@ -13,22 +13,24 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Final, Literal
+from typing import Final
 
 from consent_service.grants import Grant, Utterance
 from consent_service.models import Allow, Closing, Deny, Redeemed, SpeechClaim, clip_record
 from consent_service.proofs.seams import ClipRecord, Standing
 from provenance.disclosure import Disclosure
 from provenance.formats.delivery import AS_SPOKEN, Delivery
+from provenance.formats.live import check_live
 from provenance.labels.http import headers
 from provenance.profiles.profile import DEFAULT, Profile, load_profile
 from provenance.stamp import StampedClip, Stamper
 from serve_app.cache import SingleFlight, cache_key, seed_of
 from serve_app.clip_store import ClipHeader, ClipStore, StagedClip, StoredClip
 from serve_app.errors import RequestRefused
+from serve_app.live import LiveClip, Outcome
 from serve_app.metrics import Metrics
-from serve_app.remote import Lost, Remote, gate_failed, where
-from serve_app.voice import Order, Spoken
+from serve_app.remote import Lost, Remote, StreamingRemote, gate_failed, where
+from serve_app.voice import Begun, Order, Spoken
 from speech.engine import SAMPLE_RATE, EngineInfo, Mode
 
 log = logging.getLogger("vouch.serve")
@@ -95,7 +97,7 @@ class Door:
     def __init__(
         self,
         gate: Remote,
-        voice: Remote,
+        voice: StreamingRemote,
         stamper: Stamper,
         store: ClipStore,
         metrics: Metrics,
@@ -149,6 +151,66 @@ class Door:
             return clip
         # Others waited for the same clip: each uses a grant of its own and has an audit entry of its own.
         return await self.say(request)
+
+    async def stream(self, request: Say) -> Clip | LiveClip:
+        """As `say`, but heard while it is made; a clip that is kept already comes whole. Raises RequestRefused until
+        the first sound is there."""
+        check_live(request.wanted)
+        allowed = await self._may_i(request)
+        key = await self._key_of(request, allowed)
+        stored = await asyncio.to_thread(self._store.find, allowed.grant.tenant, key)
+        if stored is not None:
+            return await asyncio.shield(self._from_cache(stored, allowed))
+        seed = request.seed if request.seed is not None else seed_of(key)
+        try:
+            return await self._begin(request, allowed, seed)
+        except Lost:  # as in `_make`: nothing has left
+            return await self._begin(request, await self._may_i(request), seed)
+
+    async def _begin(self, request: Say, allowed: Allow, seed: int) -> LiveClip:
+        pieces = self._voice.stream("stream", Order(allowed.token, request.utterance, seed))
+        try:
+            begun: Begun = await anext(pieces)
+            if begun.grant != allowed.grant:
+                raise _answered_another()
+            first: bytes = await anext(pieces)
+            disclosure = self._disclosure(begun, request.utterance.language)
+            token = await asyncio.to_thread(self._stamper.announce, disclosure)
+        except BaseException as exc:
+            left = isinstance(exc, asyncio.CancelledError)
+            reason = "disconnected" if left else getattr(exc, "code", "internal_error")
+            await asyncio.shield(
+                self._close(allowed.grant.grant_id, "disconnected" if left else "failed", reason)
+            )
+            raise
+        return LiveClip(begun, first, pieces, request.wanted, disclosure, token, self._end_stream)
+
+    async def _end_stream(self, clip: LiveClip, outcome: Outcome, reason: str) -> None:
+        """The manifest over what was sent, kept and registered with it, however the stream ended (I4)."""
+        begun = clip.begun
+        self._metrics.count("vouch_streams_total", outcome=outcome)
+        if not clip.sent:
+            await self._close(begun.grant.grant_id, "failed" if outcome == "completed" else outcome, reason)
+            return
+        stamped = await asyncio.to_thread(
+            self._stamper.stamp_stream,
+            clip.samples,
+            SAMPLE_RATE,
+            clip.sent,
+            clip.wanted.format,
+            clip.disclosure,
+        )
+        closing = Closing(outcome, stamped.seconds, stamped.sha256, reason)
+        # Under a key of its own: it is found by its id, and never served as the answer to another request.
+        staged = await self._keep(begun, stamped, f"live-{begun.grant.clip_id}", closing, by="end_stream")
+        if await self._standing(begun.grant) is Standing.DECOMMISSIONED:
+            await asyncio.to_thread(self._store.take_back, staged)
+
+    async def manifest(self, api_key: str, clip_id: str) -> Fetched:
+        """As `fetch`, for its manifest alone: that may be read as long as it is kept, whatever became of the consent.
+        What was sent is in the world, and whoever holds it may know what it is."""
+        record, _ = await self._gate.call("clip_for", api_key, clip_id)
+        return await self._copy_of(record)
 
     async def fetch(self, api_key: str, clip_id: str) -> Fetched:
         """A stored clip of the caller's grantee. Raises RequestRefused when its consent no longer stands."""
@@ -242,25 +304,36 @@ class Door:
             await self._close(allowed.grant.grant_id, "failed", getattr(exc, "code", "internal_error"))
             raise
         if spoken.grant != allowed.grant:
-            raise RequestRefused(
-                "synthesis_failed", "a replica answered for another request; nothing was released"
-            )
+            raise _answered_another()
         return spoken
 
     async def _hand_over(self, spoken: Spoken, stamped: StampedClip, key: str) -> Clip:
-        """Store unseen, register and close, and only then let the store be read: a clip in the cache is registered."""
         grant = spoken.grant
+        staged = await self._keep(spoken, stamped, key, Closing("completed", stamped.seconds, stamped.sha256))
+        # Storing took time (I5), and a deletion that ran meanwhile has not seen what was published after it.
+        if await self._standing(grant) not in (Standing.LIVE, Standing.NOT_REQUIRED):
+            await asyncio.to_thread(self._store.take_back, staged)
+            raise RequestRefused("consent_revoked", "the consent was withdrawn or has expired")
+        return Clip(
+            grant.clip_id, stamped.data, stamped.media_type, stamped.seconds, False, headers(grant.clip_id),
+            stamped.manifest,
+        )  # fmt: skip
+
+    async def _keep(
+        self, begun: Begun, stamped: StampedClip, key: str, closing: Closing, *, by: str = "hand_over"
+    ) -> StagedClip:
+        """Store unseen, register and close, and only then let the store be read: a clip in the cache is registered."""
+        grant = begun.grant
         staged: StagedClip | None = None
         try:
             data_key, wrapped = await self._gate.call("new_clip_key", grant.tenant, grant.clip_id)
-            header = _header(spoken, stamped, key, wrapped)
+            header = _header(begun, stamped, key, wrapped)
             staged = await asyncio.to_thread(
                 self._store.stage, header, stamped.data, data_key, stamped.manifest
             )
-            closing = Closing("completed", stamped.seconds, stamped.sha256)
             await self._gate.call(
-                "hand_over", grant.grant_id, self._record(spoken, stamped, staged.uri), closing,
-                replica_id=spoken.replica_id, proof=spoken.proof,
+                by, grant.grant_id, self._record(begun, stamped, staged.uri), closing,
+                replica_id=begun.replica_id, proof=begun.proof,
             )  # fmt: skip
         except Exception as exc:
             if staged is not None:
@@ -272,30 +345,16 @@ class Door:
             await asyncio.to_thread(self._store.publish, staged)
         except Exception as exc:  # noqa: BLE001 - the clip is marked, registered and closed; only the cache lacks it
             log.warning("a clip could not be kept: %s", where(exc))
-        await self._stands_or_goes(grant, staged)
-        return Clip(
-            grant.clip_id, stamped.data, stamped.media_type, stamped.seconds, False,
-            headers(grant.clip_id), stamped.manifest,
-        )  # fmt: skip
+        return staged
 
-    async def _stands_or_goes(self, grant: Grant, staged: StagedClip) -> None:
-        """A clip that came into its place while its voice was being ended may have escaped the deletion: whoever put it
-        there takes it away again. And the store may have been slow: what we knew may be old (I5)."""
-        try:
-            await self._require_standing(grant)
-        except RequestRefused as exc:
-            if exc.code == "consent_revoked":
-                await asyncio.to_thread(self._store.take_back, staged)
-            raise
-
-    async def _require_standing(self, grant: Grant) -> None:
+    async def _standing(self, grant: Grant) -> Standing:
+        standing: Standing
         standing, _ = await self._gate.call(
             "standing", grant.clip_id, grant.consent_id, grant.consent_version
         )
-        if standing not in (Standing.LIVE, Standing.NOT_REQUIRED):
-            raise RequestRefused("consent_revoked", "the consent was withdrawn or has expired")
+        return standing
 
-    async def _close(self, grant_id: str, outcome: Literal["failed", "disconnected"], reason: str) -> None:
+    async def _close(self, grant_id: str, outcome: Outcome, reason: str) -> None:
         """Tell the log that nothing came of a grant. What went wrong first is what the caller hears of."""
         try:
             await self._gate.call("close_clip", grant_id, Closing(outcome, reason=reason))
@@ -304,8 +363,15 @@ class Door:
                 log.warning("audit entry of a failed synthesis stays open: %s", exc.code)
 
     def _stamp(self, spoken: Spoken, language: str, wanted: Delivery) -> StampedClip:
-        grant, engine = spoken.grant, spoken.engine
-        disclosure = Disclosure(
+        began = self._clock()
+        disclosure = self._disclosure(spoken, language)
+        stamped = self._stamper.stamp(spoken.samples, SAMPLE_RATE, disclosure, wanted)
+        self._metrics.observe("vouch_stamp_seconds", self._clock() - began)
+        return stamped
+
+    def _disclosure(self, begun: Begun, language: str) -> Disclosure:
+        grant, engine = begun.grant, begun.engine
+        return Disclosure(
             clip_id=grant.clip_id,
             voice_id=grant.voice_id,
             basis=grant.basis.value,
@@ -320,18 +386,14 @@ class Door:
             model=engine.model,
             model_digest=engine.model_digest,
             is_clone=engine.is_clone,
-            audit_leaf=spoken.audit_leaf,
-            checkpoint=spoken.checkpoint,
+            audit_leaf=begun.audit_leaf,
+            checkpoint=begun.checkpoint,
             profile=self._profile.name,
-            keyed_epoch=spoken.keyed_epoch,
+            keyed_epoch=begun.keyed_epoch,
         )
-        began = self._clock()
-        stamped = self._stamper.stamp(spoken.samples, SAMPLE_RATE, disclosure, wanted)
-        self._metrics.observe("vouch_stamp_seconds", self._clock() - began)
-        return stamped
 
-    def _record(self, spoken: Spoken, stamped: StampedClip, uri: str) -> ClipRecord:
-        record = clip_record(spoken.grant, spoken.audit_leaf, created_at=self._clock())
+    def _record(self, begun: Begun, stamped: StampedClip, uri: str) -> ClipRecord:
+        record = clip_record(begun.grant, begun.audit_leaf, created_at=self._clock())
         return replace(
             record,
             audio_sha256=stamped.sha256,
@@ -341,10 +403,10 @@ class Door:
         )
 
 
-def _header(spoken: Spoken, stamped: StampedClip, key: str, wrapped: bytes) -> ClipHeader:
+def _header(begun: Begun, stamped: StampedClip, key: str, wrapped: bytes) -> ClipHeader:
     return ClipHeader(
-        clip_id=spoken.grant.clip_id,
-        tenant=spoken.grant.tenant,
+        clip_id=begun.grant.clip_id,
+        tenant=begun.grant.tenant,
         cache_key=key,
         media_type=stamped.media_type,
         seconds=stamped.seconds,
@@ -352,3 +414,7 @@ def _header(spoken: Spoken, stamped: StampedClip, key: str, wrapped: bytes) -> C
         wrapped_key=base64.b64encode(wrapped).decode(),
         manifest_bytes=len(stamped.manifest or b""),
     )
+
+
+def _answered_another() -> RequestRefused:
+    return RequestRefused("synthesis_failed", "a replica answered for another request; nothing was released")

@@ -11,7 +11,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 import pickle
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -76,6 +77,11 @@ class SealedRemote(HandleRemote):
     async def call(self, method: str, *args: Any, **kwargs: Any) -> Any:
         timeout_s = self._slow.get(method, self._timeout_s)
         return await self._ask("ask", timeout_s, self._seal.seal(method, args, kwargs))
+
+    async def stream(self, method: str, *args: Any) -> AsyncGenerator[Any]:
+        async with aclosing(self._listen("ask_live", self._seal.seal(method, args, {}))) as pieces:
+            async for piece in pieces:
+                yield piece
 
 
 def _stranger() -> PermissionDenied:

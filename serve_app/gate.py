@@ -99,6 +99,20 @@ class ConsentGate:
 
         return await self._run(finish)
 
+    async def end_stream(
+        self, grant_id: str, record: ClipRecord, closing: Closing, *, replica_id: str, proof: bytes
+    ) -> ClipRecord:
+        """Register and close what has been heard already. Whether the consent still stands decides nothing here: the
+        record must exist either way, so that what is in the world can be recognised."""
+
+        def finish() -> ClipRecord:
+            self._service.report_design(grant_id, replica_id, proof, record.audio_sha256)
+            self._service.register_clip(record)
+            self._service.close_clip(grant_id, closing)
+            return record
+
+        return await self._run(finish)
+
     async def revocations(self, after: int, wait_s: float) -> Feed:
         """What was revoked since `after`; waits up to `wait_s` seconds for something to come."""
         until = time.monotonic() + wait_s

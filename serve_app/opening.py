@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 from consent_service.errors import ConsentError
@@ -25,7 +25,7 @@ from serve_app.errors import RequestRefused
 from serve_app.gate import ConsentGate
 from serve_app.memory import no_core_dumps
 from serve_app.metrics import Metrics, PrometheusMetrics
-from serve_app.remote import FailClosed, Remote
+from serve_app.remote import FailClosed, Remote, StreamingRemote
 from serve_app.strangers import Strangers
 from serve_app.version import VERSION
 from serve_app.voice import VoiceWorker
@@ -34,7 +34,7 @@ from speech.errors import SpeechError
 from speech.load import load_engine
 
 
-async def open_context(config: AppConfig, gate: Remote, voice: Remote, metrics: Metrics) -> Context:
+async def open_context(config: AppConfig, gate: Remote, voice: StreamingRemote, metrics: Metrics) -> Context:
     """Ask the gate for what a stamper and a verifier need, and warm the watermark up."""
     gate = FailClosed(gate)
     bridge = await GateBridge.connect(gate, load_node_secret(config.consent.data_dir))
@@ -77,6 +77,14 @@ class LocalRemote:
             return await getattr(self._target, method)(*args, **kwargs)
         except (ConsentError, SpeechError, ProvenanceError, RequestRefused) as exc:
             # A new one, also for a refusal: what the target lost on its way is not lost to us.
+            raise RequestRefused(exc.code, exc.message) from None
+
+    async def stream(self, method: str, *args: Any) -> AsyncGenerator[Any]:
+        try:
+            async with aclosing(getattr(self._target, method)(*args)) as pieces:
+                async for piece in pieces:
+                    yield piece
+        except (ConsentError, SpeechError, ProvenanceError, RequestRefused) as exc:
             raise RequestRefused(exc.code, exc.message) from None
 
 

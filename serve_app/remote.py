@@ -6,9 +6,10 @@ Whatever goes wrong on the way to the gate is a refusal, never an "allow" (DESIG
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from typing import Any, Final, Protocol
 
 from consent_service.errors import ConsentError
@@ -18,11 +19,19 @@ from speech.errors import SpeechError
 
 log = logging.getLogger("vouch.serve")
 
+_END: Final = object()
+
 
 class Remote(Protocol):
     """Another deployment, by method name. Raises RequestRefused."""
 
     async def call(self, method: str, *args: Any, **kwargs: Any) -> Any: ...
+
+
+class StreamingRemote(Remote, Protocol):
+    """One that also answers piece by piece."""
+
+    def stream(self, method: str, *args: Any) -> AsyncGenerator[Any]: ...
 
 
 class Lost(RequestRefused):
@@ -45,12 +54,32 @@ class HandleRemote:
         return await self._ask(method, self._slow.get(method, self._timeout_s), *args, **kwargs)
 
     async def _ask(self, method: str, timeout_s: float, *args: Any, **kwargs: Any) -> Any:
+        with self._refusals(method):
+            async with asyncio.timeout(timeout_s):
+                return _answer(await getattr(self._handle, method).remote(*args, **kwargs))
+
+    async def _listen(self, method: str, *args: Any) -> AsyncGenerator[Any]:
+        """Piece by piece; none may take longer than `timeout_s`. The callee ends when this is closed."""
+        pieces = getattr(self._handle.options(stream=True), method).remote(*args)
+        try:
+            while True:
+                with self._refusals(method):
+                    async with asyncio.timeout(self._timeout_s):
+                        piece = await anext(pieces, _END)
+                if piece is _END:
+                    return
+                yield _answer(piece)
+        finally:
+            pieces.cancel()
+
+    @contextlib.contextmanager
+    def _refusals(self, method: str) -> Iterator[None]:
+        """What goes wrong on the way, as a refusal."""
         from ray.exceptions import RayError
         from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError, RayServeException
 
         try:
-            async with asyncio.timeout(timeout_s):
-                result = await getattr(self._handle, method).remote(*args, **kwargs)
+            yield
         except BackPressureError:
             raise RequestRefused("overloaded", "every replica is busy; try again shortly") from None
         except TimeoutError:
@@ -58,9 +87,12 @@ class HandleRemote:
         except (DeploymentUnavailableError, RayServeException, RayError, ConnectionError) as exc:
             log.warning("call %s failed: %s", method, type(exc).__name__)
             raise Lost(self._lost, "the service is not reachable at the moment; try again") from None
-        if isinstance(result, Refused):
-            raise RequestRefused(result.code, result.message)
-        return result
+
+
+def _answer(result: Any) -> Any:
+    if isinstance(result, Refused):
+        raise RequestRefused(result.code, result.message)
+    return result
 
 
 class FailClosed:
@@ -98,6 +130,24 @@ def refusals_as_values(method: Callable[..., Awaitable[Any]]) -> Callable[..., A
         except Exception as exc:  # noqa: BLE001 - fail closed, whatever it was
             log.error("%s failed: %s", method.__name__, where(exc))  # noqa: TRY400 - a traceback may hold text
             return Refused("internal_error", "an unexpected error; nothing was released")
+
+    return guarded
+
+
+def refusals_as_last(method: Callable[..., AsyncGenerator[Any]]) -> Callable[..., AsyncGenerator[Any]]:
+    """The same for methods that answer piece by piece: a refusal is the last piece."""
+
+    @functools.wraps(method)
+    async def guarded(*args: Any, **kwargs: Any) -> AsyncGenerator[Any]:
+        try:
+            async with contextlib.aclosing(method(*args, **kwargs)) as pieces:
+                async for piece in pieces:
+                    yield piece
+        except (ConsentError, SpeechError, ProvenanceError, RequestRefused) as exc:
+            yield Refused(exc.code, exc.message)
+        except Exception as exc:  # noqa: BLE001 - as above
+            log.error("%s failed: %s", method.__name__, where(exc))  # noqa: TRY400
+            yield Refused("internal_error", "an unexpected error; nothing more was released")
 
     return guarded
 

@@ -48,6 +48,13 @@ Loudness = Annotated[
         f"{CEILING_DBTP:g} dBTP. Omitted: as spoken."
     ),
 ]
+Stream = Annotated[
+    bool,
+    Field(
+        description="Hear it while it is made: pcm, wav, mp3 or opus. A signed token goes before (X-Disclosure-Token); "
+        "the manifest is at /v1/clips/{id}/manifest when it has ended."
+    ),
+]
 SpokenDisclaimer = Annotated[
     bool,
     Field(
@@ -73,6 +80,7 @@ class _Spoken(_Body):
     sample_rate: SampleRate | None = None
     loudness: Loudness | None = None
     spoken_disclaimer: SpokenDisclaimer = False
+    stream: Stream = False
     lexicon: Lexicon | None = None
 
 
@@ -129,6 +137,7 @@ class SpeechBody(BaseModel):
     sample_rate: SampleRate | None = None
     loudness: Loudness | None = None
     spoken_disclaimer: SpokenDisclaimer = False
+    stream: Stream = False
     lexicon: Lexicon | None = None
 
 

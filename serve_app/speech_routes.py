@@ -14,6 +14,7 @@ from provenance.labels.spoken import disclaimed
 from serve_app.context import ApiKey, Context, Ctx
 from serve_app.door import Clip, Say
 from serve_app.errors import RequestRefused
+from serve_app.live import LiveResponse
 from serve_app.schemas import CustomVoiceBody, SpeechBody, VoiceCloneBody, VoiceDesignBody
 from speech.engine import Mode
 from speech.text import prepare
@@ -63,7 +64,7 @@ async def audio_speech(
         raise RequestRefused("speed_unsupported", "only speed 1.0 is supported", param="speed")
     if body.stream_format != "audio":
         raise RequestRefused(
-            "streaming_unsupported", "a clip leaves whole and stamped; use stream_format=audio"
+            "streaming_unsupported", "only stream_format=audio is supported", param="stream_format"
         )
     voice = body.voice if isinstance(body.voice, str) else str(body.voice.get("id", ""))
     speaker = voice.removeprefix("preset:")
@@ -110,7 +111,11 @@ async def _say(
         channel=body.channel,
         wanted=wanted,
     )
-    return _audio(await ctx.door.say(request))
+    try:
+        clip = await (ctx.door.stream(request) if body.stream else ctx.door.say(request))
+    except FormatUnsupported as exc:
+        raise RequestRefused(exc.code, exc.message, param="stream") from None
+    return _audio(clip) if isinstance(clip, Clip) else LiveResponse(clip)
 
 
 def _audio(clip: Clip) -> Response:

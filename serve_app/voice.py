@@ -11,9 +11,10 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from consent_service.grants import Basis, Grant, GrantVerifier, Utterance, Verif
 from consent_service.models import Closing, Redeemed
 from consent_service.proofs.seams import WatermarkTag
 from consent_service.sealing import ReplicaKey, open_reference, spoken_proof, watermark_info
+from provenance.audio import pcm16
 from provenance.errors import ProvenanceError
 from provenance.keyed.marker import Marker
 from serve_app.errors import RequestRefused
@@ -43,6 +45,8 @@ from speech.errors import SpeechError, SynthesisCancelled
 
 log = logging.getLogger("vouch.serve")
 
+_PIECE_SAMPLES: Final = SAMPLE_RATE  # of 16 bits: 48 kB; Ray inlines what is below 100 kB
+
 
 @dataclass(frozen=True, slots=True)
 class Order:
@@ -53,18 +57,24 @@ class Order:
     seed: int
 
 
-@dataclass(frozen=True, slots=True)
-class Spoken:
-    """What a replica gives back: samples with the keyed mark, not yet stamped, and what the stamp must say."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """A grant was used up by this replica: what the disclosure of its clip must say."""
 
-    samples: Samples = field(repr=False)
     grant: Grant
     audit_leaf: int
     checkpoint: str
     engine: EngineInfo
+    keyed_epoch: int | None  # under whose key the mark is put in
     replica_id: str
-    keyed_epoch: int | None  # under whose key the mark was put in
     proof: bytes = field(repr=False)  # by which this replica answers for what came of the grant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spoken(Begun):
+    """A whole clip: samples with the keyed mark, not yet stamped."""
+
+    samples: Samples = field(repr=False)
 
 
 class VoiceWorker:
@@ -110,7 +120,8 @@ class VoiceWorker:
         redeemed = await self._redeem(verified.grant, order.token)
         # From here on the audit log has an open entry: whatever happens, close it or hand it on.
         try:
-            samples = await self._mark(await self._speak(verified, redeemed, order), redeemed.watermark)
+            chunks = [chunk async for chunk in self._chunks(verified, redeemed, order)]
+            samples = await self._mark(np.concatenate(chunks), redeemed.watermark)
             await self._still_allowed(verified.grant)
         except (SpeechError, ConsentError, ProvenanceError, RequestRefused) as exc:
             await self._close(verified.grant, exc.code)
@@ -121,11 +132,37 @@ class VoiceWorker:
         except Exception:
             await self._close(verified.grant, "internal_error")
             raise
-        return Spoken(
-            samples, verified.grant, redeemed.audit_leaf, redeemed.checkpoint, self._engine.info,
-            self._key.replica_id, None if redeemed.watermark is None else redeemed.watermark.epoch,
-            spoken_proof(self._node_secret, self._key.replica_id, verified.grant.grant_id),
-        )  # fmt: skip
+        return Spoken(samples=samples, **self._began(redeemed))
+
+    async def stream(self, order: Order) -> AsyncGenerator[Begun | bytes]:
+        """The same, heard while it is made: what was begun, then marked sound, 16 bits at `SAMPLE_RATE`. Each piece
+        leaves only under knowledge of the consent that is fresh. The caller, who knows what was sent, closes the
+        audit entry."""
+        if self._verifier is None:
+            raise RequestRefused("engine_unavailable", "the replica is not ready")
+        verified = await self._verified(self._verifier, order)
+        redeemed = await self._redeem(verified.grant, order.token)
+        yield Begun(**self._began(redeemed))
+        await self._learn(redeemed.watermark)
+        embedder, loop = self._marker.embedder(redeemed.watermark), asyncio.get_running_loop()
+        async with aclosing(self._chunks(verified, redeemed, order)) as chunks:
+            async for chunk in chunks:
+                marked = await loop.run_in_executor(None, embedder.feed, chunk)
+                await self._still_allowed(verified.grant)
+                for piece in _pieces(marked):
+                    yield piece
+        for piece in _pieces(embedder.flush()):
+            yield piece
+
+    def _began(self, redeemed: Redeemed) -> dict[str, Any]:
+        """The fields of `Begun`."""
+        grant, replica_id = redeemed.grant, self._key.replica_id
+        return {
+            "grant": grant, "audit_leaf": redeemed.audit_leaf, "checkpoint": redeemed.checkpoint,
+            "engine": self._engine.info,
+            "keyed_epoch": None if redeemed.watermark is None else redeemed.watermark.epoch,
+            "replica_id": replica_id, "proof": spoken_proof(self._node_secret, replica_id, grant.grant_id),
+        }  # fmt: skip
 
     async def _register(self) -> GrantVerifier:
         """Make this replica's key known; in return it learns under which keys grants are signed now."""
@@ -162,46 +199,48 @@ class VoiceWorker:
             await asked
             await self._close(grant, "disconnected")
 
-    async def _speak(self, verified: VerifiedGrant, redeemed: Redeemed, order: Order) -> Samples:
+    async def _chunks(
+        self, verified: VerifiedGrant, redeemed: Redeemed, order: Order
+    ) -> AsyncGenerator[Samples]:
+        """What the engine says, unmarked, each chunk held against what the watch knows when it comes."""
         request = self._request(verified, redeemed, order)
-        began = self._clock()
+        began, samples = self._clock(), 0
         # What the watch heard since the redemption has dropped this voice's prompts: do not make new ones.
         self._check_known(verified.grant)
         stream = self._engine.start(request)
-        loop = asyncio.get_running_loop()
-        chunks: list[Samples] = []
-        first = True
+        loop, iterator = asyncio.get_running_loop(), iter(stream)
 
         def pull() -> Samples | None:
             return next(iterator, None)
 
-        iterator = iter(stream)
         try:
             while (chunk := await loop.run_in_executor(None, pull)) is not None:
-                if first:
+                if not samples:
                     self._metrics.observe("vouch_first_audio_ms", (self._clock() - began) * 1e3)
-                    first = False
-                chunks.append(chunk)
+                samples += chunk.size
                 self._check_known(verified.grant)
+                yield chunk
         except BaseException:
             stream.cancel("disconnected")
             raise
-        if not chunks:
+        if not samples:
             raise SpeechError("the engine gave no audio", code="synthesis_failed")
-        samples = np.concatenate(chunks)
         self._metrics.observe("vouch_synthesis_seconds", self._clock() - began)
         self._metrics.count(
-            "vouch_audio_seconds_total", samples.size / SAMPLE_RATE, mode=verified.grant.basis.value
+            "vouch_audio_seconds_total", samples / SAMPLE_RATE, mode=verified.grant.basis.value
         )
-        return samples
 
     async def _mark(self, samples: Samples, mark: WatermarkTag | None) -> Samples:
         """The keyed mark goes in here, before a sample leaves this process (I4). Raises StampFailed."""
-        if mark is not None and not self._marker.knows(mark.epoch):
-            replica_id = self._key.replica_id
-            sealed = await self._gate.call("watermark_key", replica_id, mark.epoch)
-            self._marker.learn(mark.epoch, self._key.open(sealed, watermark_info(mark.epoch, replica_id)))
+        await self._learn(mark)
         return await asyncio.get_running_loop().run_in_executor(None, self._marker.mark, samples, mark)
+
+    async def _learn(self, mark: WatermarkTag | None) -> None:
+        if mark is None or self._marker.knows(mark.epoch):
+            return
+        replica_id = self._key.replica_id
+        sealed = await self._gate.call("watermark_key", replica_id, mark.epoch)
+        self._marker.learn(mark.epoch, self._key.open(sealed, watermark_info(mark.epoch, replica_id)))
 
     def _request(self, verified: VerifiedGrant, redeemed: Redeemed, order: Order) -> SpeechRequest:
         grant = verified.grant
@@ -243,3 +282,9 @@ class VoiceWorker:
     async def close(self) -> None:
         await self._watch.stop()
         await asyncio.get_running_loop().run_in_executor(None, self._engine.close)
+
+
+def _pieces(samples: Samples) -> Iterator[bytes]:
+    """Small enough that none of them goes through Ray's object store (I6)."""
+    for start in range(0, samples.size, _PIECE_SAMPLES):
+        yield pcm16(samples[start : start + _PIECE_SAMPLES]).astype("<i2").tobytes()

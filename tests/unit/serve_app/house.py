@@ -12,7 +12,7 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from itertools import count
@@ -34,7 +34,7 @@ from serve_app.door import Door, Say
 from serve_app.ingress import build_http
 from serve_app.metrics import PrometheusMetrics
 from serve_app.opening import LocalRemote, in_process
-from serve_app.remote import FailClosed, Remote
+from serve_app.remote import FailClosed, Remote, StreamingRemote
 from serve_app.voice import VoiceWorker
 from serve_app.watch import RevocationWatch
 from speech.engine import EngineInfo, Mode, Samples, SpeechEngine, SpeechRequest
@@ -92,6 +92,16 @@ class Between:
             return await self.inner.call(method, *args, **kwargs)
 
         return await (self.on[method](real) if method in self.on else real())
+
+
+class BetweenPieces(Between):
+    """The same before one that also answers piece by piece."""
+
+    inner: StreamingRemote
+
+    def stream(self, method: str, *args: Any) -> AsyncGenerator[Any]:
+        self.calls.append(method)
+        return self.inner.stream(method, *args)
 
 
 def raising(error: BaseException) -> Meddle:
@@ -192,7 +202,7 @@ class Parts:
     door: Door
     worker: VoiceWorker
     gate: Between
-    voice: Between
+    voice: BetweenPieces
     http: FastAPI
 
 
@@ -363,7 +373,7 @@ class House:
             node_secret=self.node_secret, metrics=PrometheusMetrics(), watch=watch,
         )  # fmt: skip
         await worker.start()
-        voices = Between(LocalRemote(worker), **(voice or {}))
+        voices = BetweenPieces(LocalRemote(worker), **(voice or {}))
         door = Door(
             FailClosed(between), voices, stamper or self.door._stamper, ClipStore(self.config.clips),
             PrometheusMetrics(), provider="test", version="test",

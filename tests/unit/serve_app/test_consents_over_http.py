@@ -56,6 +56,7 @@ def test_every_axis_can_be_narrowed_and_the_others_stay(studio: Studio) -> None:
         ({"character_budget": 2_000}, "budget_invalid"),
         ({"purposes": []}, "request_invalid"),
         ({"outside_boundary": True}, "request_invalid"),
+        ({}, "invalid_input"),
     ],
 )
 def test_none_can_be_widened(studio: Studio, wider: dict[str, Any], code: str) -> None:

@@ -107,10 +107,12 @@ def test_a_cache_entry_moved_next_door_opens_for_no_one(
     assert fetched.status_code in (404, 503)
 
 
-def test_a_clip_key_opens_under_its_own_tenant_and_clip_only(house: House) -> None:
-    key, wrapped = house.run(house.gate.call("new_clip_key", "tenant-a", "clip-1"))
-    assert house.run(house.gate.call("clip_key", "tenant-a", "clip-1", wrapped)) == key
-    for tenant, clip in (("tenant-b", "clip-1"), ("tenant-a", "clip-2")):
+def test_a_clip_key_opens_under_its_own_tenant_and_clip_only(
+    house: House, studio: Studio, neighbour: Studio
+) -> None:
+    key, wrapped = house.run(house.gate.call("new_clip_key", studio.tenant, "clip-1"))
+    assert house.run(house.gate.call("clip_key", studio.tenant, "clip-1", wrapped)) == key
+    for tenant, clip in ((neighbour.tenant, "clip-1"), (studio.tenant, "clip-2")):
         with pytest.raises(RequestRefused) as refused:
             house.run(house.gate.call("clip_key", tenant, clip, wrapped))
         assert refused.value.code == "vault_error"
