@@ -21,8 +21,12 @@ _UNTOLD: Final = ("languages", "territories", "channels", "outside_boundary")
 
 
 def narrowed(before: ConsentTerms, wanted: Narrowing, now: float) -> ConsentTerms:
-    """The new terms. Raises InvalidInput (`…_not_consented`, validity_invalid, budget_invalid) where it would widen."""
-    after = checked(replace(before, **_given(wanted)), now)
+    """The new terms. Raises InvalidInput (`…_not_consented`, validity_invalid, budget_invalid) where it would widen, or
+    where it names nothing."""
+    given = _given(wanted)
+    if not given:
+        raise InvalidInput("name what is to remain of the consent: nothing was named")
+    after = checked(replace(before, **given), now)
     covered = all(purposes.any_covers(before.purposes, purpose) for purpose in after.purposes)
     _require(covered, "purpose_not_consented")
     _require(_within(after.languages, before.languages), "language_not_consented")
