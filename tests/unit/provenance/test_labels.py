@@ -174,14 +174,24 @@ def test_a_token_issued_outside_its_leaf_is_refused(authority: Authority) -> Non
 
 
 @pytest.mark.parametrize("change", [{"alg": "none"}, {"alg": "HS256"}, {"typ": "JWT"}, {"x5c": []}])
-def test_a_token_of_another_kind_is_refused(
+def test_what_our_leaf_signed_for_another_use_is_no_token(
     stamper: Stamper, authority: Authority, change: dict[str, object]
 ) -> None:
-    head, body, signature = stamper.announce(live()).split(".")
-    changed = {**json.loads(base64.urlsafe_b64decode(head + "==")), **change}
-    forged = base64.urlsafe_b64encode(json.dumps(changed).encode()).rstrip(b"=").decode()
+    head, body, _ = stamper.announce(live()).split(".")
+    other = json.dumps({**json.loads(base64.urlsafe_b64decode(head + "==")), **change}).encode()
+    said = f"{base64.urlsafe_b64encode(other).rstrip(b'=').decode()}.{body}"
+    signature = base64.urlsafe_b64encode(authority.signer.sign_manifest(said.encode())).rstrip(b"=").decode()
     with pytest.raises(TokenInvalid):
-        tokens.verify(f"{forged}.{body}.{signature}", authority.root_pem)
+        tokens.verify(f"{said}.{signature}", authority.root_pem)
+
+
+def test_a_token_has_one_spelling(stamper: Stamper, authority: Authority) -> None:
+    """The last character of 64 bytes holds four bits that mean nothing."""
+    token = stamper.announce(live())
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    other = token[:-1] + alphabet[alphabet.index(token[-1]) ^ 1]
+    with pytest.raises(TokenInvalid):
+        tokens.verify(other, authority.root_pem)
 
 
 def test_a_stream_that_cannot_be_announced_does_not_begin(authority: Authority) -> None:
