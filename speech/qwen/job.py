@@ -7,7 +7,7 @@ what a listener has, nobody can take back. Then, or the second time, the request
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
@@ -57,9 +57,13 @@ class Job:
         *,
         delivery: Delivery,
         cut: bool,
+        silence: Set[int],
         arrived: float,
     ) -> None:
-        """compose: text of a segment → part; called in another thread. cut: give what there is of a runaway."""
+        """compose: text of a segment → part; called in another thread. cut: give what there is of a runaway.
+
+        silence: first codes that say nothing.
+        """
         self.stream = stream
         self.compose = compose
         self.playback = Playback(arrived)
@@ -73,6 +77,7 @@ class Job:
         self._hold, self._cut = delivery == "segment", cut
         self._codes: list[Tensor] = []  # frames not yet decoded, int64[groups] each
         self._decoded = 0
+        self._silence = silence
         self._detector = RunawayDetector(0)
 
     # the current segment ------------------------------------------------------------------------------------------
@@ -120,7 +125,7 @@ class Job:
         self.read = 0
         self._codes.clear()
         self._decoded = 0
-        self._detector = RunawayDetector(part.budget)
+        self._detector = RunawayDetector(part.budget, silence_codes=self._silence)
 
     def due(self) -> int:
         """Frames that should be decoded now."""

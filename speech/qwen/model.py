@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import soxr
 import torch
 
@@ -72,6 +73,7 @@ class QwenModel:
         self.frame = build_frame(model, self.sampling, positions)
         self.composer = Composer(model, self._tts.processor, self.frame)
         self.codec_decoder: Any = model.speech_tokenizer.model.decoder
+        self.silence_codes = _silence_codes(model.speech_tokenizer)
         self.nbytes = _nbytes(model, self.frame)
         model.talker = torch.nn.Module()  # its weights live on in the frame, fused
 
@@ -109,6 +111,13 @@ def build_frame(model: Any, sampling: Sampling, positions: int) -> Frame:
             (_choice(sampling.first), _choice(sampling.others)),
             best_kernel(weight.device, weight.dtype),
         )
+
+
+def _silence_codes(tokenizer: Any) -> frozenset[int]:
+    """First codes of digital silence: a model that says nothing else has fallen silent."""
+    with torch.inference_mode():
+        encoded = tokenizer.encode(np.zeros(2 * SAMPLE_RATE, dtype=np.float32), sr=SAMPLE_RATE)
+    return frozenset(encoded.audio_codes[0][:, 0].tolist())
 
 
 def _choice(draw: Draw) -> Choice:

@@ -75,6 +75,7 @@ class Station:
             lambda text: self._parts.make(request, stream, text),
             delivery=self._config.delivery,
             cut=self._config.on_runaway == "cut",
+            silence=self._model.silence_codes,
             arrived=time.monotonic(),
         )
         if not job.text:  # the utterance begins with a pause

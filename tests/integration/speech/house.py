@@ -64,7 +64,16 @@ class House:
     def arrive(self, number: int, *, said: Utterance = SAID, budget: int = 60) -> Job:
         request = CustomVoiceRequest(str(number), said, "vivian", number)
         stream = QueuedStream(request.request_id, request.voice_id)
-        job = Job(request, stream, plan(said), self.part, delivery="stream", cut=True, arrived=self.clock.now)
+        job = Job(
+            request,
+            stream,
+            plan(said),
+            self.part,
+            delivery="stream",
+            cut=True,
+            silence=set(),
+            arrived=self.clock.now,
+        )
         self.batcher.ready(job, self.part(job.text, budget))
         return job
 
