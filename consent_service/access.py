@@ -193,11 +193,6 @@ def reload(connection: Connection, by: Principal, now: float) -> Principal:
     return _principal(row)
 
 
-def key_is_live(connection: Connection, tenant: str, key_id: str, now: float) -> bool:
-    row = connection.execute(_BY_ID, {"of": key_id}).mappings().one_or_none()
-    return row is not None and row["tenant"] == tenant and _is_live(row, now)
-
-
 def require(principal: Principal, permission: Permission) -> None:
     if not permits(principal.roles, permission):
         raise PermissionDenied(

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from consent_service.challenges.purposes import SAID
+from consent_service.challenges.purposes import SAID, said
 from consent_service.challenges.sentences import STATEMENT, sentence
 from consent_service.challenges.words import CHALLENGE_WORDS, WORDS, draw
 from consent_service.errors import Conflict, ExaminationUnavailable, RecordingRejected
@@ -254,3 +254,21 @@ def test_the_service_starts_without_a_model() -> None:
 def test_a_configuration_that_asks_for_nothing_sensible_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError):
         ExaminationConfig.model_validate(wrong)
+
+
+def test_a_further_statement_that_is_marked_is_turned_away_and_can_not_be_sent_again(tmp_path: Path) -> None:
+    world = open_world(tmp_path / "data", examination=UNEXAMINED.model_copy(update={"marks": MARKS}))
+    voice_id = world.voice.voice_id
+    asked = world.service.begin_statement(world.admin, voice_id, grantee="studio", purpose="dubbing")
+    marked = tone(3.5) + b"MARK:presence_mark;"
+    with pytest.raises(RecordingRejected):
+        world.service.complete_statement(world.admin, asked.enrolment_id, statement=marked)
+    with pytest.raises(Conflict):
+        world.service.complete_statement(world.admin, asked.enrolment_id, statement=tone(3.5))
+    assert world.log()[-1]["code"] == "recording_synthetic"
+    assert world.service.voice(world.admin, voice_id).state == "active"
+    world.service.close()
+
+
+def test_a_purpose_without_a_phrase_of_its_own_is_said_after_the_one_above_it() -> None:
+    assert said("en", "narration.bedtime_stories") == f"{said('en', 'narration')}, bedtime stories"

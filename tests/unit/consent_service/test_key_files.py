@@ -6,12 +6,13 @@ import base64
 import json
 import pickle
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
@@ -20,6 +21,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from consent_service.config import ConsentConfig
 from consent_service.errors import KeyFileUnsafe, VaultError
 from consent_service.keys import FileKeyProvider
+from consent_service.keys.certificates import from_pem
 from consent_service.proofs.seams import KeyProvider, KeyPurpose
 from consent_service.service import ConsentService
 
@@ -146,3 +148,20 @@ def test_the_leaf_is_what_c2pa_asks_of_a_signer(folder: Path) -> None:
     public = leaf.public_key()
     assert isinstance(public, ec.EllipticCurvePublicKey)
     public.verify(encode_dss_signature(r, s), b"claim", ec.ECDSA(hashes.SHA256()))
+
+
+@pytest.mark.parametrize(
+    "spoil", [lambda key: b"no key", lambda key: key.replace(b"A", b"B"), lambda key: P384]
+)
+def test_a_manifest_key_that_is_none_is_found(spoil: Callable[[bytes], bytes]) -> None:
+    with pytest.raises(VaultError, match="P-256"):
+        from_pem(spoil(_pem(ec.SECP256R1())))
+
+
+def _pem(curve: ec.EllipticCurve) -> bytes:
+    return ec.generate_private_key(curve).private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+P384 = _pem(ec.SECP384R1())

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from consent_service.errors import GrantUsed, RateLimited, Unauthenticated
+from consent_service.errors import GrantUsed, PermissionDenied, RateLimited, Unauthenticated
 from consent_service.limits import Buckets, Limits, LimitsConfig
 from consent_service.models import Claims, Deny, Role
 from tests.unit.consent_service.world import World
@@ -116,6 +116,17 @@ def test_each_refused_grant_of_a_batch_counts_for_the_key_that_asked_for_it(
     assert isinstance(theirs, GrantUsed), "another key's grants are not held up"
     assert len(world.log()) == before + 5
     assert world.allow("yet another"), "nor is what this key asks for anew"
+
+
+def test_asking_without_the_right_to_speak_is_on_the_record_only_so_often(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(world.service, "_limits", Limits(LimitsConfig(refusals=2, refusals_per_s=0.001)))
+    before = len(world.log())
+    for error in (PermissionDenied, PermissionDenied, RateLimited):
+        with pytest.raises(error):
+            world.service.authorize_many(world.auditor, [world.claim()] * 3)
+    assert len(world.log()) == before + 2
 
 
 def redeem_many(world: World, tokens: list[str]) -> list[object]:

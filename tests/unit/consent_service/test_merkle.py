@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from consent_service.errors import ProofInvalid
 from consent_service.proofs import merkle
-from consent_service.proofs.merkle import Frontier, leaf_hash
+from consent_service.proofs.merkle import Frontier, consistency_path, leaf_hash, verify_consistency
 
 # The reference inputs and roots of the Certificate Transparency implementation.
 INPUTS = [
@@ -213,3 +213,11 @@ def test_a_leaf_outside_the_tree_has_no_proof(index: int, size: int) -> None:
 def test_a_frontier_that_does_not_fit_its_size_is_refused() -> None:
     with pytest.raises(ProofInvalid):
         Frontier.from_bytes(3, b"\0" * 32)
+
+
+@pytest.mark.parametrize(("first", "second"), [(0, 1), (-1, 1), (2, 1)])
+def test_consistency_with_an_empty_or_a_longer_log_proves_nothing(first: int, second: int) -> None:
+    with pytest.raises(ProofInvalid):
+        verify_consistency(first, second, bytes(32), bytes(32), [])
+    with pytest.raises(ProofInvalid):
+        consistency_path(first, second, lambda *_: bytes(32))

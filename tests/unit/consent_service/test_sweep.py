@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from consent_service import sweeping
 from consent_service.access import Permission
 from consent_service.errors import KeyDestroyed
 from consent_service.ids import new_id
@@ -80,3 +83,27 @@ def test_a_write_that_was_cut_short_is_found_too(world: World) -> None:
         path.write_bytes(b"half of it")
         assert world.service.sweep_vault(world.admin, confirm=True) == [lost]
         assert not path.exists()
+
+
+def test_a_voice_that_came_to_life_after_the_look_is_left_alone(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost, loose = new_id("voice"), new_id("enrolment")
+    leave(world, lost, "reference")
+    world.service._core.vault.store(
+        "acme", world.voice.voice_id, f"statement.{loose}", b"RIFF of somebody", origin=loose
+    )
+    looks = {"_is_orphan": sweeping._is_orphan, "_is_loose": sweeping._is_loose}
+    seen: list[str] = []
+    for name, look in looks.items():
+
+        def once(*about: Any, name: str = name, look: Any = look) -> bool:
+            """True at the first look, as for what its owner is about to commit; false under the lock."""
+            found = bool(look(*about))
+            seen.extend([name] if found else [])
+            return found and seen.count(name) == 1
+
+        monkeypatch.setattr(sweeping, name, once)
+    assert world.service.sweep_vault(world.admin, confirm=True) == []
+    assert ("acme", lost) in world.service._core.vault.voices()
+    assert f"statement.{loose}" in [kind for _, kind in world.service._core.vault.objects("acme")]

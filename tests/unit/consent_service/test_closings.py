@@ -1,0 +1,25 @@
+"""When a file was handed over is what the log says, by the file's digest, and nothing else."""
+
+from __future__ import annotations
+
+from consent_service.closings import handed_over_at, logged_at
+from consent_service.models import Closing
+from tests.unit.consent_service.world import World, digest
+
+
+def test_a_file_was_handed_over_when_the_log_closed_its_clip(world: World) -> None:
+    core = world.service._core
+    grant = world.service.redeem(world.allow().token, world.replica.replica_id).grant
+    assert logged_at(core, grant.clip_id, digest("file")) is None, "it is not finished"
+    world.clock.now += 5
+    world.service.close_clip(grant.grant_id, Closing("completed", 1.0, digest("file")))
+    assert logged_at(core, grant.clip_id, digest("file")) == world.clock.now
+    assert logged_at(core, grant.clip_id, digest("another file")) is None
+    assert logged_at(core, "0" * 32, digest("file")) is None
+
+
+def test_an_entry_about_something_else_says_nothing_of_it() -> None:
+    closed = {"kind": "speech.closed", "clip": "a", "audio": "ab", "at": 1.0}
+    assert handed_over_at(closed, "a", "ab") == 1.0
+    for other in ({"kind": "speech.redeemed"}, {"clip": "b"}, {"audio": "cd"}):
+        assert handed_over_at(closed | other, "a", "ab") is None
