@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from provenance.errors import ProvenanceError
-from serve_app import administration, clips, speech_routes
+from serve_app import administration, clips, disclosures, speech_routes
 from serve_app.config import IngressConfig
 from serve_app.context import Context
 from serve_app.doorstep import Doorstep
@@ -34,6 +34,7 @@ def build_http(context: Context, config: IngressConfig, *, version: str) -> Fast
     app.state.context = context
     app.include_router(speech_routes.router)
     app.include_router(clips.router)
+    app.include_router(disclosures.router)
     app.include_router(administration.router)
     # What no handler expects ends there too: Starlette's own last handler would hand the traceback to the server's log.
     app.add_middleware(

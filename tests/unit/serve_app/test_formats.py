@@ -3,12 +3,15 @@ cached clip (I8)."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import pytest
 
 from provenance.formats.catalogue import FORMATS, format_named
 from provenance.formats.decode import decode_own
 from provenance.labels.texts import texts
 from provenance.presence import PRESENT, PresenceMark
+from provenance.profiles.profile import load_profile
 from provenance.reading import read_manifest
 from provenance.trust import TrustContext
 from tests.unit.serve_app.house import House, Studio
@@ -59,6 +62,26 @@ def test_a_spoken_disclaimer_is_authorised_and_said_with_the_text(house: House, 
     by_hand = {**body, "text": f"{texts('en').spoken} [pause 500ms] {SAID['text']}"}
     assert house.post("/v1/custom-voice", by_hand, key=key).content == spoken.content
     assert len(spoken.content) > len(plain.content)
+
+
+def test_a_profile_can_make_the_disclaimer_a_rule(
+    house: House, studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, body = studio.keys["narrator"], {**SAID, "speaker": "Vivian"}
+    usual = house.post("/v1/custom-voice", body, key=key)
+    monkeypatch.setattr(house.door, "_profile", load_profile("cn"))
+    ruled = house.post("/v1/custom-voice", {**body, "spoken_disclaimer": False}, key=key)
+    assert len(ruled.content) > len(usual.content)
+    reading = read_manifest(ruled.content, house.context.trust)
+    assert reading is not None
+    assert reading.disclosure is not None
+    assert reading.disclosure.profile == "cn"
+
+
+def test_anyone_can_ask_what_to_show_beside_a_clip(house: House) -> None:
+    shown = house.request("GET", "/v1/disclosure?language=pt-BR").json()
+    assert shown == asdict(texts("pt"))
+    assert house.request("GET", "/v1/disclosure?language=xx").json()["language"] == "en"
 
 
 def test_openai_clients_get_the_format_that_they_expect(house: House, studio: Studio) -> None:

@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry
 from serve_app.metrics import SERIES, PrometheusMetrics
 from tests.unit.serve_app.house import House
 
-PUBLIC = {"/healthz", "/readyz", "/v1/verify"}
+PUBLIC = {"/healthz", "/readyz", "/v1/verify", "/v1/disclosure"}
 
 
 def test_every_route_of_the_contract_is_in_the_document(house: House) -> None:
