@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import asdict
+from hashlib import sha256
 from typing import Any, Final
 
 from fastapi import APIRouter, Header, Request, Response
@@ -13,6 +14,7 @@ from provenance import container
 from provenance.decoding.pool import LONGEST_SIDECAR
 from provenance.labels.http import headers
 from provenance.reading import read_manifest
+from provenance.verdict import Integrity, Origin
 from serve_app.context import ApiKey, Context, Ctx, OptionalKey
 from serve_app.errors import RequestRefused
 from serve_app.openapi import raw_body
@@ -93,15 +95,28 @@ async def verify(request: Request, ctx: Ctx, api_key: OptionalKey) -> dict[str, 
             "request_invalid", "the manifest's length leaves no clip after it", param=MANIFEST_LENGTH
         )
     sidecar = None if sidecar_size is None else body[:sidecar_size]
-    verdict = await ctx.examiners.verify(
-        ctx.auditor if may_read else ctx.verifier, body[sidecar_size or 0 :], sidecar
-    )
+    data = body[sidecar_size or 0 :]
+    verdict = await ctx.examiners.verify(ctx.auditor if may_read else ctx.verifier, data, sidecar)
     if api_key is None or not may_read or not verdict.names:  # of no clip of ours, only the public answer
         return verdict.public().to_json()
     for clip_id in verdict.names:
         if not await _may_see(ctx, api_key, clip_id):
             return verdict.public().to_json()  # not this caller's clip: the public answer
+    if verdict.integrity is Integrity.STRIPPED and verdict.origin is Origin.OURS:
+        kept = await _kept_manifest(ctx, api_key, verdict.names[0], data)
+        if kept is not None:
+            verdict = await ctx.examiners.verify(ctx.auditor, data, kept)
     return verdict.to_json()
+
+
+async def _kept_manifest(ctx: Context, api_key: str, clip_id: str, data: bytes) -> bytes | None:
+    """The detached manifest of a clip that was recognised by its sound, where these are the very bytes it is over."""
+    try:
+        found = await ctx.door.manifest(api_key, clip_id)
+    except RequestRefused:
+        return None  # no longer kept
+    same = await asyncio.to_thread(lambda: sha256(data).hexdigest() == found.record.audio_sha256)
+    return found.manifest if same else None
 
 
 async def _may_see(ctx: Context, api_key: str, clip_id: str) -> bool:

@@ -138,3 +138,22 @@ def test_a_length_that_is_none_is_refused(house: House, clip: bytes, length: str
 def test_a_length_that_leaves_no_clip_is_refused(house: House, clip: bytes) -> None:
     answer = ask(house, clip[:100], **{"X-Manifest-Length": "100"})
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, "X-Manifest-Length")
+
+
+def test_who_may_see_a_clip_need_not_have_kept_its_manifest(house: House, studio: Studio) -> None:
+    """The sound names the clip, and the clip's manifest is in our store."""
+    said = {
+        **SAID,
+        "text": "A clip that travels without its manifest, and long enough to be known by its sound.",
+    }
+    made = house.request(
+        "POST", "/v1/custom-voice", json={**said, "response_format": "opus"}, key=studio.keys["narrator"]
+    )
+    assert (made.status_code, made.headers["content-type"]) == (200, "audio/ogg")
+    assert ask(house, made.content).json()["integrity"] == "metadata stripped"
+    told = ask(house, made.content, studio.keys["auditor"]).json()
+    assert (told["origin"], told["integrity"]) == ("ours", "intact")
+    assert told["evidence"]["manifest"]["state"] == "Trusted"
+    # Other bytes are not what it was signed over, however alike they sound.
+    told = ask(house, made.content + b"\x00", studio.keys["auditor"]).json()
+    assert (told["origin"], told["integrity"]) == ("ours", "metadata stripped")
