@@ -42,6 +42,15 @@ def test_epoch_and_reference_are_part_of_the_key() -> None:
     assert kept(prompts, key("a", 1, "r", tenant="another")) is None
 
 
+def test_a_new_epoch_drops_the_old_ones_of_its_tenants_voice_alone() -> None:
+    prompts, erased = cache(4)
+    for tenant in ("one", "other"):
+        prompts.put(key("a", 1, tenant=tenant), tenant, unless=never)
+    prompts.put(key("a", 2, tenant="one"), "newer", unless=never)
+    assert erased == ["one"]
+    assert kept(prompts, key("a", 1, tenant="other")) == "other"
+
+
 def test_dropping_a_voice_erases_all_of_it_and_nothing_else() -> None:
     prompts, erased = cache(4)
     for voice, reference in (("a", "1"), ("a", "2"), ("b", "1")):
