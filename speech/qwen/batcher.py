@@ -56,7 +56,8 @@ class Batcher:
         job.begin(part)
         slot = self.seats.of(job)
         if self.lost:
-            self._turn_away(job)
+            job.stream.fail(EngineUnavailable("the device failed; restart this engine"))
+            job.drop()
         elif job.stream.cancelled:
             job.drop()
             if slot is not None:
@@ -131,9 +132,6 @@ class Batcher:
             job.drop()
         self._waiting.clear()
         self.seats.wipe()
-
-    def _turn_away(self, job: Job) -> None:
-        job.stream.fail(EngineUnavailable("the device failed; restart this engine"))
 
     def _leave(self) -> None:
         for job in [job for job in self._waiting if job.stream.cancelled]:

@@ -8,17 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Final
 
 import torch
 from torch import Tensor
 
 from speech.engine import Samples
 from speech.qwen.failures import out_of_memory, understood
-from speech.qwen.schedule import Costs
+from speech.qwen.schedule import LARGEST_CHUNK, Costs
 from speech.qwen.seats import Seats
-
-_MOST_FRAMES: Final = 8
 
 
 class HandOver:
@@ -43,7 +40,7 @@ class HandOver:
     def rest(self, slot: int) -> None:
         """All that is left of a segment."""
         job = self._seats.jobs[slot]
-        while frames := min(job.waiting_frames, _MOST_FRAMES):
+        while frames := min(job.waiting_frames, LARGEST_CHUNK):
             (samples,) = self.decode([slot], [job.upcoming(frames)])
             job.decoded(frames)
             job.give(samples, self._clock())

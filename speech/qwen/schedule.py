@@ -13,7 +13,7 @@ from typing import Final
 
 FRAME_S: Final = 0.08
 FIRST_AUDIO_S: Final = 0.3  # by when a newcomer should be heard: its deadline until it plays
-_LARGEST_CHUNK: Final = 8
+LARGEST_CHUNK: Final = 8
 _TIGHT: Final = 0.9  # of real time that frames may take
 _SMOOTHING: Final = 0.2
 
@@ -86,7 +86,7 @@ def chunk_frames(given: int) -> int:
 
     A function of the place in the stream alone: the same request gives the same chunks, whatever else runs.
     """
-    return min(_LARGEST_CHUNK, max(1, given))
+    return min(LARGEST_CHUNK, max(1, given))
 
 
 def _smooth(old: float, new: float) -> float:
