@@ -33,8 +33,8 @@ SPEAKERS: Final = {
     "ru": "ru_RU_f_IvrvoiceRU",
 }
 LEARNED_FROM: Final = ("en", "fr", "it")
-LEARNED_CLIPS: Final = 30  # the first of each; measured ones begin after `_GAP` more
-_GAP: Final = 10
+LEARNED_CLIPS: Final = 30  # the first of each; `_GAP` more were looked at while the marks were designed
+_GAP: Final = 30
 _CLIP_SECONDS: Final = 7.0
 _LEAST_SAMPLES: Final = 8_000
 

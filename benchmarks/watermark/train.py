@@ -18,7 +18,7 @@ from benchmarks.watermark.attacks import ATTACKS
 from benchmarks.watermark.corpus import RATE, Clip, learned
 from provenance.audio import Samples
 from provenance.keyed.embed import embed
-from provenance.keyed.pattern import BINS, GAIN_DB, HOP, PERIOD, Floats, Pattern
+from provenance.keyed.pattern import BINS, HOP, PERIOD, Floats, Pattern
 from provenance.keyed.score import EDGE, FEATURES, features_of, log_spectrum, neighbourhoods
 
 # The hard ones twice: what is easy is learned on the way.
@@ -37,7 +37,7 @@ def examples(clip: Clip, random: np.random.Generator) -> tuple[Floats, Floats]:
     pattern, tag = Pattern(random.bytes(32)), int(random.integers(1 << 24))
     start = int(random.integers(max(1, clip.samples.size - _SECONDS * RATE)))
     marked = embed(clip.samples[start : start + _SECONDS * RATE], pattern, tag)
-    turned = 20 * np.log10(pattern.gains(tag)) / GAIN_DB
+    turned = pattern.turns(tag)
     features, targets = [], []
     for name in HANDLED:
         spectrum = log_spectrum(_aligned(ATTACKS[name](marked), marked))

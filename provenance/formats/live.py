@@ -85,7 +85,9 @@ class _Coded:
         self._out = io.BytesIO()
         options = {"fflags": "+bitexact", "flush_packets": "1", **_MUXER[codec.muxer]}
         self._container = av.open(self._out, "w", format=codec.muxer, options=options)
-        self._stream = self._container.add_stream(codec.encoder, rate=sample_rate, layout="mono")
+        self._stream = self._container.add_stream(
+            codec.encoder, rate=sample_rate, layout="mono", options=dict(codec.encoder_options)
+        )
         self._encoder = self._stream.codec_context
         self._encoder.flags |= Flags.bitexact
         self._encoder.thread_count = 1

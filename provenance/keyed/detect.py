@@ -25,6 +25,7 @@ from provenance.keyed.pattern import (
     FIRST_BIN,
     HOP,
     PERIOD,
+    ROW_GAINS_DB,
     ROWS,
     SAMPLE_RATE,
     SYMBOLS,
@@ -43,6 +44,8 @@ WINDOW_SECONDS: Final = 4 * PERIOD * HOP / SAMPLE_RATE  # 10.9 s: longer, and a 
 _LEAST_FRAMES: Final = 64  # 0.7 s
 # √(z_sync² + z_a² + z_b²). With 841 scales × 256 offsets × 4,096² words tried, chance reaches it once in a million.
 EVIDENCE: Final = 9.5
+# A matched filter: a row counts as much as it was turned.
+_ROW_WEIGHTS: Final = ROW_GAINS_DB / ROW_GAINS_DB.mean()
 SURE: Final = 0.999  # that both words read are the ones put in, given that the mark is there
 
 
@@ -144,7 +147,7 @@ def _foldings(
     pooled_at, rows = math.nan, sums
     for time, frequency in scales:
         if frequency != pooled_at:
-            pooled_at, rows = frequency, _pool(sums, frequency)
+            pooled_at, rows = frequency, _pool(sums, frequency) * _ROW_WEIGHTS
         yield (time, frequency), _fold(rows, time)
 
 

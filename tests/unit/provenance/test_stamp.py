@@ -102,9 +102,9 @@ def test_a_clip_longer_than_a_window_is_marked_throughout_and_without_a_click(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     before = np.tile(speech_like(1.0), 7)[: int(6.3 * RATE)]
-    in_one = PresenceMark().embed(before, RATE) - before
+    in_one = PresenceMark().embed(before, RATE, strength=1.5) - before
     monkeypatch.setattr(presence, "_WINDOW_SECONDS", 2.0)
-    in_windows = PresenceMark().embed(before, RATE) - before
+    in_windows = PresenceMark().embed(before, RATE, strength=1.5) - before
     assert np.abs(np.diff(in_windows)).max() < 1.5 * np.abs(np.diff(in_one)).max()
     marked = (before + in_windows).astype(np.float32)
     for start in range(0, marked.size - RATE, RATE // 2):
@@ -121,7 +121,7 @@ def test_speech_after_silence_is_marked(stamper: Stamper) -> None:
 def test_a_clip_whose_mark_does_not_hold_does_not_leave(
     stamper: Stamper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(presence.PresenceMark, "embed", lambda _self, samples, _rate, **_: samples)
+    monkeypatch.setattr(presence.PresenceMark, "add", lambda _self, samples, *_: samples)
     with pytest.raises(StampFailed, match="presence mark"):
         stamper.stamp(speech_like(0.5), RATE, a_disclosure())
 
@@ -129,13 +129,13 @@ def test_a_clip_whose_mark_does_not_hold_does_not_leave(
 def test_a_mark_that_is_too_weak_is_embedded_more_strongly(
     stamper: Stamper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tried, weak = [], presence.PresenceMark.embed
+    tried, weak = [], presence.PresenceMark.add
 
-    def embed(self: PresenceMark, samples: Samples, rate: int, *, strength: float = 1.0) -> Samples:
+    def add(self: PresenceMark, samples: Samples, residual: Samples, strength: float) -> Samples:
         tried.append(strength)
-        return weak(self, samples, rate, strength=strength / 20)
+        return weak(self, samples, residual, strength / 20)
 
-    monkeypatch.setattr(presence.PresenceMark, "embed", embed)
+    monkeypatch.setattr(presence.PresenceMark, "add", add)
     with pytest.raises(StampFailed, match="did not hold"):
         stamper.stamp(speech_like(0.5), RATE, a_disclosure())
     assert tried == sorted(set(tried))
