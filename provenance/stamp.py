@@ -32,7 +32,7 @@ from provenance.profiles.profile import load_profile
 from provenance.writing import ManifestWriter
 
 # One word of a third of a second sometimes scores under the threshold; louder, the mark holds there too.
-_STRENGTHS: Final = (1.0, 1.3, 1.7, 2.5, 4.0)
+STRENGTHS: Final = (1.0, 1.3, 1.7, 2.5, 4.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ class Stamper:
 
     def _mark(self, samples: Samples, wanted: Delivery, label: str) -> bytes:
         residual = self._presence.residual(samples, wanted.sample_rate)
-        for strength in _STRENGTHS:
+        for strength in STRENGTHS:
             marked = self._presence.add(samples, residual, strength)
             data = encode(marked, wanted.format, wanted.sample_rate, label)
             # Measured after encoding: the mark that counts is the one in the file.

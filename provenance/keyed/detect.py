@@ -65,10 +65,14 @@ class Reading:
 
 
 class Reader:
-    """Reads marks of one key. Holds 35 MB of code words; thread-safe."""
+    """Reads marks of one key. Holds 35 MB of code words; thread-safe.
 
-    def __init__(self, pattern: Pattern) -> None:
+    least: the evidence that a reading must have; lower only to measure how high chance comes.
+    """
+
+    def __init__(self, pattern: Pattern, *, least: float = EVIDENCE) -> None:
         self._pattern = pattern
+        self._least = least
         signs = np.zeros(ROWS * COLUMNS, np.float32)
         signs[pattern.sync_cells] = pattern.sync_signs
         template = signs.reshape(ROWS, COLUMNS).repeat(CELL_FRAMES, axis=1).T
@@ -104,7 +108,7 @@ class Reader:
         )[:_READ]
         readings = [self._symbols(scores, offset, scale) for _, offset, scale in aligned]
         best = max(readings, key=lambda found: found.evidence)
-        return best if best.evidence >= EVIDENCE else None
+        return best if best.evidence >= self._least else None
 
     def _synchronise(self, folded: Floats) -> tuple[float, int]:
         """(correlation in units of its own energy, the offset at which it is greatest)."""
