@@ -44,6 +44,8 @@ def evidences(segments: int, per_language: int = 60) -> np.ndarray[tuple[int], n
 
 def summary(found: np.ndarray[tuple[int], np.dtype[np.float64]]) -> dict[str, float | int | str]:
     highest = found[: len(found) // _BLOCK * _BLOCK].reshape(-1, _BLOCK).max(axis=1)
+    if len(highest) < 2:
+        raise SystemExit(f"look at {2 * _BLOCK} segments at least")
     scale = float(highest.std()) * math.sqrt(6) / math.pi
     place = float(highest.mean()) - 0.5772 * scale
     return {
@@ -52,7 +54,7 @@ def summary(found: np.ndarray[tuple[int], np.dtype[np.float64]]) -> dict[str, fl
         "highest_evidence": round(float(found.max()), 2),
         "threshold": EVIDENCE,
         "bound_95": 3.0 / len(found) if not (found >= EVIDENCE).any() else float("nan"),
-        "extrapolated_per_segment": (1 - math.exp(-math.exp(-(EVIDENCE - place) / scale))) / _BLOCK,
+        "extrapolated_per_segment": -math.expm1(-math.exp(-(EVIDENCE - place) / scale)) / _BLOCK,
     }
 
 

@@ -170,6 +170,88 @@ def test_a_caller_who_hangs_up_ends_the_synthesis(
     assert time.monotonic() - left < 12, "it was ended, and did not run to its end"
 
 
+def manifest_covers(instance: Instance, clip_id: str, heard: bytes) -> bool:
+    """Whether the clip's manifest is there, trusted, and over exactly these bytes."""
+    answer = instance.get(f"/v1/clips/{clip_id}/manifest")
+    if answer.status_code != 200:
+        return False
+    body = answer.content + heard
+    headers = {**instance.bearer("narrator"), "X-Manifest-Length": str(len(answer.content))}
+    verdict = instance.http.post("/v1/verify", content=body, headers=headers).json()
+    return (verdict["origin"], verdict["integrity"]) == ("ours", "intact")
+
+
+def test_a_stream_is_heard_while_it_is_made(instance: Instance, enrolled: Enrolled) -> None:
+    text = "This is heard before it has been said to its end. " * 8
+    body = clone(enrolled, text, stream=True, response_format="pcm")
+    heard, closed_at_first = b"", None
+    with instance.http.stream(
+        "POST", "/v1/voice-clone", json=body, headers=instance.bearer("narrator")
+    ) as answer:
+        assert answer.status_code == 200
+        assert {"x-disclosure-token", "x-clip-id", "x-ai-generated"} <= set(answer.headers)
+        for chunk in answer.iter_raw():
+            if closed_at_first is None:
+                closed_at_first = [e for e in of(instance, text) if e["kind"] == "speech.closed"]
+            heard += chunk
+    assert closed_at_first == [], "it was still being said"
+    assert manifest_covers(instance, answer.headers["x-clip-id"], heard)
+    assert [e["outcome"] for e in of(instance, text) if e["kind"] == "speech.closed"] == ["completed"]
+
+
+def test_a_listener_who_hangs_up_ends_the_stream_and_leaves_a_manifest(
+    instance: Instance, enrolled: Enrolled
+) -> None:
+    text = "A stream that nobody will hear to its end. " * 40
+    body = clone(enrolled, text, stream=True, response_format="pcm")
+    with instance.http.stream(
+        "POST", "/v1/voice-clone", json=body, headers=instance.bearer("narrator")
+    ) as answer:
+        clip_id = answer.headers["x-clip-id"]
+        next(answer.iter_raw())
+    closed = until(
+        lambda: [e for e in of(instance, text) if e["kind"] == "speech.closed"], "the stream was closed"
+    )
+    assert [(e["outcome"], e["reason"]) for e in closed] == [("disconnected", "disconnected")]
+    # What was sent is registered; how much of it arrived, only the listener knows.
+    assert closed[0]["audio"]
+    kept = instance.get(f"/v1/clips/{clip_id}")
+    assert manifest_covers(instance, clip_id, kept.content)
+    assert len(kept.content) / 2 / 24_000 == pytest.approx(closed[0]["seconds"], abs=0.1)
+
+
+def test_a_withdrawal_ends_a_stream_in_its_middle(instance: Instance) -> None:
+    from tests.integration.serve_app.instance import recording
+
+    voice_id, token, _ = instance.enrol(
+        recording(5.0, seed=3), "a third sample", name="Withdrawn while heard"
+    )
+    text = "A stream that will be cut short by a withdrawal. " * 40
+    body = clone(Enrolled(voice_id, token), text, stream=True, response_format="pcm")
+    heard = b""
+    with instance.http.stream(
+        "POST", "/v1/voice-clone", json=body, headers=instance.bearer("narrator")
+    ) as answer:
+        chunks = answer.iter_raw()
+        heard += next(chunks)
+        (consent,) = instance.get(f"/v1/consents?voice_id={voice_id}", part="admin").json()["consents"]
+        path = f"/v1/consents/{consent['consent_id']}/revoke"
+        assert instance.post(path, {"reason": "enough"}, part="admin").status_code == 200
+        with pytest.raises(
+            httpx.RemoteProtocolError
+        ):  # broken off, so that a part is not taken for the whole
+            for chunk in chunks:
+                heard += chunk
+    closed = until(
+        lambda: [e for e in of(instance, text) if e["kind"] == "speech.closed"], "the stream was closed"
+    )
+    assert [(e["outcome"], e["reason"]) for e in closed] == [("cut", "consent_revoked")]
+    until(
+        lambda: manifest_covers(instance, answer.headers["x-clip-id"], heard),
+        "its manifest covers what was heard",
+    )
+
+
 def test_a_withdrawal_ends_what_is_being_said(instance: Instance) -> None:
     from tests.integration.serve_app.instance import recording
 
