@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from provenance.errors import StampFailed
+from provenance.labels.http import TOKEN_HEADER
+from provenance.labels.token import verify
 from provenance.verify import Integrity, Origin
 from tests.unit.serve_app.house import House, Studio, code_of
 
@@ -24,7 +26,7 @@ AUDIO_ROUTES = {
 }
 
 
-def request(house: House, studio: Studio, route: str) -> Any:
+def request(house: House, studio: Studio, route: str, **more: Any) -> Any:
     method, path = route.split()
     if method == "GET":
         made = request(house, studio, "POST /v1/voice-clone")
@@ -32,7 +34,9 @@ def request(house: House, studio: Studio, route: str) -> Any:
             "GET", path.format(clip_id=made.headers["x-clip-id"]), key=studio.keys["narrator"]
         )
     body = {k: v.format(voice=studio.voice.voice_id) for k, v in AUDIO_ROUTES[route].items()}
-    return house.post(path, {"language": "en", "purpose": "narration", **body}, key=studio.keys["narrator"])
+    return house.post(
+        path, {"language": "en", "purpose": "narration", **body, **more}, key=studio.keys["narrator"]
+    )
 
 
 def test_no_route_that_gives_out_audio_is_missing_here(house: House) -> None:
@@ -63,6 +67,21 @@ def test_what_a_route_gives_out_is_stamped_and_says_so(house: House, studio: Stu
     assert disclosure["clip_id"] == answer.headers["x-clip-id"]
     assert disclosure["is_clone"] is False, "the embedded engine imitates no one, and says so"
     assert verdict.evidence["presence"] >= 0.6
+
+
+@pytest.mark.parametrize("form", ["pcm", "wav", "mp3", "opus"])
+@pytest.mark.parametrize("route", [route for route in AUDIO_ROUTES if route.startswith("POST")])
+def test_what_a_route_streams_is_announced_and_covered(
+    house: House, studio: Studio, route: str, form: str
+) -> None:
+    answer = request(house, studio, route, stream=True, response_format=form)
+    assert answer.status_code == 200
+    clip_id = answer.headers["x-clip-id"]
+    announced = verify(answer.headers[TOKEN_HEADER], house.service.keys.trust_anchor())
+    assert announced.clip_id == clip_id
+    sidecar = house.request("GET", f"/v1/clips/{clip_id}/manifest", key=studio.keys["narrator"]).content
+    verdict = house.context.verifier.verify(answer.content, sidecar)
+    assert (verdict.origin, verdict.integrity) == (Origin.OURS, Integrity.INTACT)
 
 
 @pytest.mark.parametrize("route", AUDIO_ROUTES)
