@@ -108,6 +108,11 @@ class EngineConfig(BaseModel):
     max_queued: int = Field(
         default=256, ge=1, description="Requests that may run or wait; one more is refused as overloaded."
     )
+    threads: int | None = Field(
+        default=None,
+        ge=1,
+        description="Of a CPU. Omitted: as many as make frames quickest, measured at start.",
+    )
     compile: Literal["auto", "off"] = Field(
         default="auto", description="auto: warm_up compiles the frame where a compiler exists; else eager."
     )

@@ -60,6 +60,11 @@ class Graphs:
             self._runs[rows, length] = run
         return run
 
+    def rehearse(self, rows: int, length: int) -> None:
+        """A frame of so many rows that moves nobody on."""
+        with torch.inference_mode():
+            self._rehearse(self.state.first(rows, length))
+
     def _use(self, call: Callable[[State], tuple[Tensor, Tensor]], *, compiled: bool) -> None:
         self.call, self.compiled = call, compiled
         self._runs.clear()

@@ -18,10 +18,12 @@ from speech.qwen.attention import FLASH
 from speech.qwen.frame import Frame
 from speech.qwen.graphs import Graphs
 from speech.qwen.slots import Sampling, State
+from speech.qwen.threads import settle
 from speech.qwen.transformer import Places
 
 BATCHES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 LENGTHS: Final = (256, 512, 1024, 2048, 4096, 8192)
+_TYPICAL_ROWS: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +107,14 @@ class Runner:
         # Every row of the frame writes at its own position, also one whose prompt is still being read.
         return rows, round_up(max(self._at[:rows]) + 1, LENGTHS, self.positions)
 
-    def warm_up(self, *, compile: bool = True) -> None:
-        """Compile where a compiler exists, and run or capture what will be asked for; while nobody speaks."""
+    def warm_up(self, *, compile: bool = True, threads: int | None = None) -> None:
+        """Compile where a compiler exists, and run or capture what will be asked for; while nobody speaks.
+
+        threads: of a CPU; None for as many as make frames quickest.
+        """
+        if self.device.type == "cpu":
+            rows = round_up(_TYPICAL_ROWS, BATCHES, self.slots)
+            settle(lambda: self.graphs.rehearse(rows, round_up(1, LENGTHS, self.positions)), threads)
         self.graphs.warm_up(self._buckets(), compile=compile)
 
     def _buckets(self) -> Iterator[tuple[int, int]]:

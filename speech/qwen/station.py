@@ -86,7 +86,7 @@ class Station:
         """Compile, capture, and speak a few frames that nobody hears."""
         if self._config.compile_cache is not None:
             os.environ["TORCHINDUCTOR_CACHE_DIR"] = self._config.compile_cache
-        self._runner.warm_up(compile=self._config.compile == "auto")
+        self._runner.warm_up(compile=self._config.compile == "auto", threads=self._config.threads)
         self.batcher.rehearse(self._parts.rehearsal())
 
     def status(self) -> StationStatus:
