@@ -7,17 +7,15 @@ No framework here: `ingress` translates HTTP to `Say` and back. Audio exists out
 from __future__ import annotations
 
 import asyncio
-import base64
-import contextlib
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
-from consent_service.grants import Grant, Utterance
-from consent_service.models import Allow, Closing, Deny, Redeemed, SpeechClaim, clip_record
-from consent_service.proofs.seams import ClipRecord, Standing
+from consent_service.grants import Utterance
+from consent_service.models import Allow, Closing, Deny, Redeemed, SpeechClaim
+from consent_service.proofs.seams import Standing
 from provenance.disclosure import Disclosure
 from provenance.formats.delivery import AS_SPOKEN, Delivery
 from provenance.formats.live import check_live
@@ -25,11 +23,12 @@ from provenance.labels.http import headers
 from provenance.profiles.profile import DEFAULT, Profile, load_profile
 from provenance.stamp import StampedClip, Stamper
 from serve_app.cache import SingleFlight, cache_key, seed_of
-from serve_app.clip_store import ClipHeader, ClipStore, StagedClip, StoredClip
+from serve_app.clip_store import ClipStore, StoredClip
 from serve_app.errors import RequestRefused
+from serve_app.keeping import Fetched, Keeper
 from serve_app.live import LiveClip, Outcome
 from serve_app.metrics import Metrics
-from serve_app.remote import Lost, Remote, StreamingRemote, gate_failed, where
+from serve_app.remote import Lost, Remote, StreamingRemote, gate_failed
 from serve_app.voice import Begun, Order, Spoken
 from speech.engine import SAMPLE_RATE, EngineInfo, Mode
 
@@ -81,16 +80,6 @@ class Clip:
     manifest: bytes | None = field(default=None, repr=False)  # None: the file carries its own
 
 
-@dataclass(frozen=True, slots=True)
-class Fetched:
-    """A clip as it is kept. manifest: None where the file carries its own."""
-
-    audio: bytes = field(repr=False)
-    manifest: bytes | None = field(repr=False)
-    media_type: str
-    record: ClipRecord = field(repr=False)
-
-
 class Door:
     """Lives in an ingress replica. `gate` and `voice` are the two other deployments."""
 
@@ -111,6 +100,7 @@ class Door:
         self._voice = voice
         self._stamper = stamper
         self._store = store
+        self._keeper = Keeper(gate, store, clock)
         self._metrics = metrics
         self._provider = provider
         self._version = version
@@ -180,7 +170,7 @@ class Door:
             left = isinstance(exc, asyncio.CancelledError)
             reason = "disconnected" if left else getattr(exc, "code", "internal_error")
             await asyncio.shield(
-                self._close(allowed.grant.grant_id, "disconnected" if left else "failed", reason)
+                self._keeper.close(allowed.grant.grant_id, "disconnected" if left else "failed", reason)
             )
             raise
         return LiveClip(begun, first, pieces, request.wanted, disclosure, token, self._end_stream)
@@ -190,7 +180,9 @@ class Door:
         begun = clip.begun
         self._metrics.count("vouch_streams_total", outcome=outcome)
         if not clip.sent:
-            await self._close(begun.grant.grant_id, "failed" if outcome == "completed" else outcome, reason)
+            await self._keeper.close(
+                begun.grant.grant_id, "failed" if outcome == "completed" else outcome, reason
+            )
             return
         stamped = await asyncio.to_thread(
             self._stamper.stamp_stream,
@@ -202,38 +194,28 @@ class Door:
         )
         closing = Closing(outcome, stamped.seconds, stamped.sha256, reason)
         # Under a key of its own: it is found by its id, and never served as the answer to another request.
-        staged = await self._keep(begun, stamped, f"live-{begun.grant.clip_id}", closing, by="end_stream")
-        if await self._standing(begun.grant) is Standing.DECOMMISSIONED:
-            await asyncio.to_thread(self._store.take_back, staged)
+        staged = await self._keeper.keep(
+            begun, stamped, f"live-{begun.grant.clip_id}", closing, by="end_stream"
+        )
+        if await self._keeper.standing(begun.grant) is Standing.DECOMMISSIONED:
+            await self._keeper.take_back(staged)
 
     async def manifest(self, api_key: str, clip_id: str) -> Fetched:
         """As `fetch`, for its manifest alone: that may be read as long as it is kept, whatever became of the consent.
         What was sent is in the world, and whoever holds it may know what it is."""
         record, _ = await self._gate.call("clip_for", api_key, clip_id)
-        return await self._copy_of(record)
+        return await self._keeper.copy_of(record)
 
     async def fetch(self, api_key: str, clip_id: str) -> Fetched:
         """A stored clip of the caller's grantee. Raises RequestRefused when its consent no longer stands."""
         record, standing = await self._gate.call("clip_for", api_key, clip_id)
         stands = record.state == "live" and standing.value in ("live", "not required")
-        copy = await self._copy_of(record) if stands else None
+        copy = await self._keeper.copy_of(record) if stands else None
         # Last, as in `_from_cache`: audited before the first byte, and nothing slow in between. Refuses what fell.
         await self._gate.call("release_clip", api_key, clip_id)
         if copy is None:
             raise RequestRefused("consent_revoked", "the consent behind this clip no longer stands")
         return copy
-
-    async def _copy_of(self, record: ClipRecord) -> Fetched:
-        for uri in record.objects:
-            stored = await asyncio.to_thread(self._store.at, uri)
-            if stored is None:
-                continue
-            header = stored.header
-            if (header.clip_id, header.audio_sha256) == (record.clip_id, record.audio_sha256):
-                data_key = await self._gate.call("clip_key", record.tenant, record.clip_id, header.wrapped)
-                opened = await asyncio.to_thread(stored.open, data_key)
-                return Fetched(opened.audio, opened.manifest, header.media_type, record)
-        raise RequestRefused("not_found", "the clip is registered, but this service holds no copy of it")
 
     async def _may_i(self, request: Say) -> Allow:
         decision = await self._gate.call("authorize", request.api_key, request.claim())
@@ -287,10 +269,10 @@ class Door:
         try:
             stamped = await asyncio.to_thread(self._stamp, spoken, request.utterance.language, request.wanted)
         except asyncio.CancelledError:
-            await asyncio.shield(self._close(spoken.grant.grant_id, "disconnected", "disconnected"))
+            await asyncio.shield(self._keeper.close(spoken.grant.grant_id, "disconnected", "disconnected"))
             raise
         except Exception as exc:
-            await self._close(spoken.grant.grant_id, "failed", getattr(exc, "code", "stamp_failed"))
+            await self._keeper.close(spoken.grant.grant_id, "failed", getattr(exc, "code", "stamp_failed"))
             raise
         # As above: from here on to its end, or a clip would be stored that nobody registered.
         return await asyncio.shield(self._hand_over(spoken, stamped, key))
@@ -301,7 +283,7 @@ class Door:
         except Exception as exc:
             # Mostly the replica has closed the entry itself, and the first closing stands; but its answer may have
             # been lost, or the replica with it.
-            await self._close(allowed.grant.grant_id, "failed", getattr(exc, "code", "internal_error"))
+            await self._keeper.close(allowed.grant.grant_id, "failed", getattr(exc, "code", "internal_error"))
             raise
         if spoken.grant != allowed.grant:
             raise _answered_another()
@@ -309,58 +291,17 @@ class Door:
 
     async def _hand_over(self, spoken: Spoken, stamped: StampedClip, key: str) -> Clip:
         grant = spoken.grant
-        staged = await self._keep(spoken, stamped, key, Closing("completed", stamped.seconds, stamped.sha256))
+        staged = await self._keeper.keep(
+            spoken, stamped, key, Closing("completed", stamped.seconds, stamped.sha256)
+        )
         # Storing took time (I5), and a deletion that ran meanwhile has not seen what was published after it.
-        if await self._standing(grant) not in (Standing.LIVE, Standing.NOT_REQUIRED):
-            await asyncio.to_thread(self._store.take_back, staged)
+        if await self._keeper.standing(grant) not in (Standing.LIVE, Standing.NOT_REQUIRED):
+            await self._keeper.take_back(staged)
             raise RequestRefused("consent_revoked", "the consent was withdrawn or has expired")
         return Clip(
             grant.clip_id, stamped.data, stamped.media_type, stamped.seconds, False, headers(grant.clip_id),
             stamped.manifest,
         )  # fmt: skip
-
-    async def _keep(
-        self, begun: Begun, stamped: StampedClip, key: str, closing: Closing, *, by: str = "hand_over"
-    ) -> StagedClip:
-        """Store unseen, register and close, and only then let the store be read: a clip in the cache is registered."""
-        grant = begun.grant
-        staged: StagedClip | None = None
-        try:
-            data_key, wrapped = await self._gate.call("new_clip_key", grant.tenant, grant.clip_id)
-            header = _header(begun, stamped, key, wrapped)
-            staged = await asyncio.to_thread(
-                self._store.stage, header, stamped.data, data_key, stamped.manifest
-            )
-            await self._gate.call(
-                by, grant.grant_id, self._record(begun, stamped, staged.uri), closing,
-                replica_id=begun.replica_id, proof=begun.proof,
-            )  # fmt: skip
-        except Exception as exc:
-            if staged is not None:
-                with contextlib.suppress(Exception):  # nobody finds it, and the log must hear of the failure
-                    await asyncio.to_thread(self._store.discard, staged)
-            await self._close(grant.grant_id, "failed", getattr(exc, "code", "internal_error"))
-            raise
-        try:
-            await asyncio.to_thread(self._store.publish, staged)
-        except Exception as exc:  # noqa: BLE001 - the clip is marked, registered and closed; only the cache lacks it
-            log.warning("a clip could not be kept: %s", where(exc))
-        return staged
-
-    async def _standing(self, grant: Grant) -> Standing:
-        standing: Standing
-        standing, _ = await self._gate.call(
-            "standing", grant.clip_id, grant.consent_id, grant.consent_version
-        )
-        return standing
-
-    async def _close(self, grant_id: str, outcome: Outcome, reason: str) -> None:
-        """Tell the log that nothing came of a grant. What went wrong first is what the caller hears of."""
-        try:
-            await self._gate.call("close_clip", grant_id, Closing(outcome, reason=reason))
-        except RequestRefused as exc:
-            if exc.code != "grant_unknown":  # it was never redeemed, so nothing is open
-                log.warning("audit entry of a failed synthesis stays open: %s", exc.code)
 
     def _stamp(self, spoken: Spoken, language: str, wanted: Delivery) -> StampedClip:
         began = self._clock()
@@ -391,29 +332,6 @@ class Door:
             profile=self._profile.name,
             keyed_epoch=begun.keyed_epoch,
         )
-
-    def _record(self, begun: Begun, stamped: StampedClip, uri: str) -> ClipRecord:
-        record = clip_record(begun.grant, begun.audit_leaf, created_at=self._clock())
-        return replace(
-            record,
-            audio_sha256=stamped.sha256,
-            seconds=stamped.seconds,
-            objects=(uri,),
-            fingerprint=stamped.fingerprint,
-        )
-
-
-def _header(begun: Begun, stamped: StampedClip, key: str, wrapped: bytes) -> ClipHeader:
-    return ClipHeader(
-        clip_id=begun.grant.clip_id,
-        tenant=begun.grant.tenant,
-        cache_key=key,
-        media_type=stamped.media_type,
-        seconds=stamped.seconds,
-        audio_sha256=stamped.sha256,
-        wrapped_key=base64.b64encode(wrapped).decode(),
-        manifest_bytes=len(stamped.manifest or b""),
-    )
 
 
 def _answered_another() -> RequestRefused:

@@ -122,12 +122,12 @@ def test_a_clip_is_handed_over_only_by_the_replica_that_redeemed_its_grant(
                 kwargs = {**kwargs, "replica_id": "another-replica"}
             return await super().call(method, *args, **kwargs)
 
-    door = house.door
-    gate, door._gate = door._gate, Elsewhere(house.gate)
+    door, keeper = house.door, house.door._keeper
+    gate, keeper._gate = keeper._gate, Elsewhere(house.gate)
     try:
         with pytest.raises(RequestRefused) as refused:
             house.run(door.say(studio.say("Said by somebody else.", mode="design")))
     finally:
-        door._gate = gate
+        keeper._gate = gate
     assert refused.value.code == "grant_mismatch"
     assert studio.endings()[-1] == ("failed", "grant_mismatch")
