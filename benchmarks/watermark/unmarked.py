@@ -13,25 +13,30 @@ import json
 import math
 import secrets
 import sys
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from benchmarks.watermark.corpus import RATE, SPEAKERS, measured
 from provenance.keyed.detect import EVIDENCE, Reader
 from provenance.keyed.pattern import Pattern
+
+Evidences: TypeAlias = npt.NDArray[np.float64]
 
 SECONDS: Final = (1.0, 2.0, 3.0)
 _BLOCK: Final = 50  # segments whose highest evidence goes into the fit
 _KEYS: Final = 200  # segments in a row under one key: code words are made anew for each
 
 
-def evidences(segments: int, per_language: int = 60) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def evidences(segments: int, save: str | None = None, per_language: int = 60) -> Evidences:
     """The evidence of each segment's best reading, whether it counts or not."""
     clips = [clip.samples for clip in measured(per_language) if clip.kind == "natural"]
     random, found = np.random.default_rng(secrets.randbits(64)), np.zeros(segments)
     for number in range(segments):
         if number % _KEYS == 0:
+            if save and number:
+                np.save(save, found[:number])  # what was looked at counts, also when the rest is not
             reader = Reader(Pattern(secrets.token_bytes(32)), least=0.0)
             print(f"\r{number} of {segments}", end="", file=sys.stderr, flush=True)
         clip = clips[int(random.integers(len(clips)))]
@@ -42,7 +47,7 @@ def evidences(segments: int, per_language: int = 60) -> np.ndarray[tuple[int], n
     return found
 
 
-def summary(found: np.ndarray[tuple[int], np.dtype[np.float64]]) -> dict[str, float | int | str]:
+def summary(found: Evidences) -> dict[str, float | int | str]:
     highest = found[: len(found) // _BLOCK * _BLOCK].reshape(-1, _BLOCK).max(axis=1)
     if len(highest) < 2:
         raise SystemExit(f"look at {2 * _BLOCK} segments at least")
@@ -67,7 +72,9 @@ def main() -> None:
     )
     given = parser.parse_args()
     found = (
-        np.concatenate([np.load(path) for path in given.join]) if given.join else evidences(given.segments)
+        np.concatenate([np.load(path) for path in given.join])
+        if given.join
+        else evidences(given.segments, given.save)
     )
     if given.save:
         np.save(given.save, found)
