@@ -110,7 +110,8 @@ def test_random_weights_are_measured_under_load_beside_qwen_tts(vouch: Vouch) ->
     by_case = {line["case"].removeprefix("tiny-cpu-clone-"): line for line in lines}
     assert set(by_case) == {
         "memory",
-        *(f"{n}{what}" for n in (1, 2) for what in ("", "-first-audio-p50", "-first-audio-p95", "-underruns")),
+        "2-growth",
+        *(f"{n}{what}" for n in (1, 2) for what in ("", "-first-audio-p50", "-first-audio-p95", "-underruns", "-frame")),
     }  # fmt: skip
     assert {case for case, line in by_case.items() if "peer" in line} == {
         f"{n}{what}" for n in (1, 2) for what in ("", "-first-audio-p50", "-first-audio-p95")
