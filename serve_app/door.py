@@ -1,7 +1,7 @@
 """The way of one clip through the online door: may I? → say it → mark it → hand it over.
 
 No framework here: `ingress` translates HTTP to `Say` and back. Audio exists outside a voice replica only between
-`_speak` and the stamper, and leaves only from `_hand_over`, `_from_cache` and `fetch`.
+`_speak` and the stamper, and leaves only from `_hand_over`, `_from_cache`, `fetch` and, marked already, from `stream`.
 """
 
 from __future__ import annotations
@@ -167,6 +167,7 @@ class Door:
             disclosure = self._disclosure(begun, request.utterance.language)
             token = await asyncio.to_thread(self._stamper.announce, disclosure)
         except BaseException as exc:
+            await asyncio.shield(pieces.aclose())  # the replica need not go on
             left = isinstance(exc, asyncio.CancelledError)
             reason = "disconnected" if left else getattr(exc, "code", "internal_error")
             await asyncio.shield(

@@ -89,6 +89,9 @@ class LiveClip:
         self._is_ended = True
         try:
             await self._pieces.aclose()  # the replica need not go on
+        except Exception as exc:  # noqa: BLE001 - whatever becomes of the replica, what was sent is recorded
+            log.warning("a stream's replica could not be told to stop: %s", where(exc))
+        try:
             await self._ending(self, *_outcome(why))
         except Exception as exc:  # noqa: BLE001 - see above; the entry that stays open is closed by the sweep
             log.error("a stream's end could not be recorded: %s", where(exc))  # noqa: TRY400

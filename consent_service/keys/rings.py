@@ -6,6 +6,7 @@ Where data keys are wrapped is the providers' own: by a key from a file (`provid
 from __future__ import annotations
 
 import hmac
+from abc import ABC, abstractmethod
 from datetime import datetime
 from typing import Final
 
@@ -31,7 +32,7 @@ from consent_service.proofs.seams import KeyPurpose, Signer
 KID_BYTES: Final = 8
 
 
-class RingProvider:
+class RingProvider(ABC):
     """A `KeyProvider` over a box, but for wrapping. Thread-safe; notices when the box changes."""
 
     def __init__(self, box: KeyBox) -> None:
@@ -124,11 +125,13 @@ class RingProvider:
         return Watched(self._box, ring.file, lambda raw: open_secrets(self._box, ring, raw))
 
     # wrapping: where the providers differ ---------------------------------------------------------------------
+    @abstractmethod
     def wrap_key(self, data_key: bytes, aad: bytes) -> bytes:
-        raise NotImplementedError
+        """As `KeyProvider.wrap_key`."""
 
+    @abstractmethod
     def unwrap_key(self, wrapped: bytes, aad: bytes) -> bytes:
-        raise NotImplementedError
+        """As `KeyProvider.unwrap_key`."""
 
     def rewrap_key(self, wrapped: bytes, aad: bytes) -> bytes:
         """The same data key under the current key-encryption key."""

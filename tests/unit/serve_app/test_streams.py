@@ -138,6 +138,28 @@ def test_a_listener_who_leaves_has_a_manifest_over_what_was_sent(house: House, s
     assert studio.endings() == [("disconnected", "disconnected")]
 
 
+def test_a_replica_that_cannot_be_told_to_stop_does_not_keep_the_record_from_being_made(
+    house: House, studio: Studio
+) -> None:
+    class Deaf:
+        async def aclose(self) -> None:
+            raise RuntimeError("it is running")
+
+    async def play() -> None:
+        engine = house.held_engine()
+        parts = await house.parts(engine)
+        clip, chunks, _ = await _begun(house, parts, studio, engine)
+        heard = await anext(chunks)
+        pieces, clip._pieces = clip._pieces, Deaf()  # type: ignore[assignment]
+        await clip.end(asyncio.CancelledError())
+        await _covered(parts, house, studio, clip, heard)
+        await pieces.aclose()
+        await parts.worker.close()
+
+    house.run(play())
+    assert studio.endings() == [("disconnected", "disconnected")]
+
+
 def test_a_withdrawal_ends_a_stream_and_what_was_heard_is_covered(house: House, studio: Studio) -> None:
     async def play() -> None:
         engine = house.held_engine()
@@ -191,9 +213,14 @@ def test_a_stream_that_cannot_be_announced_does_not_begin(house: House, studio: 
             raise StampFailed("no signature")
 
     async def play() -> str:
-        parts = await house.parts(house.engine, stamper=Mute())
+        engine = house.held_engine()
+        parts = await house.parts(engine, stamper=Mute())
+        saying = asyncio.ensure_future(parts.door.stream(studio.say()))
+        spoken = await engine.next_start()
+        spoken.emit(house.speech[:24_000])
         with pytest.raises(StampFailed) as refused:
-            await parts.door.stream(studio.say())
+            await saying
+        assert not spoken.live, "the engine need not go on"
         await parts.worker.close()
         return refused.value.code
 
