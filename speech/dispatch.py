@@ -36,6 +36,11 @@ class Dispatcher:
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
+    @property
+    def alive(self) -> bool:
+        """Whether it takes requests: not closed, and its thread runs."""
+        return not self._closed and self._thread.is_alive()
+
     def submit(self, request: SpeechRequest) -> QueuedStream:
         """Queue a request. Raises EngineUnavailable after `close`."""
         stream = QueuedStream(request.request_id, request.voice_id)

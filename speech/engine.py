@@ -140,6 +140,13 @@ class SpeechEngine(Protocol):
     @property
     def info(self) -> EngineInfo: ...
 
+    @property
+    def healthy(self) -> bool:
+        """False once it can never speak again, and only another engine can: closed, its thread ended, its device
+        lost. A load or a frame that takes long, or a request that fails, leaves it True. Any thread; never blocks.
+        """
+        ...
+
     def warm_up(self) -> None:
         """Load everything and speak once, so that the first request is not slow. Raises EngineUnavailable."""
         ...

@@ -61,6 +61,10 @@ class EmbeddedEngine:
     def info(self) -> EngineInfo:
         return self._info
 
+    @property
+    def healthy(self) -> bool:
+        return self._dispatcher.alive  # a speech process that dies is replaced by the next request
+
     def warm_up(self) -> None:
         def speak_once() -> None:
             self._kana = self._kana or KanaReader()

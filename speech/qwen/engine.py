@@ -63,6 +63,12 @@ class QwenEngine:
     def info(self) -> EngineInfo:
         return self._info
 
+    @property
+    def healthy(self) -> bool:
+        # A copy, as the device's thread adds stations when they are first needed.
+        stations = list(self._stations.values())
+        return self._worker.alive and not any(station.batcher.lost for station in stations)
+
     def status(self) -> dict[Mode, StationStatus]:
         """What each loaded checkpoint takes, holds and spends, for metrics."""
         return self._worker.call(lambda: {mode: one.status() for mode, one in self._stations.items()})

@@ -36,6 +36,11 @@ class Worker:
         self._thread = threading.Thread(target=self._work, name="speech-qwen", daemon=True)
         self._thread.start()
 
+    @property
+    def alive(self) -> bool:
+        """Whether it takes work: not closed, and its thread runs."""
+        return not self._closed and self._thread.is_alive()
+
     def post(self, work: Callable[[], None]) -> None:
         """Do this in the device's thread, soon. Raises EngineUnavailable after `close`."""
         with self._lock:

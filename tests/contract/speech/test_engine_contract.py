@@ -248,6 +248,21 @@ def test_a_failed_request_does_not_disturb_the_next(engine: SpeechEngine) -> Non
     np.testing.assert_array_equal(heard(engine.start(custom())), expected)
 
 
+def test_an_engine_that_speaks_or_refuses_is_healthy_and_a_closed_one_is_not(config: EngineConfig) -> None:
+    engine = load_engine(config)
+    assert engine.healthy, "before it has loaded anything"
+    try:
+        stream = engine.start(custom())
+        assert engine.healthy, "while it loads and speaks"
+        heard(stream)
+        with pytest.raises(SpeakerUnknown):
+            engine.start(custom("Nobody"))
+        assert engine.healthy
+    finally:
+        engine.close()
+    assert not engine.healthy
+
+
 # the end ----------------------------------------------------------------------------------------------------
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import queue
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -110,6 +112,27 @@ def test_a_lost_device_ends_everybody_and_lets_nobody_in(
             list(stream)
     with pytest.raises(EngineUnavailable, match="restart"):
         list(engine.start(ask("late")))
+    assert not engine.healthy, "whoever runs it is told"
+
+
+def test_the_health_of_an_engine_is_told_while_its_device_works(engine: QwenEngine) -> None:
+    """What asks after it from an event loop waits for no frame, load or compilation."""
+    engine.warm_up()
+    told: queue.SimpleQueue[bool] = queue.SimpleQueue()
+    asker = threading.Thread(target=lambda: told.put(engine.healthy))
+
+    def busy() -> bool:
+        asker.start()
+        return told.get(timeout=20)  # nobody else could run on the device's thread meanwhile
+
+    assert engine._worker.call(busy)
+    asker.join()
+
+
+def test_an_engine_whose_thread_ended_is_not_healthy(engine: QwenEngine) -> None:
+    engine._worker.post(engine._worker._stop)
+    engine._worker._thread.join(20)
+    assert not engine.healthy
 
 
 def test_a_request_cancelled_while_its_model_loads_takes_nobody_with_it(
