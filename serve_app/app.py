@@ -43,7 +43,7 @@ APP_NAME: Final = "vouch"
 
 # The methods of the gate that other deployments may call; nothing else crosses.
 _GATE_METHODS: Final = (
-    "administer", "authorize", "certificate_chain", "clip_for", "clip_key", "close_clip",
+    "add_copy", "administer", "authorize", "certificate_chain", "clip_for", "clip_key", "close_clip",
     "complete_enrolment", "complete_statement", "end_stream", "hand_over", "keep_designed_voice", "knows_clip",
     "marked_clip", "new_clip_key", "open_statement", "redeem", "redeem_cached", "register_replica",
     "register_store",
@@ -122,6 +122,11 @@ class Voice:
             async for piece in pieces:
                 yield piece
 
+    async def check_health(self) -> None:
+        """Asked by Serve, which replaces a replica that raises three times in a row. The gate and the ingress have no
+        such method: nothing in them is past cure, and a gate without its ledger must stay, and refuse (I2)."""
+        self._worker.check_health()
+
     async def __del__(self) -> None:
         if hasattr(self, "_worker"):
             await self._worker.close()
@@ -170,6 +175,7 @@ def build_app(config: AppConfig) -> Application:
         max_ongoing_requests=config.voice.max_ongoing_requests,
         max_queued_requests=config.voice.max_queued_requests,
         backpressure_config=BackpressureConfig(status_code=503, retry_after_s=2),
+        health_check_period_s=config.voice.health_check_period_s,
         graceful_shutdown_timeout_s=config.voice.graceful_shutdown_timeout_s,
         ray_actor_options={"num_cpus": config.voice.num_cpus, "num_gpus": config.voice.num_gpus},
     )(Voice).bind(config, gate)

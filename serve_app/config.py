@@ -83,6 +83,9 @@ class VoiceConfig(BaseModel):
     graceful_shutdown_timeout_s: float = Field(
         default=120.0, gt=0, description="Above the longest utterance, or a scale-down cuts audio."
     )
+    health_check_period_s: float = Field(
+        default=2.0, gt=0, description="A replica whose engine is lost is replaced after three of them."
+    )
     stale_after_s: float = Field(
         default=0.7, gt=0, le=0.9, description="Older knowledge of revocations than this releases no audio."
     )

@@ -26,9 +26,10 @@ from serve_app.cache import SingleFlight, cache_key, seed_of
 from serve_app.clip_store import ClipStore, StoredClip
 from serve_app.errors import RequestRefused
 from serve_app.keeping import Fetched, Keeper
-from serve_app.live import LiveClip, Outcome
+from serve_app.live import LiveClip, Outcome, ended
 from serve_app.metrics import Metrics
 from serve_app.remote import Lost, Remote, StreamingRemote, gate_failed
+from serve_app.renditions import Renditions
 from serve_app.voice import Begun, Order, Spoken
 from speech.engine import SAMPLE_RATE, EngineInfo, Mode
 
@@ -101,6 +102,7 @@ class Door:
         self._stamper = stamper
         self._store = store
         self._keeper = Keeper(gate, store, clock)
+        self.renditions = Renditions(gate, store, self._keeper, stamper, clock)
         self._metrics = metrics
         self._provider = provider
         self._version = version
@@ -168,18 +170,14 @@ class Door:
             token = await asyncio.to_thread(self._stamper.announce, disclosure)
         except BaseException as exc:
             await asyncio.shield(pieces.aclose())  # the replica need not go on
-            left = isinstance(exc, asyncio.CancelledError)
-            reason = "disconnected" if left else getattr(exc, "code", "internal_error")
-            await asyncio.shield(
-                self._keeper.close(allowed.grant.grant_id, "disconnected" if left else "failed", reason)
-            )
+            await asyncio.shield(self._keeper.close(allowed.grant.grant_id, *ended(exc)))
             raise
         return LiveClip(begun, first, pieces, request.wanted, disclosure, token, self._end_stream)
 
     async def _end_stream(self, clip: LiveClip, outcome: Outcome, reason: str) -> None:
         """The manifest over what was sent, kept and registered with it, however the stream ended (I4)."""
         begun = clip.begun
-        self._metrics.count("vouch_streams_total", outcome=outcome)
+        self._metrics.count("vouch_streams_total", outcome=outcome, code=reason or "ok")
         if not clip.sent:
             await self._keeper.close(
                 begun.grant.grant_id, "failed" if outcome == "completed" else outcome, reason
@@ -201,11 +199,11 @@ class Door:
         if await self._keeper.standing(begun.grant) is Standing.DECOMMISSIONED:
             await self._keeper.take_back(staged)
 
-    async def manifest(self, api_key: str, clip_id: str) -> Fetched:
+    async def manifest(self, api_key: str, clip_id: str, audio_sha256: str = "") -> Fetched:
         """As `fetch`, for its manifest alone: that may be read as long as it is kept, whatever became of the consent.
-        What was sent is in the world, and whoever holds it may know what it is."""
+        What was sent is in the world, and whoever holds it may know what it is. audio_sha256: of which copy."""
         record, _ = await self._gate.call("clip_for", api_key, clip_id)
-        return await self._keeper.copy_of(record)
+        return await self._keeper.copy_of(record, audio_sha256)
 
     async def fetch(self, api_key: str, clip_id: str) -> Fetched:
         """A stored clip of the caller's grantee. Raises RequestRefused when its consent no longer stands."""

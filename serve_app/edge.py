@@ -3,7 +3,6 @@ foreign hand on Ray's controls."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import math
 import re
@@ -16,6 +15,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serve_app.deadline import deadline
 from serve_app.doorstep import Doorstep
 from serve_app.errors import RequestRefused
 from serve_app.remote import where
@@ -87,7 +87,7 @@ class _Passage:
     async def through(self, app: ASGIApp, deadline_s: float) -> None:
         try:
             if not self._too_large:
-                async with asyncio.timeout(deadline_s):
+                async with deadline(deadline_s):
                     await app(self._scope, self._receiving, self._sending)
         except TimeoutError:
             await self._end("deadline_exceeded", "the request took too long; nothing was released")

@@ -21,7 +21,7 @@ from provenance.formats.delivery import Delivery
 from provenance.formats.live import live_encoder
 from provenance.labels.aigc import aigc_label
 from provenance.labels.http import headers
-from serve_app.errors import RequestRefused
+from serve_app.deadline import why_cancelled
 from serve_app.remote import where
 from serve_app.voice import Begun
 from speech.engine import SAMPLE_RATE
@@ -30,7 +30,7 @@ log = logging.getLogger("vouch.serve")
 
 Outcome: TypeAlias = Literal["completed", "cut", "disconnected", "failed"]
 Ending: TypeAlias = Callable[["LiveClip", Outcome, str], Awaitable[None]]
-_CUT: Final = frozenset({"consent_revoked", "consent_expired"})
+_CUT: Final = frozenset({"consent_revoked", "consent_expired", "deadline_exceeded"})
 
 
 class LiveClip:
@@ -87,12 +87,13 @@ class LiveClip:
         if self._is_ended:
             return
         self._is_ended = True
+        outcome, code = ended(why)
         try:
             await self._pieces.aclose()  # the replica need not go on
         except Exception as exc:  # noqa: BLE001 - whatever becomes of the replica, what was sent is recorded
             log.warning("a stream's replica could not be told to stop: %s", where(exc))
         try:
-            await self._ending(self, *_outcome(why))
+            await self._ending(self, outcome, code)
         except Exception as exc:  # noqa: BLE001 - see above; the entry that stays open is closed by the sweep
             log.error("a stream's end could not be recorded: %s", where(exc))  # noqa: TRY400
 
@@ -126,9 +127,16 @@ def _samples(piece: bytes) -> Samples:
     return (np.frombuffer(piece, "<i2") / 32_767).astype(np.float32)
 
 
-def _outcome(why: BaseException | None) -> tuple[Outcome, str]:
+def ended(why: BaseException | None) -> tuple[Outcome, str]:
+    """What is written of a stream that ended early, or of one at its end: outcome, and the code that says why."""
     if why is None:
         return "completed", ""
-    if isinstance(why, RequestRefused):
-        return ("cut" if why.code in _CUT else "failed"), why.code
-    return "disconnected", "disconnected"
+    if not isinstance(why, Exception) or isinstance(
+        why, OSError
+    ):  # cancelled; or nobody takes the bytes any more
+        code = why_cancelled()
+    else:
+        code = getattr(why, "code", "internal_error")
+    if code == "disconnected":
+        return "disconnected", code
+    return ("cut" if code in _CUT else "failed"), code

@@ -19,7 +19,12 @@ SERIES: Final[dict[str, tuple[str, str, tuple[str, ...], tuple[float, ...]]]] = 
     ),
     "vouch_audio_seconds_total": ("counter", "Seconds of audio synthesised", ("mode",), ()),
     "vouch_cache_hits_total": ("counter", "Clips served from the cache", (), ()),
-    "vouch_streams_total": ("counter", "Streams that ended, by how", ("outcome",), ()),
+    "vouch_streams_total": (
+        "counter",
+        "Streams that ended, by how and why (ok or a code)",
+        ("outcome", "code"),
+        (),
+    ),
     "vouch_first_audio_ms": ("histogram", "From start of synthesis to the first chunk", (), MS),
     "vouch_synthesis_seconds": ("histogram", "One synthesis in the replica", (), SECONDS),
     "vouch_stamp_seconds": ("histogram", "Watermark, encoding and manifest of one clip", (), SECONDS),

@@ -41,7 +41,7 @@ from speech.engine import (
     SpeechEngine,
     SpeechRequest,
 )
-from speech.errors import SpeechError, SynthesisCancelled
+from speech.errors import EngineUnavailable, SpeechError, SynthesisCancelled
 
 log = logging.getLogger("vouch.serve")
 
@@ -109,14 +109,18 @@ class VoiceWorker:
         await self._watch.start()
         await asyncio.get_running_loop().run_in_executor(None, self._engine.warm_up)
 
+    def check_health(self) -> None:
+        """Raises EngineUnavailable once this replica can never speak again. Waits for nothing; a ledger that cannot be
+        reached is no reason, as another replica would not reach it either."""
+        if not self._engine.healthy:
+            raise EngineUnavailable("the engine of this replica failed for good; another takes its place")
+
     async def info(self) -> EngineInfo:
         return self._engine.info
 
     async def synthesize(self, order: Order) -> Spoken:
         """Verify, redeem, speak. Audio is released only if the voice was not revoked meanwhile."""
-        if self._verifier is None:
-            raise RequestRefused("engine_unavailable", "the replica is not ready")
-        verified = await self._verified(self._verifier, order)
+        verified = await self._verified(self._ready(), order)
         redeemed = await self._redeem(verified.grant, order.token)
         # From here on the audit log has an open entry: whatever happens, close it or hand it on.
         try:
@@ -138,9 +142,7 @@ class VoiceWorker:
         """The same, heard while it is made: what was begun, then marked sound, 16 bits at `SAMPLE_RATE`. Each piece
         leaves only under knowledge of the consent that is fresh. The caller, who knows what was sent, closes the
         audit entry."""
-        if self._verifier is None:
-            raise RequestRefused("engine_unavailable", "the replica is not ready")
-        verified = await self._verified(self._verifier, order)
+        verified = await self._verified(self._ready(), order)
         redeemed = await self._redeem(verified.grant, order.token)
         yield Begun(**self._began(redeemed))
         await self._learn(redeemed.watermark)
@@ -170,6 +172,13 @@ class VoiceWorker:
             "register_replica", self._key.replica_id, self._key.public_bytes, self._proof
         )
         return GrantVerifier(keys, clock=self._clock)
+
+    def _ready(self) -> GrantVerifier:
+        """Asked before a grant is used up and an audit entry opened."""
+        if self._verifier is None:
+            raise RequestRefused("engine_unavailable", "the replica is not ready")
+        self.check_health()
+        return self._verifier
 
     async def _verified(self, verifier: GrantVerifier, order: Order) -> VerifiedGrant:
         try:

@@ -155,6 +155,7 @@ class HeldEngine:
 
     def __init__(self, info: EngineInfo) -> None:
         self.info = info
+        self.healthy = True
         self.streams: list[QueuedStream] = []
         self.requests: list[SpeechRequest] = []
         self.started = threading.Semaphore(0)
@@ -190,6 +191,7 @@ class Lent:
     def __init__(self, engine: SpeechEngine) -> None:
         self.info = engine.info
         self.warm_up, self.start, self.cancel_voice = engine.warm_up, engine.start, engine.cancel_voice
+        self.healthy = True
 
     def close(self) -> None:
         return

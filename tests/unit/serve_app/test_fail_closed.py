@@ -156,7 +156,7 @@ def test_an_engine_that_fails_is_told_to_the_log(house: House, studio: Studio) -
     from speech.errors import SynthesisFailed
 
     class Failing:
-        info = house.engine.info
+        info, healthy = house.engine.info, True
         warm_up = close = staticmethod(lambda: None)
 
         def start(self, _: Any) -> Any:
