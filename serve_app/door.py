@@ -29,7 +29,6 @@ from serve_app.keeping import Fetched, Keeper
 from serve_app.live import LiveClip, Outcome, ended
 from serve_app.metrics import Metrics
 from serve_app.remote import Lost, Remote, StreamingRemote, gate_failed
-from serve_app.renditions import Renditions
 from serve_app.voice import Begun, Order, Spoken
 from speech.engine import SAMPLE_RATE, EngineInfo, Mode
 
@@ -102,7 +101,6 @@ class Door:
         self._stamper = stamper
         self._store = store
         self._keeper = Keeper(gate, store, clock)
-        self.renditions = Renditions(gate, store, self._keeper, stamper, clock)
         self._metrics = metrics
         self._provider = provider
         self._version = version
@@ -199,11 +197,11 @@ class Door:
         if await self._keeper.standing(begun.grant) is Standing.DECOMMISSIONED:
             await self._keeper.take_back(staged)
 
-    async def manifest(self, api_key: str, clip_id: str, audio_sha256: str = "") -> Fetched:
+    async def manifest(self, api_key: str, clip_id: str) -> Fetched:
         """As `fetch`, for its manifest alone: that may be read as long as it is kept, whatever became of the consent.
-        What was sent is in the world, and whoever holds it may know what it is. audio_sha256: of which copy."""
+        What was sent is in the world, and whoever holds it may know what it is."""
         record, _ = await self._gate.call("clip_for", api_key, clip_id)
-        return await self._keeper.copy_of(record, audio_sha256)
+        return await self._keeper.copy_of(record)
 
     async def fetch(self, api_key: str, clip_id: str) -> Fetched:
         """A stored clip of the caller's grantee. Raises RequestRefused when its consent no longer stands."""
