@@ -14,7 +14,7 @@ from provenance.decoding.sniff import OPAQUE, sniff
 from provenance.disclosure import Disclosure
 from provenance.errors import StampFailed
 from provenance.ingredients import MOST_PARENTS, Parent
-from provenance.reading import read_manifest
+from provenance.reading import read_manifest, validation
 from provenance.trust import TrustContext
 from provenance.writing import ManifestWriter
 
@@ -22,43 +22,56 @@ _EMBED = frozenset({"audio/wav", "audio/mpeg", "audio/flac", "audio/mp4"})
 
 
 @dataclass(frozen=True, slots=True)
-class Derived:
-    """manifest: there where the format has no room for it inside."""
+class Signed:
+    """A file of ours. manifest: there where it lies beside the file; None where it is inside."""
 
     data: bytes = field(repr=False)
     manifest: bytes | None = field(default=None, repr=False)
 
 
 def derive(
-    parents: Sequence[bytes],
+    parents: Sequence[Signed],
     made: bytes,
     disclosure: Disclosure,
     *,
     signer: ManifestSigner,
     trust: TrustContext,
-) -> Derived:
+    marked: bool = False,
+) -> Signed:
     """`made`, signed as made from `parents`: one is transcoded, several are put together.
 
-    parents: files of ours as they left, with their manifests inside. made: our own encoding of their sound, marks and
-    all. disclosure: of the new file, under an id of its own. Raises StampFailed; then nothing may leave.
+    parents: files of ours as they left. made: our own encoding of their sound, marks and all. disclosure: of the new
+    file, under an id of its own. marked: the presence mark was put in by who made it, and not in the parents. Raises
+    StampFailed; then nothing may leave.
     """
     if not 1 <= len(parents) <= MOST_PARENTS:
         raise StampFailed(f"a file is made from 1 to {MOST_PARENTS} clips")
-    whole = [_whole(one, trust) for one in parents]
+    whole = [_parent(one, trust) for one in parents]
     form = sniff(made)
     media_type = OPAQUE if form is None else form.media_type
     writer = ManifestWriter(signer)
     if media_type in _EMBED:
-        return Derived(writer.embed(made, media_type, disclosure, whole))
-    return Derived(made, writer.detach(made, media_type, disclosure, parents=whole))
+        return Signed(writer.embed(made, media_type, disclosure, whole, presence=marked))
+    return Signed(made, writer.detach(made, media_type, disclosure, presence=marked, parents=whole))
 
 
-def _whole(data: bytes, trust: TrustContext) -> Parent:
-    form, reading = sniff(data), read_manifest(data, trust)
-    if form is None or reading is None or reading.state != "Trusted" or not reading.asset_matches:
+def whole(clip: Signed, trust: TrustContext) -> Disclosure:
+    """What a clip says of itself. Raises StampFailed unless it is one of ours, and unaltered."""
+    reading = read_manifest(clip.data, trust, sidecar=clip.manifest)
+    if reading is None or reading.state != "Trusted" or not reading.asset_matches:
         raise StampFailed(
             "a parent is no whole clip of ours; hand in clips as they left, with their manifests"
         )
     if reading.disclosure is None:
         raise StampFailed("a parent says nothing of where it comes from")
-    return Parent(data, form.media_type)
+    return reading.disclosure
+
+
+def _parent(clip: Signed, trust: TrustContext) -> Parent:
+    whole(clip, trust)
+    if clip.manifest is not None:
+        return Parent(clip.data, OPAQUE, clip.manifest, validation(clip.data, clip.manifest, trust))
+    form = sniff(clip.data)
+    if form is None:
+        raise StampFailed("a parent is in no format that carries a manifest")
+    return Parent(clip.data, form.media_type)

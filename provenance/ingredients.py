@@ -18,16 +18,19 @@ from provenance.manifest import DISCLOSURE_LABEL, disclosure_from
 
 COMPOSITE: Final = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
 MOST_PARENTS: Final = 64
+_MARKED: Final = "c2pa.watermarked.unbound"
 _VALIDATED: Final = "ingredient.manifest.validated"
 _MOST_BELOW: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Parent:
-    """A file with its manifest inside."""
+    """A file with its manifest inside, or beside it: `sidecar`, and how c2pa found that to hold, as its reader says."""
 
     data: bytes = field(repr=False)
     media_type: str
+    sidecar: bytes | None = field(default=None, repr=False)
+    found: Mapping[str, Any] | None = field(default=None, repr=False)
 
 
 def derived(said: Mapping[str, Any], parents: Sequence[Parent]) -> dict[str, Any]:
@@ -44,6 +47,8 @@ def derived(said: Mapping[str, Any], parents: Sequence[Parent]) -> dict[str, Any
     else:
         placed = ({"action": "c2pa.placed", "parameters": {"ingredientIds": [one]}, **common} for one in ids)
         actions = [{"action": "c2pa.created", "digitalSourceType": COMPOSITE, **common}, *placed]
+    # A stream has no presence mark until a whole file is made of it.
+    actions += [one for one in actions_of["data"]["actions"] if one["action"] == _MARKED]
     told = {**actions_of, "data": {"actions": actions, "allActionsIncluded": True}}
     kept = [
         one for one in others if one["label"] == DISCLOSURE_LABEL
@@ -54,7 +59,15 @@ def derived(said: Mapping[str, Any], parents: Sequence[Parent]) -> dict[str, Any
 def attach(builder: c2pa.Builder, parents: Sequence[Parent]) -> None:
     relationship = "parentOf" if len(parents) == 1 else "componentOf"
     for number, parent in enumerate(parents):
-        told = {"label": _id(number), "title": "clip", "relationship": relationship}
+        told: dict[str, Any] = {"label": _id(number), "title": "clip", "relationship": relationship}
+        if parent.sidecar is not None:
+            # c2pa looks for an ingredient's manifest inside it; one that lies beside it is given with its validation.
+            where = f"{_id(number)}.c2pa"
+            told |= {
+                "manifest_data": {"format": "application/c2pa", "identifier": where},
+                **(parent.found or {}),
+            }
+            builder.add_resource(where, io.BytesIO(parent.sidecar))
         builder.add_ingredient(told, parent.media_type, io.BytesIO(parent.data))
 
 

@@ -99,6 +99,13 @@ def read_manifest(
         return None
 
 
+def validation(data: bytes, sidecar: bytes, trust: TrustContext) -> Mapping[str, Any]:
+    """How a detached manifest of ours holds, as C2PA keeps it with an ingredient. Raises C2paError or KeyError."""
+    with c2pa.Reader(OPAQUE, io.BytesIO(data), sidecar, context=trust.context()) as reader:
+        told = json.loads(reader.json())
+    return {name: told[name] for name in ("active_manifest", "validation_results")}
+
+
 def _media_type(data: bytes) -> str:
     """What c2pa shall take the file for: whatever is none of the others is a WAV with a broken header."""
     form = sniff(data)

@@ -9,30 +9,26 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import Final
 
 import numpy as np
 import soxr
 
 from consent_service.proofs.seams import ManifestSigner
 from provenance.audio import Samples, check_samples
+from provenance.derive import Signed
 from provenance.disclosure import Disclosure
 from provenance.errors import StampFailed
 from provenance.fingerprint import SAMPLE_RATE as FINGERPRINT_RATE
 from provenance.fingerprint import fingerprint
 from provenance.formats.catalogue import WAV, Format
-from provenance.formats.decode import decode_own
 from provenance.formats.delivery import Delivery
-from provenance.formats.encode import encode
 from provenance.labels.aigc import aigc_label
 from provenance.labels.token import issue
 from provenance.loudness import normalise
-from provenance.presence import HOLDS, PresenceMark
+from provenance.marking import Marking
 from provenance.profiles.profile import load_profile
+from provenance.transcode import Original, transcode
 from provenance.writing import ManifestWriter
-
-# One word of a third of a second sometimes scores under the threshold; louder, the mark holds there too.
-STRENGTHS: Final = (1.0, 1.3, 1.7, 2.5, 4.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +52,7 @@ class Stamper:
 
     def __init__(self, signer: ManifestSigner) -> None:
         self._signer = signer
-        self._presence = PresenceMark()
+        self._marking = Marking()
         self._writer = ManifestWriter(signer)
 
     def __reduce__(self) -> tuple[type[Stamper], tuple[ManifestSigner]]:
@@ -64,7 +60,7 @@ class Stamper:
 
     def warm_up(self) -> None:
         """Load the watermark's weights, so that the first clip is not slow."""
-        self._presence.detect(np.full(16_000, 0.1, np.float32), 16_000)
+        self._marking.warm_up()
 
     def stamp(
         self, samples: Samples, sample_rate: int, disclosure: Disclosure, wanted: Delivery | None = None
@@ -79,15 +75,31 @@ class Stamper:
         wanted = wanted or Delivery(WAV, sample_rate)
         try:
             label = aigc_label(disclosure)
-            data = self._mark(_prepared(samples, sample_rate, wanted), wanted, label)
-            if wanted.format.carries_label and label.encode() not in data:
-                raise StampFailed("the encoded clip does not carry its label")
+            data = self._marking.encoded(_prepared(samples, sample_rate, wanted), wanted, label)
             data, sidecar = self._sign(data, wanted.format, disclosure)
         except StampFailed:
             raise
         except Exception as exc:
             raise StampFailed(f"the clip could not be marked ({type(exc).__name__})") from exc
         return _stamped(data, samples, sample_rate, wanted.format, sidecar)
+
+    def transcode(self, clip: Original, wanted: Delivery, clip_id: str, now: float) -> Signed | None:
+        """A clip that left here, in another format and under an id of its own, with its manifest inside the new one;
+        None where it is that already. now: Unix seconds. Raises StampFailed; then nothing may leave."""
+        try:
+            return transcode(
+                clip,
+                wanted,
+                clip_id,
+                now,
+                marking=self._marking,
+                signer=self._signer,
+                trust=self._writer.trust(),
+            )
+        except StampFailed:
+            raise
+        except Exception as exc:
+            raise StampFailed(f"the clip could not be transcoded ({type(exc).__name__})") from exc
 
     def announce(self, disclosure: Disclosure) -> str:
         """The signed token that goes before a stream's first byte. Raises StampFailed; then nothing may be sent."""
@@ -113,17 +125,6 @@ class Stamper:
         except Exception as exc:
             raise StampFailed(f"the stream could not be signed ({type(exc).__name__})") from exc
         return _stamped(sent, samples, sample_rate, form, sidecar)
-
-    def _mark(self, samples: Samples, wanted: Delivery, label: str) -> bytes:
-        residual = self._presence.residual(samples, wanted.sample_rate)
-        for strength in STRENGTHS:
-            marked = self._presence.add(samples, residual, strength)
-            data = encode(marked, wanted.format, wanted.sample_rate, label)
-            # Measured after encoding: the mark that counts is the one in the file.
-            heard = decode_own(data, wanted.format, wanted.sample_rate)
-            if self._presence.detect(heard.samples, heard.sample_rate) >= HOLDS:
-                return data
-        raise StampFailed("the presence mark did not hold in this clip")
 
     def _sign(self, data: bytes, form: Format, disclosure: Disclosure) -> tuple[bytes, bytes | None]:
         if form.embeds_manifest:

@@ -34,12 +34,24 @@ class ManifestWriter:
         self._lock = threading.Lock()
         self._trust: TrustContext | None = None
 
+    def trust(self) -> TrustContext:
+        """The root under which is signed at this moment."""
+        return self._chain()[1]
+
     def embed(
-        self, data: bytes, media_type: str, disclosure: Disclosure, parents: Sequence[Parent] = ()
+        self,
+        data: bytes,
+        media_type: str,
+        disclosure: Disclosure,
+        parents: Sequence[Parent] = (),
+        *,
+        presence: bool = True,
     ) -> bytes:
         """The same file with its manifest inside. parents: what it was made from. Raises StampFailed."""
         chain, trust = self._chain()
-        signed, _ = self._signed(data, media_type, disclosure, chain, trust, detached=False, parents=parents)
+        signed, _ = self._signed(
+            data, media_type, disclosure, chain, trust, detached=False, presence=presence, parents=parents
+        )
         _check(signed, None, media_type, disclosure, trust)
         return signed
 

@@ -27,8 +27,8 @@ from provenance.audio import Samples
 from provenance.keyed.detect import Reader
 from provenance.keyed.embed import embed
 from provenance.keyed.pattern import Pattern
+from provenance.marking import STRENGTHS
 from provenance.presence import HOLDS, PRESENT, PresenceMark
-from provenance.stamp import STRENGTHS
 
 CROPS: Final = (1.0, 3.0, 5.0, None)  # seconds; None: the whole clip
 KINDS: Final = ("natural", "embedded")

@@ -10,7 +10,7 @@ import soundfile
 
 from consent_service.proofs.seams import Standing
 from provenance.audio import encode_wav
-from provenance.derive import Derived, derive
+from provenance.derive import Signed, derive
 from provenance.errors import StampFailed
 from provenance.stamp import StampedClip, Stamper
 from provenance.trust import TrustContext
@@ -47,9 +47,9 @@ def parents(stamper: Stamper) -> list[StampedClip]:
     ]
 
 
-def made_from(authority: Authority, clips: list[bytes], made: bytes) -> Derived:
+def made_from(authority: Authority, clips: list[bytes], made: bytes) -> Signed:
     trust = TrustContext(authority.root_pem)
-    return derive(clips, made, CHAPTER, signer=authority.signer, trust=trust)
+    return derive([Signed(clip) for clip in clips], made, CHAPTER, signer=authority.signer, trust=trust)
 
 
 def chapter(authority: Authority, parents: list[StampedClip]) -> bytes:

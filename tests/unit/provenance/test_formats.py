@@ -115,7 +115,7 @@ def test_a_format_that_lost_its_label_does_not_leave(
     stamper: Stamper, form: Format, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "provenance.stamp.encode", lambda samples, form, rate, _: encode(samples, form, rate, "{}")
+        "provenance.marking.encode", lambda samples, form, rate, _: encode(samples, form, rate, "{}")
     )
     if form.carries_label:
         with pytest.raises(StampFailed, match="label"):
@@ -130,7 +130,7 @@ def test_a_format_whose_encoding_loses_the_mark_does_not_leave(
 ) -> None:
     unmarked = speech_like(0.5)[:: RATE // form.rates[0]].copy()
     monkeypatch.setattr(
-        "provenance.stamp.encode", lambda _, form, rate, label: encode(unmarked, form, rate, label)
+        "provenance.marking.encode", lambda _, form, rate, label: encode(unmarked, form, rate, label)
     )
     with pytest.raises(StampFailed, match="presence mark"):
         stamped(stamper, form)
