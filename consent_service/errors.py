@@ -22,6 +22,7 @@
     ├── VaultError                      vault_error
     │   ├── KeyDestroyed                key_destroyed
     │   ├── KeyServiceUnavailable       key_service_unavailable
+    │   ├── LeafExpired                 leaf_expired         (manifests can't be signed)
     │   ├── ObjectMissing               object_missing
     │   └── StorageUnavailable          storage_unavailable
     ├── KeyFileUnsafe                   key_file_unsafe
@@ -188,6 +189,12 @@ class KeyServiceUnavailable(VaultError):
     """The KMS can't be reached, or refuses."""
 
     code = "key_service_unavailable"
+
+
+class LeafExpired(VaultError):
+    """The certificate that manifests are signed under has ended: nothing can be marked, so nothing leaves."""
+
+    code = "leaf_expired"
 
 
 class ObjectMissing(VaultError):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -19,10 +18,8 @@ from consent_service.config import ConsentConfig
 from consent_service.core import Core
 from consent_service.errors import VaultError
 from consent_service.keys import FileKeyProvider
-from consent_service.keys.certificates import life_left
 from consent_service.keys.creation import new_ring
 from consent_service.keys.files import locked, make_private_folder, write_private
-from consent_service.keys.manifest import ROOT_FILE
 from consent_service.keys.ring import Ring
 from consent_service.keys.rings import RingProvider
 from consent_service.ledger.engine import Ledger, create_sqlite_file, fail_closed
@@ -34,8 +31,6 @@ from consent_service.sealing import NODE_FOLDER, NODE_SECRET
 from consent_service.vault import Vault
 
 _LOCK: Final = ".opening.lock"
-# A clip verifies only while its leaf is valid, and a consent may last ten years: renew while four are left.
-_RENEW_BELOW: Final = 1 / 3
 
 
 def open_core(config: ConsentConfig, keys: KeyProvider | None, clock: Callable[[], float]) -> Core:
@@ -96,7 +91,7 @@ def _in_use(ledger: Ledger) -> bool:
 
 
 def _keep_up(keys: RingProvider, ledger: Ledger) -> None:
-    """What an older installation lacks, and what time has used up."""
+    """What an older installation lacks."""
     if not keys.has_ring(Ring.WATERMARK):
         mine = counters.c.name == "watermark"
         with ledger.read() as connection:
@@ -106,9 +101,6 @@ def _keep_up(keys: RingProvider, ledger: Ledger) -> None:
                 "clips carry marks, but the watermark's key is missing; restore the keys from a backup"
             )
         keys.box.write(Ring.WATERMARK.file, new_ring(keys.box, Ring.WATERMARK))
-    now = datetime.now(UTC)
-    if life_left(keys.certificate_chain(), now) < _RENEW_BELOW and keys.box.has(ROOT_FILE):
-        keys.write_leaf(keys.new_leaf(now)[0])
 
 
 def _node_secret(config: ConsentConfig) -> None:

@@ -29,7 +29,6 @@ from consent_service import rewrapping, superseding, watermarks
 from consent_service.access import Permission
 from consent_service.core import Core
 from consent_service.errors import Conflict
-from consent_service.keys.certificates import leaf_id
 from consent_service.keys.files import locked
 from consent_service.keys.ring import KeyRing, Ring
 from consent_service.keys.rings import RingProvider
@@ -85,7 +84,7 @@ def rotate(
     core: Core, by: Principal, kinds: Sequence[KeyKind], progress: ProgressCallback = lambda *_: None
 ) -> list[Rotated]:
     """Rotate each kind, or finish its rotation. Raises Conflict (key_not_new) when the KMS has no new key."""
-    with _alone(core, by) as keys:
+    with alone(core, by) as keys:
         return [_rotate(core, by, keys, kind, progress) for kind in dict.fromkeys(kinds)]
 
 
@@ -94,7 +93,7 @@ def retire(
 ) -> list[Retired]:
     """Forget superseded keys. Raises Conflict: key_overlap while their overlap lasts, key_in_use while something
     is wrapped under them."""
-    with _alone(core, by) as keys:
+    with alone(core, by) as keys:
         rings = [Ring(kind.value) for kind in dict.fromkeys(kinds) if kind is not KeyKind.MANIFEST]
         return [_retire(core, by, keys, ring, progress) for ring in rings if ring in _RETIRABLE]
 
@@ -103,7 +102,7 @@ def _rotate(
     core: Core, by: Principal, keys: RingProvider, kind: KeyKind, progress: ProgressCallback
 ) -> Rotated:
     if kind is KeyKind.MANIFEST:
-        return _renew_leaf(core, by, keys)
+        return renew_leaf(core, by, keys)
     ring = Ring(kind.value)
     before = keys.ring(ring)
     resumed = before.coming is not None or before.unfinished
@@ -147,9 +146,11 @@ def _replace(core: Core, by: Principal, keys: RingProvider, ring: Ring, before: 
     return promoted
 
 
-def _renew_leaf(core: Core, by: Principal, keys: RingProvider) -> Rotated:
-    old = leaf_id(keys.certificate_chain())
-    content, new = keys.new_leaf(datetime.now(UTC))
+def renew_leaf(core: Core, by: Principal | None, keys: RingProvider) -> Rotated:
+    """Announce and write, by whom `alone` let through; None: the process itself."""
+    old = keys.leaf_afresh().leaf_id
+    content, new = keys.new_leaf(datetime.fromtimestamp(core.clock(), UTC))
+    keys.write_leaf(keys.leaf_file())  # as it is: who may not write here must not tell the logs of a new one
     _announce(core, by, "key.rotated", ring=KeyKind.MANIFEST.value, old=old, new=new)
     keys.write_leaf(content)
     return Rotated(KeyKind.MANIFEST, old, new)
@@ -183,20 +184,23 @@ def _retire(core: Core, by: Principal, keys: RingProvider, ring: Ring, progress:
     return Retired(KeyKind(ring.value), leaving)
 
 
-def _announce(core: Core, by: Principal, kind: str, **what: str) -> None:
+def _announce(core: Core, by: Principal | None, kind: str, **what: str) -> None:
     """To every tenant's log. Whose API key did it is told to its own tenant alone."""
     with core.ledger.read() as connection:
         everyone = connection.execute(select(tenants.c.tenant).order_by(tenants.c.tenant)).scalars().all()
     for tenant in everyone:
         with core.write_as(tenant) as writing:
-            writing.log.append(kind, by=by.key_id if tenant == by.tenant else None, **what)
+            whose = by.key_id if by is not None and by.tenant == tenant else None
+            writing.log.append(kind, by=whose, **what)
 
 
 @contextmanager
-def _alone(core: Core, by: Principal) -> Iterator[RingProvider]:
-    """One rotation at a time, on this machine and, with PostgreSQL, in the cluster."""
-    with core.read(by, Permission.KEY_ROTATE):
-        pass
+def alone(core: Core, by: Principal | None) -> Iterator[RingProvider]:
+    """One rotation at a time, on this machine and, with PostgreSQL, in the cluster. by: None for what a process does
+    without being asked."""
+    if by is not None:
+        with core.read(by, Permission.KEY_ROTATE):
+            pass
     if not isinstance(core.keys, RingProvider):
         raise Conflict("these keys are not ours to rotate", code="keys_not_rotatable")
     with fail_closed(), locked(core.config.data_dir / _LOCK):

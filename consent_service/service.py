@@ -26,6 +26,7 @@ from consent_service import (
     export,
     feed,
     redemption,
+    renewal,
     replicas,
     retention,
     review,
@@ -72,6 +73,7 @@ from consent_service.opening import open_core
 from consent_service.parts import Parts
 from consent_service.person import Person
 from consent_service.proofs.seams import ClipRecord, KeyProvider, KeyPurpose, Standing, WatermarkTag
+from consent_service.renewal import LeafOutlook
 from consent_service.rewrapping import ProgressCallback
 from consent_service.rotation import KeyKind, Retired, Rotated
 
@@ -89,6 +91,7 @@ class ConsentService:
             messenger or subjects.default_messenger(core.config), core.config.subject_page
         )
         self._person = Person(core, self._limits, self._post)
+        self._keeper = renewal.keep(core)
 
     @classmethod
     def open(
@@ -105,6 +108,7 @@ class ConsentService:
 
     def close(self) -> None:
         self._examiner.close()
+        self._keeper.close()
         self._core.ledger.close()
 
     def ready(self) -> None:
@@ -455,10 +459,10 @@ class ConsentService:
         at `state` and `standing`."""
         return clips.show(self._core, by, clip_id)
 
-    def release_clip(self, by: Principal, clip_id: str) -> ClipRecord:
-        """Before a stored clip goes out once more: audited, either way. Raises NotFound, or GrantRevoked when its
-        consent no longer stands."""
-        return clips.release(self._core, by, clip_id)
+    def release_clip(self, by: Principal, clip_id: str, audio_sha256: str = "") -> ClipRecord:
+        """Before a stored clip goes out once more: audited, either way; with the digest of a file that is not the
+        registered one. Raises NotFound, or GrantRevoked when its consent no longer stands."""
+        return clips.release(self._core, by, clip_id, audio_sha256)
 
     def standing(
         self, clip_id: str, consent_id: str | None, consent_version: int | None
@@ -510,6 +514,11 @@ class ConsentService:
         """Forget superseded keys. Raises Conflict: key_overlap while others may still use them, key_in_use while
         something is wrapped under them."""
         return rotation.retire(self._core, by, kinds, progress or (lambda *_: None))
+
+    def leaf_outlook(self) -> LeafOutlook | None:
+        """Until when manifests can be signed, and whether that will be prolonged by itself; None for keys that are
+        somebody else's. Local operation."""
+        return renewal.outlook(self._core)
 
     def sweep_vault(self, by: Principal, *, confirm: bool = False) -> list[str]:
         """Sealed recordings that no voice needs, left by a process that died: listed, or with `confirm` destroyed.

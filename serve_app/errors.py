@@ -143,6 +143,7 @@ STATUS: Final[dict[str, int]] = {
     "decoding_unavailable": 503,
     "gate_failed": 503,
     "vault_error": 503,
+    "leaf_expired": 503,
     "message_not_sent": 503,
     "key_service_unavailable": 503,
     "object_missing": 503,

@@ -17,7 +17,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from consent_service.errors import VaultError
 
-# Manifests carry no time stamp (an authority for that lies outside the boundary), so a clip verifies only
+# Manifests carry no time stamp (an authority for that lies outside the boundary), so a clip verifies by itself only
 # while its leaf is valid. Hence a leaf that outlives the ten years that a consent may last.
 ROOT_LIFETIME: Final = timedelta(days=365 * 25)
 LEAF_LIFETIME: Final = timedelta(days=365 * 12)
@@ -67,13 +67,6 @@ class Root:
 
 def new_manifest_key() -> ec.EllipticCurvePrivateKey:
     return ec.generate_private_key(ec.SECP256R1())
-
-
-def life_left(chain: bytes, now: datetime) -> float:
-    """How much of a leaf's life is ahead of it: 1 when it begins, 0 at its end and after."""
-    leaf = x509.load_pem_x509_certificates(chain)[0]
-    begin, end = leaf.not_valid_before_utc, leaf.not_valid_after_utc
-    return min(1.0, max(0.0, (end - now) / (end - begin)))
 
 
 def leaf_id(chain: bytes) -> str:

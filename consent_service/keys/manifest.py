@@ -20,7 +20,8 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from consent_service.errors import VaultError
 from consent_service.keys.box import KeyBox, Sealer
-from consent_service.keys.certificates import Root, from_pem, new_manifest_key, to_pem
+from consent_service.keys.certificates import Root, from_pem, leaf_id, new_manifest_key, to_pem
+from consent_service.keys.lifetime import Lifetime
 
 MANIFEST_FILE: Final = "manifest.json"
 ROOT_FILE: Final = "manifest-root.pem"
@@ -36,12 +37,17 @@ class Leaf:
     """What signs manifests now. `chain`: PEM, leaf first, then root."""
 
     chain: bytes
+    life: Lifetime
     sign_der: DerSign = field(repr=False)
 
     def sign(self, message: bytes) -> bytes:
         """64 bytes, r‖s (RFC 7518 §3.4)."""
         r, s = decode_dss_signature(self.sign_der(message))
         return r.to_bytes(32, "big") + s.to_bytes(32, "big")
+
+    @property
+    def leaf_id(self) -> str:
+        return leaf_id(self.chain)
 
     @property
     def root(self) -> x509.Certificate:
@@ -60,11 +66,11 @@ def read_leaf(sealer: Sealer, raw: bytes, remote: Callable[[str], DerSign]) -> L
             "the manifest key's file is damaged; restore the keys folder from its backup"
         ) from None
     if elsewhere:
-        return Leaf(chain, remote(str(elsewhere)))
+        return Leaf(chain, Lifetime.of(leaf), remote(str(elsewhere)))
     key = from_pem(sealer.open(MANIFEST_FILE, kept))
     if key.public_key() != leaf.public_key():
         raise VaultError("the manifest key is not its certificate's; restore the keys folder from its backup")
-    return Leaf(chain, lambda message: key.sign(message, ec.ECDSA(hashes.SHA256())))
+    return Leaf(chain, Lifetime.of(leaf), lambda message: key.sign(message, ec.ECDSA(hashes.SHA256())))
 
 
 def chain_of(content: bytes) -> bytes:

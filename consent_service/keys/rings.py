@@ -6,18 +6,22 @@ Where data keys are wrapped is the providers' own: by a key from a file (`provid
 from __future__ import annotations
 
 import hmac
+import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
 from cryptography.hazmat.primitives import serialization
 
-from consent_service.errors import VaultError
+from consent_service.errors import LeafExpired, VaultError
 from consent_service.keys.box import KeyBox
 from consent_service.keys.certificates import Root, leaf_id
 from consent_service.keys.creation import new_key
+from consent_service.keys.keeper import LeafKeeper
 from consent_service.keys.manifest import (
     MANIFEST_FILE,
+    ROOT_FILE,
     DerSign,
     Leaf,
     chain_of,
@@ -43,6 +47,8 @@ class RingProvider(ABC):
         self._leaf: Watched[Leaf] = Watched(
             box, MANIFEST_FILE, lambda raw: read_leaf(box, raw, self._remote_manifest_key)
         )
+        self._clock: Callable[[], float] = time.time
+        self._keeper: LeafKeeper | None = None
         # What is missing or loose is heard of at opening. The watermark's ring is made later where there was none.
         for ring in self._signing.values():
             ring.get()
@@ -71,11 +77,43 @@ class RingProvider(ABC):
         return dict(self._signing[Ring(purpose)].get().public)
 
     # manifests ------------------------------------------------------------------------------------------------
+    def keep_leaf(self, keeper: LeafKeeper, clock: Callable[[], float]) -> None:
+        """Let `keeper` look at the leaf with every use of it from now on."""
+        self._keeper, self._clock = keeper, clock
+
     def certificate_chain(self) -> bytes:
-        return self._leaf.get().chain
+        """Raises LeafExpired, as the next."""
+        return self._living_leaf().chain
 
     def sign_manifest(self, message: bytes) -> bytes:
-        return self._leaf.get().sign(message)
+        return self._living_leaf().sign(message)
+
+    def leaf(self) -> Leaf:
+        """Living or not."""
+        return self._leaf.get()
+
+    def leaf_afresh(self) -> Leaf:
+        """As the box holds it at this moment: another process may just have renewed it."""
+        return self._leaf.again()
+
+    @property
+    def has_root_key(self) -> bool:
+        """Whether this process could issue a leaf."""
+        return self._box.has(ROOT_FILE)
+
+    def _living_leaf(self) -> Leaf:
+        leaf = self._leaf.get()
+        if self._keeper is not None:
+            self._keeper.look(leaf.life)
+        if leaf.life.is_over(self._clock()):
+            leaf = self._leaf.again()  # another process may have been in time
+            if leaf.life.is_over(self._clock()):
+                raise LeafExpired(
+                    f"the leaf that manifests are signed under ended on {leaf.life.last_day}; if it is not renewed "
+                    "within a minute, the log says why: put the root's key back and run "
+                    "`vouch key rotate --purpose manifest`"
+                )
+        return leaf
 
     def trust_anchor(self) -> bytes:
         return self._leaf.get().root.public_bytes(serialization.Encoding.PEM)
@@ -83,11 +121,15 @@ class RingProvider(ABC):
     def new_leaf(self, now: datetime) -> tuple[bytes, str]:
         """The file of a new leaf under the same root, and the leaf's id. Raises VaultError where the root's key is
         not here."""
-        content = self._new_leaf(read_root(self._box, self._leaf.again()), now)
+        content = self._new_leaf(read_root(self._box, self.leaf_afresh()), now)
         return content, leaf_id(chain_of(content))
 
     def write_leaf(self, content: bytes) -> None:
+        """Raises what the box raises where this process may only read."""
         self._box.write(MANIFEST_FILE, content)
+
+    def leaf_file(self) -> bytes:
+        return self._box.read(MANIFEST_FILE)
 
     def _new_leaf(self, root: Root, now: datetime) -> bytes:
         return issue_leaf(self._box, root, now)

@@ -8,6 +8,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 
 import typer
@@ -51,7 +52,12 @@ def _findings() -> Iterator[Finding]:
     )
     for package in ("ray", "torch", "qwen-tts", "c2pa-python", "resemble-perth"):
         yield _attempt(package, partial(importlib.metadata.version, package), "reinstall with make install")
-    yield _attempt("ledger", _ledger, "look at VOUCH_DATA_DIR, and at the permissions of its keys folder")
+    ledger = _attempt("ledger", _ledger, "look at VOUCH_DATA_DIR, and at the permissions of its keys folder")
+    yield ledger
+    if ledger.ok:
+        yield _attempt(
+            "leaf", _leaf, "do it while the old leaf still signs; after that day nothing can be marked"
+        )
     yield _attempt("engine", _engine, "pip install 'vouch[embedded]', or name checkpoints in VOUCH_CONFIG")
     free = shutil.disk_usage(data_dir().parent if data_dir().parent.exists() else "/").free / 1e9
     yield Finding("disk", free > 2, f"{free:.1f} GB free", "free some space: Ray refuses work on a full disk")
@@ -70,6 +76,18 @@ def _ledger() -> str:
     with open_home() as home:
         config = home.config.consent  # named as the configuration names it: what completes it may be secret
         return config.ledger_url or str(config.ledger_url_file or config.url)
+
+
+def _leaf() -> str:
+    """Until when clips can be signed. Opening has renewed what was due and could be renewed."""
+    with open_home() as home:
+        outlook = home.service.leaf_outlook()
+    if outlook is None:
+        return "keys that are not ours to renew"
+    until = datetime.fromtimestamp(outlook.ends, UTC).date()
+    if outlook.is_due and outlook.trouble:
+        raise RuntimeError(f"manifests can be signed until {until}, and no longer: {outlook.trouble}")
+    return f"signs until {until}"
 
 
 def _engine() -> str:

@@ -13,7 +13,6 @@ from cryptography import x509
 from consent_service.config import ConsentConfig
 from consent_service.errors import VaultError
 from consent_service.keys import FileKeyProvider
-from consent_service.keys.certificates import life_left
 from consent_service.service import ConsentService
 from tests.unit.consent_service.world import World
 
@@ -28,7 +27,7 @@ def test_a_leaf_in_the_last_third_of_its_life_is_renewed_under_the_same_root(wor
         ConsentService.open(world.config).close()
         assert (keys.certificate_chain() != aged) is renewed
         assert keys.trust_anchor() == anchor
-    assert life_left(keys.certificate_chain(), now) > 0.99
+    assert keys.leaf().life.left(now.timestamp()) > 0.99
     x509.load_pem_x509_certificates(aged)[0].verify_directly_issued_by(x509.load_pem_x509_certificate(anchor))
 
 

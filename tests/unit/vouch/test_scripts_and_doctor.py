@@ -6,10 +6,12 @@ import json
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 
 import pyarrow.parquet as pq
 import pytest
 
+from consent_service.keys import FileKeyProvider
 from tests.unit.vouch.conftest import Vouch
 
 
@@ -60,6 +62,17 @@ def test_the_doctor_says_what_to_do(vouch: Vouch) -> None:
     assert "→" in result.stdout
     report = json.loads(vouch.run("doctor", "--json").stdout)
     assert [check["check"] for check in report["checks"] if not check["ok"]] == ["ledger"]
+
+
+def test_the_doctor_warns_years_before_nothing_can_be_signed_any_more(vouch: Vouch) -> None:
+    vouch.json("voice", "list")
+    keys = FileKeyProvider(vouch.folder / "data" / "keys")
+    keys.write_leaf(keys.new_leaf(datetime.now(UTC) - timedelta(days=9 * 365))[0])
+    (vouch.folder / "data" / "keys" / "manifest-root.pem").unlink()
+    report = json.loads(vouch.run("doctor", "--json").stdout)
+    (found,) = [check for check in report["checks"] if not check["ok"]]
+    assert found["check"] == "leaf"
+    assert "manifest-root.pem" in found["found"]
 
 
 @pytest.mark.parametrize("words", [("--version",), ("voice", "list", "--json")])
