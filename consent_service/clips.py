@@ -158,8 +158,11 @@ def show(core: Core, by: Principal, clip_id: str) -> ClipRecord:
         return to_clip(_within_reach(reading.connection, reading.by, clip_id))
 
 
-def release(core: Core, by: Principal, clip_id: str) -> ClipRecord:
-    """Decide whether a stored clip may go out once more, and commit that before it does."""
+def release(core: Core, by: Principal, clip_id: str, audio_sha256: str = "") -> ClipRecord:
+    """Decide whether a stored clip may go out once more, and commit that before it does. audio_sha256: of the file
+    that goes out, where it is not the one that is registered."""
+    if audio_sha256:
+        require_audio(audio_sha256, 0.0)
     with core.write(by, Permission.CLIP_READ) as writing:
         row = _within_reach(writing.connection, access.reload(writing.connection, by, writing.now), clip_id)
         found = _standing(writing.connection, row, writing.now)
@@ -171,6 +174,7 @@ def release(core: Core, by: Principal, clip_id: str) -> ClipRecord:
             consent=row["consent_id"],
             version=row["consent_version"],
             purpose=row["purpose"],
+            **({"audio": audio_sha256} if stands and audio_sha256 else {}),
         )
     if not stands:
         raise GrantRevoked("the consent behind this clip no longer stands")

@@ -459,10 +459,10 @@ class ConsentService:
         at `state` and `standing`."""
         return clips.show(self._core, by, clip_id)
 
-    def release_clip(self, by: Principal, clip_id: str) -> ClipRecord:
-        """Before a stored clip goes out once more: audited, either way. Raises NotFound, or GrantRevoked when its
-        consent no longer stands."""
-        return clips.release(self._core, by, clip_id)
+    def release_clip(self, by: Principal, clip_id: str, audio_sha256: str = "") -> ClipRecord:
+        """Before a stored clip goes out once more: audited, either way; with the digest of a file that is not the
+        registered one. Raises NotFound, or GrantRevoked when its consent no longer stands."""
+        return clips.release(self._core, by, clip_id, audio_sha256)
 
     def standing(
         self, clip_id: str, consent_id: str | None, consent_version: int | None

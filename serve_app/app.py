@@ -43,7 +43,7 @@ APP_NAME: Final = "vouch"
 
 # The methods of the gate that other deployments may call; nothing else crosses.
 _GATE_METHODS: Final = (
-    "administer", "authorize", "certificate_chain", "clip_for", "clip_key", "close_clip",
+    "add_copy", "administer", "authorize", "certificate_chain", "clip_for", "clip_key", "close_clip",
     "complete_enrolment", "complete_statement", "end_stream", "hand_over", "keep_designed_voice", "knows_clip",
     "marked_clip", "new_clip_key", "open_statement", "redeem", "redeem_cached", "register_replica",
     "register_store",

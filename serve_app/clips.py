@@ -5,19 +5,23 @@ from __future__ import annotations
 import asyncio
 from dataclasses import asdict
 from hashlib import sha256
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Header, Request, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from provenance import container
 from provenance.decoding.pool import LONGEST_SIDECAR
+from provenance.errors import FormatUnsupported
+from provenance.formats.delivery import Delivery, delivery
 from provenance.labels.http import headers
 from provenance.reading import read_manifest
 from provenance.verdict import Integrity, Origin
 from serve_app.context import ApiKey, Context, Ctx, OptionalKey
 from serve_app.errors import RequestRefused
-from serve_app.openapi import raw_body
+from serve_app.openapi import AUDIO, raw_body
+from serve_app.renditions import clip_and_form
+from serve_app.schemas import Format, SampleRate
 from serve_app.uploads import read_bounded
 
 router = APIRouter(tags=["clips"])
@@ -28,11 +32,24 @@ _NOT_TOLD: Final = frozenset({"watermark", "fingerprint"})
 MANIFEST_LENGTH: Final = "X-Manifest-Length"
 
 
-@router.get("/v1/clips/{clip_id}", response_class=Response)
-async def clip(clip_id: str, ctx: Ctx, api_key: ApiKey) -> Response:
-    """The clip itself, if its consent still stands."""
-    found = await ctx.door.fetch(api_key, clip_id)
-    return Response(found.audio, media_type=found.media_type, headers=headers(found.record.clip_id))
+@router.get("/v1/clips/{clip_id}", response_class=Response, responses=AUDIO)
+async def clip(
+    clip_id: str,
+    ctx: Ctx,
+    api_key: ApiKey,
+    response_format: Annotated[Format | None, Query()] = None,
+    sample_rate: Annotated[SampleRate | None, Query()] = None,
+) -> Response:
+    """The clip itself, if its consent still stands; with `response_format`, the same clip in another form, under an id
+    of its own: `X-Clip-Id`."""
+    named, form = clip_and_form(clip_id)
+    wanted = _wanted(response_format, sample_rate) or form
+    found = await (
+        ctx.door.fetch(api_key, named)
+        if wanted is None
+        else ctx.door.renditions.fetch(api_key, named, wanted)
+    )
+    return Response(found.audio, media_type=found.media_type, headers=headers(found.clip_id))
 
 
 @router.get(
@@ -47,7 +64,12 @@ async def manifest(
 
     The first is what a C2PA reader gets that follows a clip's `Link` header.
     """
-    found = await ctx.door.manifest(api_key, clip_id)
+    named, form = clip_and_form(clip_id)
+    found = await (
+        ctx.door.manifest(api_key, named)
+        if form is None
+        else ctx.door.renditions.manifest(api_key, named, form)
+    )
     store = found.manifest or container.manifest_store(found.audio)
     if store is None:
         raise RequestRefused("not_found", "the clip carries no manifest that can be read")
@@ -62,7 +84,8 @@ async def manifest(
 @router.get("/v1/clips/{clip_id}/record")
 async def record(clip_id: str, ctx: Ctx, api_key: ApiKey) -> dict[str, Any]:
     """What the register holds of the clip, and whether its consent stands; also for withdrawn clips."""
-    found, standing = await ctx.gate.call("clip_for", api_key, clip_id)
+    named, _ = clip_and_form(clip_id)
+    found, standing = await ctx.gate.call("clip_for", api_key, named)
     told = {name: value for name, value in asdict(found).items() if name not in _NOT_TOLD}
     return {**told, "standing": standing.value}
 
@@ -110,20 +133,19 @@ async def verify(request: Request, ctx: Ctx, api_key: OptionalKey) -> dict[str, 
 
 
 async def _kept_manifest(ctx: Context, api_key: str, clip_id: str, data: bytes) -> bytes | None:
-    """The detached manifest of a clip that was recognised by its sound, where these are the very bytes it is over."""
+    """The detached manifest over these very bytes, of a clip that was recognised by its sound, in whatever form."""
+    digest = await asyncio.to_thread(lambda: sha256(data).hexdigest())
     try:
-        found = await ctx.door.manifest(api_key, clip_id)
+        return (await ctx.door.manifest(api_key, clip_id, digest)).manifest
     except RequestRefused:
-        return None  # no longer kept
-    same = await asyncio.to_thread(lambda: sha256(data).hexdigest() == found.record.audio_sha256)
-    return found.manifest if same else None
+        return None  # other bytes, or no longer kept
 
 
 async def _may_see(ctx: Context, api_key: str, clip_id: str) -> bool:
     """Whether the key's holder may read the record of this clip; of clips at all, for "". Raises RequestRefused for
     a key that is none."""
     try:
-        await ctx.gate.call("clip_for", api_key, clip_id)
+        await ctx.gate.call("clip_for", api_key, clip_and_form(clip_id)[0])
     except RequestRefused as exc:
         if exc.code == "clip_unknown":
             return not clip_id
@@ -131,6 +153,18 @@ async def _may_see(ctx: Context, api_key: str, clip_id: str) -> bool:
             return False
         raise
     return True
+
+
+def _wanted(response_format: str | None, sample_rate: int | None) -> Delivery | None:
+    if response_format is None:
+        if sample_rate is not None:
+            raise RequestRefused("request_invalid", "say in which `response_format`", param="response_format")
+        return None
+    try:
+        return delivery(response_format, sample_rate)
+    except FormatUnsupported as exc:
+        param = "response_format" if exc.code == "format_unsupported" else "sample_rate"
+        raise RequestRefused(exc.code, exc.message, param=param) from None
 
 
 def _sidecar_size(given: str | None) -> int | None:

@@ -1,7 +1,8 @@
 """The way of one clip through the online door: may I? → say it → mark it → hand it over.
 
 No framework here: `ingress` translates HTTP to `Say` and back. Audio exists outside a voice replica only between
-`_speak` and the stamper, and leaves only from `_hand_over`, `_from_cache`, `fetch` and, marked already, from `stream`.
+`_speak` and the stamper, and leaves only from `_hand_over`, `_from_cache`, `fetch`, `renditions` and, marked already, from
+`stream`.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from serve_app.keeping import Fetched, Keeper
 from serve_app.live import LiveClip, Outcome, ended
 from serve_app.metrics import Metrics
 from serve_app.remote import Lost, Remote, StreamingRemote, gate_failed
+from serve_app.renditions import Renditions
 from serve_app.voice import Begun, Order, Spoken
 from speech.engine import SAMPLE_RATE, EngineInfo, Mode
 
@@ -101,6 +103,7 @@ class Door:
         self._stamper = stamper
         self._store = store
         self._keeper = Keeper(gate, store, clock)
+        self.renditions = Renditions(gate, store, self._keeper, stamper, clock)
         self._metrics = metrics
         self._provider = provider
         self._version = version
@@ -197,11 +200,11 @@ class Door:
         if await self._keeper.standing(begun.grant) is Standing.DECOMMISSIONED:
             await self._keeper.take_back(staged)
 
-    async def manifest(self, api_key: str, clip_id: str) -> Fetched:
+    async def manifest(self, api_key: str, clip_id: str, audio_sha256: str = "") -> Fetched:
         """As `fetch`, for its manifest alone: that may be read as long as it is kept, whatever became of the consent.
-        What was sent is in the world, and whoever holds it may know what it is."""
+        What was sent is in the world, and whoever holds it may know what it is. audio_sha256: of which copy."""
         record, _ = await self._gate.call("clip_for", api_key, clip_id)
-        return await self._keeper.copy_of(record)
+        return await self._keeper.copy_of(record, audio_sha256)
 
     async def fetch(self, api_key: str, clip_id: str) -> Fetched:
         """A stored clip of the caller's grantee. Raises RequestRefused when its consent no longer stands."""

@@ -144,13 +144,19 @@ class ConsentGate:
 
         return await self._run(look)
 
-    async def release_clip(self, api_key: str, clip_id: str) -> ClipRecord:
-        """Whether a stored clip may go out once more, audited (I3). Raises GrantRevoked."""
+    async def release_clip(self, api_key: str, clip_id: str, audio_sha256: str = "") -> ClipRecord:
+        """Whether a stored clip may go out once more, audited (I3), with the digest of a file that is not the
+        registered one. Raises GrantRevoked."""
 
         def release() -> ClipRecord:
-            return self._service.release_clip(self._service.authenticate(api_key), clip_id)
+            return self._service.release_clip(self._service.authenticate(api_key), clip_id, audio_sha256)
 
         return await self._run(release)
+
+    async def add_copy(self, record: ClipRecord, uri: str) -> None:
+        """Where one more copy of a clip lies, in another form. Raises GrantRevoked after a decommissioning."""
+        copy = replace(record, objects=(uri,), audio_sha256="", seconds=0.0, fingerprint=b"")
+        await self._run(self._service.register_clip, copy)
 
     async def standing(
         self, clip_id: str, consent_id: str | None, consent_version: int | None

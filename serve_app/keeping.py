@@ -33,6 +33,12 @@ class Fetched:
     manifest: bytes | None = field(repr=False)
     media_type: str
     record: ClipRecord = field(repr=False)
+    rendition: str = ""  # its own id, where it is the clip in another form
+
+    @property
+    def clip_id(self) -> str:
+        """What the file calls itself."""
+        return self.rendition or self.record.clip_id
 
 
 class Keeper:
@@ -75,13 +81,15 @@ class Keeper:
         """What was published must not stay: every copy goes."""
         await asyncio.to_thread(self._store.take_back, staged)
 
-    async def copy_of(self, record: ClipRecord) -> Fetched:
+    async def copy_of(self, record: ClipRecord, audio_sha256: str = "") -> Fetched:
+        """The clip as it left; or, by its digest, in another form. Raises RequestRefused not_found."""
+        wanted = audio_sha256 or record.audio_sha256
         for uri in record.objects:
             stored = await asyncio.to_thread(self._store.at, uri)
             if stored is None:
                 continue
             header = stored.header
-            if (header.clip_id, header.audio_sha256) == (record.clip_id, record.audio_sha256):
+            if (header.clip_id, header.audio_sha256) == (record.clip_id, wanted):
                 data_key = await self._gate.call("clip_key", record.tenant, record.clip_id, header.wrapped)
                 opened = await asyncio.to_thread(stored.open, data_key)
                 return Fetched(opened.audio, opened.manifest, header.media_type, record)

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
+
+from provenance.formats.catalogue import FORMATS
+
+AUDIO: Final[dict[int | str, dict[str, Any]]] = {
+    200: {
+        "content": {one.media_type: {} for one in FORMATS.values()},
+        "description": "A stamped clip: watermarks inside, and its C2PA manifest inside or where `Link` says.",
+    }
+}
 
 
 def raw_body(*media_types: str) -> dict[str, Any]:

@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 from fastapi import APIRouter, Header, Response
 
 from provenance.errors import FormatUnsupported
-from provenance.formats.catalogue import FORMATS
 from provenance.formats.delivery import delivery
 from provenance.labels.spoken import disclaimed
 from serve_app.context import ApiKey, Context, Ctx
 from serve_app.door import Clip, Say
 from serve_app.errors import RequestRefused
 from serve_app.live import LiveResponse
+from serve_app.openapi import AUDIO
 from serve_app.schemas import CustomVoiceBody, SpeechBody, VoiceCloneBody, VoiceDesignBody
 from speech.engine import Mode
 from speech.text import prepare
 
 router = APIRouter(tags=["speech"])
 
-_AUDIO: Final[dict[int | str, dict[str, Any]]] = {
-    200: {
-        "content": {one.media_type: {} for one in FORMATS.values()},
-        "description": "A stamped clip: watermarks inside, and its C2PA manifest inside or where `Link` says.",
-    }
-}
 # Which parameter a refusal is about.
 _PARAMETERS: Final = {
     "format_unsupported": "response_format",
@@ -35,19 +29,19 @@ _PARAMETERS: Final = {
 }
 
 
-@router.post("/v1/voice-clone", response_class=Response, responses=_AUDIO)
+@router.post("/v1/voice-clone", response_class=Response, responses=AUDIO)
 async def voice_clone(body: VoiceCloneBody, ctx: Ctx, api_key: ApiKey) -> Response:
     """Speak in an enrolled voice, under a live consent for this purpose."""
     return await _say(ctx, api_key, "clone", body.voice_id, body.text, body.language, body.instruct, body)
 
 
-@router.post("/v1/custom-voice", response_class=Response, responses=_AUDIO)
+@router.post("/v1/custom-voice", response_class=Response, responses=AUDIO)
 async def custom_voice(body: CustomVoiceBody, ctx: Ctx, api_key: ApiKey) -> Response:
     """Speak with a preset speaker of the model; no person's consent is needed."""
     return await _say(ctx, api_key, "custom", body.speaker, body.text, body.language, body.instruct, body)
 
 
-@router.post("/v1/voice-design", response_class=Response, responses=_AUDIO)
+@router.post("/v1/voice-design", response_class=Response, responses=AUDIO)
 async def voice_design(body: VoiceDesignBody, ctx: Ctx, api_key: ApiKey) -> Response:
     """Speak in a voice described in words; no person stands behind it."""
     if not body.instruct.strip():
@@ -55,7 +49,7 @@ async def voice_design(body: VoiceDesignBody, ctx: Ctx, api_key: ApiKey) -> Resp
     return await _say(ctx, api_key, "design", "", body.text, body.language, body.instruct, body)
 
 
-@router.post("/v1/audio/speech", response_class=Response, responses=_AUDIO)
+@router.post("/v1/audio/speech", response_class=Response, responses=AUDIO)
 async def audio_speech(
     body: SpeechBody, ctx: Ctx, api_key: ApiKey, x_consent_token: str | None = Header(default=None)
 ) -> Response:

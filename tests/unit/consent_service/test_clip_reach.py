@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from consent_service.errors import GrantRevoked, NotFound
+from consent_service.errors import GrantRevoked, InvalidInput, NotFound
 from consent_service.models import Claims, Role
 from tests.unit.consent_service.world import World
 
@@ -52,6 +52,14 @@ def test_every_release_of_a_stored_clip_is_audited_and_so_is_every_refusal(world
     with pytest.raises(GrantRevoked):
         world.service.release_clip(world.narrator, clip_id)
     assert (world.log()[-1]["kind"], world.log()[-1]["clip"]) == ("clip.withheld", clip_id)
+
+
+def test_a_release_in_another_form_names_the_file_that_goes_out(world: World) -> None:
+    clip_id = made(world)
+    world.service.release_clip(world.narrator, clip_id, "0f" * 32)
+    assert world.log()[-1]["audio"] == "0f" * 32
+    with pytest.raises(InvalidInput):
+        world.service.release_clip(world.narrator, clip_id, "no digest")
 
 
 def test_a_clip_whose_consent_has_expired_is_withheld(world: World) -> None:

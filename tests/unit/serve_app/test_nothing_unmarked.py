@@ -11,8 +11,11 @@ from typing import Any
 import pytest
 
 from provenance.errors import StampFailed
+from provenance.formats.catalogue import FORMATS, WAV, Format
+from provenance.formats.decode import decode_own
 from provenance.labels.http import TOKEN_HEADER
 from provenance.labels.token import verify
+from provenance.presence import PRESENT, PresenceMark
 from provenance.verify import Integrity, Origin
 from tests.unit.serve_app.house import House, Studio, code_of
 
@@ -30,9 +33,8 @@ def request(house: House, studio: Studio, route: str, **more: Any) -> Any:
     method, path = route.split()
     if method == "GET":
         made = request(house, studio, "POST /v1/voice-clone")
-        return house.request(
-            "GET", path.format(clip_id=made.headers["x-clip-id"]), key=studio.keys["narrator"]
-        )
+        path = path.format(clip_id=made.headers["x-clip-id"])
+        return house.request("GET", path, key=studio.keys["narrator"], params=more)
     body = {k: v.format(voice=studio.voice.voice_id) for k, v in AUDIO_ROUTES[route].items()}
     return house.post(
         path, {"language": "en", "purpose": "narration", **body, **more}, key=studio.keys["narrator"]
@@ -67,6 +69,24 @@ def test_what_a_route_gives_out_is_stamped_and_says_so(house: House, studio: Stu
     assert disclosure["clip_id"] == answer.headers["x-clip-id"]
     assert disclosure["is_clone"] is False, "the embedded engine imitates no one, and says so"
     assert verdict.evidence["presence"] >= 0.6
+
+
+@pytest.mark.parametrize(
+    "form", [one for one in FORMATS.values() if one is not WAV], ids=lambda one: one.name
+)
+def test_a_stored_clip_is_stamped_in_every_form(house: House, studio: Studio, form: Format) -> None:
+    """What goes out is a file of its own, with everything that one carries, and an id that says so."""
+    answer = request(house, studio, "GET /v1/clips/{clip_id}", response_format=form.name)
+    assert (answer.status_code, answer.headers["x-ai-generated"]) == (200, "true")
+    clip_id = answer.headers["x-clip-id"]
+    sidecar = house.request("GET", f"/v1/clips/{clip_id}/manifest", key=studio.keys["narrator"]).content
+    beside = None if form.embeds_manifest else sidecar
+    verdict = house.context.verifier.verify(answer.content, beside)
+    assert (verdict.origin, verdict.integrity) == (Origin.OURS, Integrity.INTACT)
+    assert verdict.evidence["disclosure"]["clip_id"] == clip_id
+    heard = decode_own(answer.content, form, form.rates[0])
+    assert PresenceMark().detect(heard.samples, heard.sample_rate) >= PRESENT
+    assert (b'"Label":"1"' in answer.content) == form.carries_label
 
 
 @pytest.mark.parametrize("form", ["pcm", "wav", "mp3", "opus"])

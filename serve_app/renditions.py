@@ -1,0 +1,162 @@
+"""A stored clip in another format, for whoever may have the clip: nothing new is said, so nothing new is decided.
+
+A rendition is one more copy of its clip. Its id is the clip's and the form: `<clip id>-mp3-24000`; by that it is found
+again, and whatever is asked of it is asked of the clip: reach, standing, audit, deletion. It is made once, from the
+clip as it left, and kept as the clip is kept (docs/adr/0023-a-rendition-is-a-copy-of-its-clip.md).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import hashlib
+import logging
+import re
+from collections.abc import Callable
+from typing import Final
+
+import rfc8785
+
+from consent_service.proofs.seams import ClipRecord, Standing
+from provenance.derive import Signed
+from provenance.errors import FormatUnsupported, ProvenanceError
+from provenance.formats.delivery import Delivery, delivery
+from provenance.stamp import Stamper
+from provenance.transcode import Original
+from serve_app.cache import SingleFlight
+from serve_app.clip_store import ClipHeader, ClipStore
+from serve_app.errors import RequestRefused
+from serve_app.keeping import Fetched, Keeper
+from serve_app.remote import Remote, where
+
+log = logging.getLogger("vouch.serve")
+
+_ID: Final = re.compile(r"([0-9a-f]{32})-([a-z0-9]{1,8})-([0-9]{4,6})")
+_STANDS: Final = (Standing.LIVE, Standing.NOT_REQUIRED)
+
+
+def rendition_id(clip_id: str, wanted: Delivery) -> str:
+    return f"{clip_id}-{wanted.format.name}-{wanted.sample_rate}"
+
+
+def clip_and_form(named: str) -> tuple[str, Delivery | None]:
+    """The clip that an id leads to, and in which form; None: as it is kept."""
+    found = _ID.fullmatch(named)
+    if found is None:
+        return named, None
+    clip_id, form, rate = found.groups()
+    with contextlib.suppress(FormatUnsupported):
+        wanted = delivery(form, int(rate))
+        if rendition_id(clip_id, wanted) == named:
+            return clip_id, wanted
+    return named, None
+
+
+class Renditions:
+    """Of one ingress replica."""
+
+    def __init__(
+        self, gate: Remote, store: ClipStore, keeper: Keeper, stamper: Stamper, clock: Callable[[], float]
+    ) -> None:
+        self._gate = gate
+        self._store = store
+        self._keeper = keeper
+        self._stamper = stamper
+        self._clock = clock
+        self._flights: SingleFlight[Fetched] = SingleFlight()
+
+    async def fetch(self, api_key: str, clip_id: str, wanted: Delivery) -> Fetched:
+        """The clip, in the form that is wanted. Raises RequestRefused, above all where `Door.fetch` would."""
+        record, standing = await self._gate.call("clip_for", api_key, clip_id)
+        copy = None
+        if record.state == "live" and standing in _STANDS:
+            copy = await self._kept(record, wanted)
+            if copy is None:
+                copy = await self._flights.run(_key(record, wanted), lambda: self._make(record, wanted))
+        # Last, as in `Door.fetch`: audited before the first byte, and nothing slow in between. Refuses what fell.
+        digest = "" if copy is None else hashlib.sha256(copy.audio).hexdigest()
+        await self._gate.call("release_clip", api_key, clip_id, digest)
+        if copy is None:
+            raise RequestRefused("consent_revoked", "the consent behind this clip no longer stands")
+        return copy
+
+    async def manifest(self, api_key: str, clip_id: str, wanted: Delivery) -> Fetched:
+        """As `Door.manifest`: as long as it is kept, whatever became of the consent."""
+        record, _ = await self._gate.call("clip_for", api_key, clip_id)
+        kept = await self._kept(record, wanted)
+        if kept is None:
+            raise RequestRefused("not_found", "nobody has fetched this clip in this form; fetch it first")
+        return kept
+
+    async def _kept(self, record: ClipRecord, wanted: Delivery) -> Fetched | None:
+        stored = await asyncio.to_thread(self._store.find, record.tenant, _key(record, wanted))
+        if stored is None:
+            return None
+        header = stored.header
+        data_key = await self._gate.call("clip_key", record.tenant, record.clip_id, header.wrapped)
+        opened = await asyncio.to_thread(stored.open, data_key)
+        return Fetched(
+            opened.audio, opened.manifest, header.media_type, record, rendition_id(record.clip_id, wanted)
+        )
+
+    async def _make(self, record: ClipRecord, wanted: Delivery) -> Fetched:
+        clip = await self._keeper.copy_of(record)
+        original = Original(Signed(clip.audio, clip.manifest), clip.media_type, record.seconds)
+        named = rendition_id(record.clip_id, wanted)
+        try:
+            made = await asyncio.to_thread(self._stamper.transcode, original, wanted, named, self._clock())
+        except ProvenanceError as exc:
+            raise RequestRefused(exc.code, exc.message) from None
+        if made is None:
+            return clip
+        # From here on to its end, or a copy would lie there that no record names.
+        await asyncio.shield(self._keep(record, wanted, made))
+        return Fetched(made.data, made.manifest, wanted.format.media_type, record, named)
+
+    async def _keep(self, record: ClipRecord, wanted: Delivery, made: Signed) -> None:
+        """Stored unseen, named in the clip's record, and only then to be found: deletion knows of every copy."""
+        data_key, wrapped = await self._gate.call("new_clip_key", record.tenant, record.clip_id)
+        header = ClipHeader(
+            clip_id=record.clip_id,
+            tenant=record.tenant,
+            cache_key=_key(record, wanted),
+            media_type=wanted.format.media_type,
+            seconds=record.seconds,
+            audio_sha256=hashlib.sha256(made.data).hexdigest(),
+            wrapped_key=base64.b64encode(wrapped).decode(),
+            manifest_bytes=len(made.manifest or b""),
+        )
+        staged = await asyncio.to_thread(self._store.stage, header, made.data, data_key, made.manifest)
+        try:
+            await self._gate.call("add_copy", record, staged.uri)
+        except BaseException:
+            with contextlib.suppress(Exception):
+                await asyncio.to_thread(self._store.discard, staged)
+            raise
+        failed: Exception | None = None
+        try:
+            await asyncio.to_thread(self._store.publish, staged)
+        except Exception as exc:  # noqa: BLE001 - a deletion may have taken it away: then that is what is said
+            failed = exc
+            with contextlib.suppress(Exception):
+                await asyncio.to_thread(self._store.discard, staged)
+        # A deletion that ran meanwhile has not seen what was published after it.
+        standing, _ = await self._gate.call(
+            "standing", record.clip_id, record.consent_id, record.consent_version
+        )
+        if standing not in _STANDS:
+            await self._keeper.take_back(staged)
+            raise RequestRefused("consent_revoked", "the consent was withdrawn or has expired")
+        if failed is not None:  # its manifest would be nowhere to be found
+            log.warning("a rendition could not be kept: %s", where(failed))
+            raise RequestRefused("storage_unavailable", "the clip could not be kept in this form; try again")
+
+
+def _key(record: ClipRecord, wanted: Delivery) -> str:
+    """Where it lies: SHA-256, hex, over the very clip that it is made from."""
+    body = {
+        "rendition_of": record.clip_id, "tenant": record.tenant, "audio": record.audio_sha256,
+        "delivery": wanted.key, "v": "1",
+    }  # fmt: skip
+    return hashlib.sha256(rfc8785.dumps(body)).hexdigest()
