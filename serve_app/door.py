@@ -1,8 +1,8 @@
 """The way of one clip through the online door: may I? → say it → mark it → hand it over.
 
 No framework here: `ingress` translates HTTP to `Say` and back. Audio exists outside a voice replica only between
-`_speak` and the stamper, and leaves only from `_hand_over`, `_from_cache`, `fetch`, `renditions` and, marked already, from
-`stream`.
+`_speak` and the stamper, and leaves only from `_hand_over`, `_from_cache`, `fetch`, `renditions` and, marked already,
+from `stream`.
 """
 
 from __future__ import annotations
