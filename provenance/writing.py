@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import c2pa
 
@@ -21,6 +21,7 @@ from provenance.errors import StampFailed
 from provenance.ingredients import Parent, attach, derived
 from provenance.manifest import assertion, definition
 from provenance.reading import OPAQUE, read_manifest
+from provenance.signing import LeafChanged, SigningLeaf, under_one_leaf
 from provenance.trust import TrustContext
 
 _CERTIFICATE_END: Final = b"-----END CERTIFICATE-----"
@@ -36,7 +37,7 @@ class ManifestWriter:
 
     def trust(self) -> TrustContext:
         """The root under which is signed at this moment."""
-        return self._chain()[1]
+        return self._trust_in(self._signer.certificate_chain())
 
     def embed(
         self,
@@ -48,9 +49,8 @@ class ManifestWriter:
         presence: bool = True,
     ) -> bytes:
         """The same file with its manifest inside. parents: what it was made from. Raises StampFailed."""
-        chain, trust = self._chain()
-        signed, _ = self._signed(
-            data, media_type, disclosure, chain, trust, detached=False, presence=presence, parents=parents
+        signed, _, trust = self._signed(
+            data, media_type, disclosure, detached=False, presence=presence, parents=parents
         )
         _check(signed, None, media_type, disclosure, trust)
         return signed
@@ -65,49 +65,61 @@ class ManifestWriter:
         parents: Sequence[Parent] = (),
     ) -> bytes:
         """A manifest over exactly these bytes, to be kept beside them. Raises StampFailed."""
-        chain, trust = self._chain()
-        _, sidecar = self._signed(
-            data, media_type, disclosure, chain, trust, detached=True, presence=presence, parents=parents
+        _, sidecar, trust = self._signed(
+            data, media_type, disclosure, detached=True, presence=presence, parents=parents
         )
         _check(data, sidecar, media_type, disclosure, trust)
         return sidecar
 
-    def _chain(self) -> tuple[str, TrustContext]:
-        # Asked for every clip: the leaf may be rotated while we run, and the provider keeps it at hand.
-        chain = self._signer.certificate_chain()
+    def _trust_in(self, chain: bytes) -> TrustContext:
         root = chain.rstrip().removesuffix(_CERTIFICATE_END).rpartition(_CERTIFICATE_END)[2].strip()
         anchor = root + b"\n" + _CERTIFICATE_END + b"\n"
         with self._lock:
             if self._trust is None or self._trust.anchor != anchor:
                 self._trust = TrustContext(anchor)
-            return chain.decode("ascii"), self._trust
+            return self._trust
 
     def _signed(
         self,
         data: bytes,
         media_type: str,
         disclosure: Disclosure,
-        chain: str,
-        trust: TrustContext,
         *,
         detached: bool,
         presence: bool = True,
         parents: Sequence[Parent] = (),
-    ) -> tuple[bytes, bytes]:
-        """(the file, the manifest store)."""
+    ) -> tuple[bytes, bytes, TrustContext]:
+        """(the file, the manifest store, what trusts it)."""
+        said = definition(disclosure, media_type, presence=presence)
+        if parents:
+            said = derived(said, parents)
+        form = OPAQUE if detached else media_type
+        # The chain is asked for with every clip: the leaf may be renewed while we run.
+        return under_one_leaf(
+            self._signer, lambda leaf: self._under(leaf, data, form, said, parents, detached=detached)
+        )
+
+    def _under(
+        self,
+        leaf: SigningLeaf,
+        data: bytes,
+        form: str,
+        said: dict[str, Any],
+        parents: Sequence[Parent],
+        *,
+        detached: bool,
+    ) -> tuple[bytes, bytes, TrustContext]:
         failed: list[Exception] = []
 
         def sign(message: bytes) -> bytes:
             # c2pa logs what a callback raises and goes on; keep it here and give back "no signature" instead.
             try:
-                return self._signer.sign_manifest(message)
+                return leaf.sign(message)
             except Exception as exc:  # noqa: BLE001 - re-raised below
                 failed.append(exc)
                 return b""
 
-        out, said = io.BytesIO(), definition(disclosure, media_type, presence=presence)
-        if parents:
-            said = derived(said, parents)
+        out, trust, chain = io.BytesIO(), self._trust_in(leaf.chain), leaf.chain.decode("ascii")
         try:
             with (
                 c2pa.Signer.from_callback(sign, c2pa.C2paSigningAlg.ES256, chain) as signer,
@@ -116,11 +128,13 @@ class ManifestWriter:
                 attach(builder, parents)
                 if detached:
                     builder.set_no_embed()
-                store = builder.sign(signer, OPAQUE if detached else media_type, io.BytesIO(data), out)
+                store = builder.sign(signer, form, io.BytesIO(data), out)
         except c2pa.C2paError as exc:
             cause = failed[0] if failed else exc
+            if isinstance(cause, LeafChanged):
+                raise cause from None
             raise StampFailed(f"the manifest could not be signed ({type(cause).__name__})") from cause
-        return out.getvalue(), bytes(store)
+        return out.getvalue(), bytes(store), trust
 
 
 def _check(

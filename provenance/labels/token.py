@@ -28,6 +28,7 @@ from consent_service.proofs.seams import ManifestSigner
 from provenance.disclosure import Disclosure
 from provenance.errors import TokenInvalid
 from provenance.manifest import GENERATED, assertion
+from provenance.signing import SigningLeaf, under_one_leaf
 
 _TYPE: Final = "vouch-disclosure+jwt"
 _LONGEST: Final = 8_192
@@ -45,12 +46,15 @@ class StreamDisclosure:
 
 
 def issue(disclosure: Disclosure, signer: ManifestSigner) -> str:
-    """ASCII, about 1,100 characters: fit for a header."""
-    leaf = x509.load_pem_x509_certificates(signer.certificate_chain())[0]
+    """ASCII, about 1,100 characters: fit for a header. Raises StampFailed, and what the signer raises."""
+    return under_one_leaf(signer, lambda leaf: _written(disclosure, leaf))
+
+
+def _written(disclosure: Disclosure, leaf: SigningLeaf) -> str:
     head = {
         "alg": "ES256",
         "typ": _TYPE,
-        "x5c": [base64.b64encode(leaf.public_bytes(Encoding.DER)).decode("ascii")],
+        "x5c": [base64.b64encode(leaf.certificate.public_bytes(Encoding.DER)).decode("ascii")],
     }
     body = {
         "iss": disclosure.provider,
@@ -60,7 +64,7 @@ def issue(disclosure: Disclosure, signer: ManifestSigner) -> str:
         "claims": claims_digest(disclosure),
     }
     said = f"{_encoded(head)}.{_encoded(body)}"
-    return f"{said}.{_base64url(signer.sign_manifest(said.encode('ascii')))}"
+    return f"{said}.{_base64url(leaf.sign(said.encode('ascii')))}"
 
 
 def verify(token: str, trust_anchor: bytes) -> StreamDisclosure:

@@ -142,11 +142,11 @@ def test_a_manifest_over_other_bytes_does_not_leave(
 ) -> None:
     whole = writing.ManifestWriter._signed
 
-    def damaged(self: writing.ManifestWriter, data: bytes, *rest: object, **how: bool) -> tuple[bytes, bytes]:
+    def damaged(self: writing.ManifestWriter, data: bytes, *rest: object, **how: bool) -> tuple[object, ...]:
         if form.embeds_manifest:
-            signed, store = whole(self, data, *rest, **how)  # type: ignore[arg-type]
+            signed, *others = whole(self, data, *rest, **how)  # type: ignore[arg-type]
             last = signed.rindex(data[-8:])
-            return signed[:last] + bytes([signed[last] ^ 1]) + signed[last + 1 :], store
+            return signed[:last] + bytes([signed[last] ^ 1]) + signed[last + 1 :], *others
         return whole(self, data + b"\x00", *rest, **how)  # type: ignore[arg-type]
 
     monkeypatch.setattr(writing.ManifestWriter, "_signed", damaged)

@@ -214,9 +214,9 @@ def test_what_was_signed_is_read_again_before_it_leaves(
 ) -> None:
     whole = writing.ManifestWriter._signed
 
-    def damaged(*arguments: object, **how: bool) -> tuple[bytes, bytes]:
-        data, store = whole(*arguments, **how)  # type: ignore[arg-type]
-        return damage(data), store
+    def damaged(*arguments: object, **how: bool) -> tuple[object, ...]:
+        data, *rest = whole(*arguments, **how)  # type: ignore[arg-type]
+        return damage(data), *rest
 
     monkeypatch.setattr(writing.ManifestWriter, "_signed", damaged)
     with pytest.raises(StampFailed):

@@ -1,0 +1,68 @@
+"""One leaf for one signature.
+
+A signer tells its chain in one call and signs in another, and the leaf may be renewed between the two: then the
+certificate that goes with a signature is not its own. So each signature is held against the leaf it was asked for, and
+what was made under a leaf that is the signer's no longer is made again under the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+
+from consent_service.proofs.seams import ManifestSigner
+from provenance.errors import StampFailed
+
+T = TypeVar("T")
+
+# One renewal needs a second try; a third is for several gates that don't turn to the new leaf in the same moment.
+_TRIES: Final = 3
+_COORDINATE: Final = 32
+
+
+class LeafChanged(Exception):
+    """The signature is not the leaf's."""
+
+
+@dataclass(frozen=True, slots=True)
+class SigningLeaf:
+    """The leaf that a signer named last. `chain`: PEM, leaf first, then root."""
+
+    chain: bytes
+    certificate: x509.Certificate = field(repr=False)
+    _signer: ManifestSigner = field(repr=False)
+
+    @classmethod
+    def of(cls, signer: ManifestSigner) -> SigningLeaf:
+        chain = signer.certificate_chain()
+        return cls(chain, x509.load_pem_x509_certificates(chain)[0], signer)
+
+    def sign(self, message: bytes) -> bytes:
+        """ES256: 64 bytes, r‖s (RFC 7518 §3.4). Raises LeafChanged, and what the signer raises."""
+        signature, key = self._signer.sign_manifest(message), self.certificate.public_key()
+        r, s = (int.from_bytes(half, "big") for half in (signature[:_COORDINATE], signature[_COORDINATE:]))
+        try:
+            if not isinstance(key, ec.EllipticCurvePublicKey) or len(signature) != 2 * _COORDINATE:
+                raise LeafChanged
+            key.verify(encode_dss_signature(r, s), message, ec.ECDSA(hashes.SHA256()))
+        except InvalidSignature:
+            raise LeafChanged from None
+        return signature
+
+
+def under_one_leaf(signer: ManifestSigner, make: Callable[[SigningLeaf], T]) -> T:
+    """What `make` makes, all of it under the leaf it is given. Raises StampFailed when the signer's signatures are
+    never its leaf's."""
+    for _ in range(_TRIES):
+        try:
+            return make(SigningLeaf.of(signer))
+        except LeafChanged:
+            continue
+    raise StampFailed("the signature is not its certificate's; the keys folder may be damaged")
