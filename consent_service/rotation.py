@@ -209,5 +209,7 @@ def alone(core: Core, by: Principal | None) -> Iterator[RingProvider]:
             return
         with core.ledger.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.exec_driver_sql(f"SELECT pg_advisory_lock({_LOCK_NUMBER})")
-            yield core.keys  # the server lets go of the lock with the connection
-            connection.exec_driver_sql(f"SELECT pg_advisory_unlock({_LOCK_NUMBER})")
+            try:
+                yield core.keys
+            finally:  # the server lets go of it with the connection, but this one goes back to a pool
+                connection.exec_driver_sql(f"SELECT pg_advisory_unlock({_LOCK_NUMBER})")

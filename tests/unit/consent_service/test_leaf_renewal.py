@@ -139,6 +139,23 @@ def test_a_process_that_may_only_read_the_keys_tells_no_log_of_a_leaf_that_never
     assert renewals(world) == []
 
 
+def test_a_renewal_that_failed_keeps_no_other_process_from_rotating(world: World) -> None:
+    other = ConsentService.open(world.config, clock=world.clock)
+    age(world.service, 9)
+    root = world.data_dir / "keys" / ROOT
+    root.rename(world.data_dir / "kept-elsewhere.pem")
+    settled(world.service)
+    (world.data_dir / "kept-elsewhere.pem").rename(root)
+    rotating = threading.Thread(
+        target=other.rotate_keys, args=(world.admin, [rotation.KeyKind.MANIFEST]), daemon=True
+    )
+    rotating.start()
+    rotating.join(30)
+    assert not rotating.is_alive()
+    assert len(renewals(world)) == 1
+    other.close()
+
+
 def test_a_ledger_that_is_away_leaves_the_old_leaf_signing(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
