@@ -72,9 +72,14 @@ def _proven(bundle: Bundle, verdict: Verdict, *, trusted: bool) -> dict[str, Any
     }
     said = verdict.evidence.get("disclosure")
     if verdict.origin is Origin.OURS and said is not None:
-        told["in_log"] = read_checkpoint(said["checkpoint"]).size <= bundle.checkpoint.size
+        clips = verdict.evidence.get("made_from") or [
+            said
+        ]  # the log has the clips, and not what was made of them
+        ends = [read_checkpoint(one["checkpoint"]).size for one in clips]
+        told["in_log"] = max(ends) <= bundle.checkpoint.size
         if told["in_log"]:  # a clip that is younger than the bundle is not in it, and its standing is unknown
-            bundle.verify_in_log(said["clip_id"], said["audit_leaf"], said["checkpoint"])
+            for one in clips:
+                bundle.verify_in_log(one["clip_id"], one["audit_leaf"], one["checkpoint"])
     return told
 
 

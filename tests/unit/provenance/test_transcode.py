@@ -99,6 +99,16 @@ def test_it_says_what_its_clip_said_under_an_id_of_its_own(
     assert aigc_label(replace(SAID, clip_id=named)).encode() in made.data
 
 
+@pytest.mark.parametrize("name", ["opus", "pcm"])
+def test_two_that_are_made_of_one_clip_can_share_a_manifest_that_lies_beside_them(
+    stamper: Stamper, authority: Authority, wav: Original, name: str
+) -> None:
+    first, second = (stamper.transcode(wav, delivery(name), "x", NOW + later) for later in (0.0, 60.0))
+    assert first is not None
+    assert second is not None
+    assert (first.data, first.manifest == second.manifest) == (second.data, False)
+
+
 @pytest.mark.parametrize("name", ["pcm", "wav", "mp3", "opus"])
 def test_a_stream_becomes_a_whole_file_with_the_presence_mark(
     stamper: Stamper, authority: Authority, name: str
