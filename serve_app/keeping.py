@@ -26,6 +26,14 @@ log = logging.getLogger("vouch.serve")
 
 
 @dataclass(frozen=True, slots=True)
+class Rendition:
+    """How a file differs from its clip: an id of its own, and other bytes (SHA-256, hex)."""
+
+    clip_id: str
+    audio_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class Fetched:
     """A clip as it is kept. manifest: None where the file carries its own."""
 
@@ -33,12 +41,16 @@ class Fetched:
     manifest: bytes | None = field(repr=False)
     media_type: str
     record: ClipRecord = field(repr=False)
-    rendition: str = ""  # its own id, where it is the clip in another form
+    rendition: Rendition | None = None  # of the clip in another form
 
     @property
     def clip_id(self) -> str:
         """What the file calls itself."""
-        return self.rendition or self.record.clip_id
+        return self.record.clip_id if self.rendition is None else self.rendition.clip_id
+
+    @property
+    def audio_sha256(self) -> str:
+        return self.record.audio_sha256 if self.rendition is None else self.rendition.audio_sha256
 
 
 class Keeper:

@@ -27,7 +27,7 @@ from provenance.transcode import Original
 from serve_app.cache import SingleFlight
 from serve_app.clip_store import ClipHeader, ClipStore
 from serve_app.errors import RequestRefused
-from serve_app.keeping import Fetched, Keeper
+from serve_app.keeping import Fetched, Keeper, Rendition
 from serve_app.remote import Remote, where
 
 log = logging.getLogger("vouch.serve")
@@ -75,7 +75,7 @@ class Renditions:
             if copy is None:
                 copy = await self._flights.run(_key(record, wanted), lambda: self._make(record, wanted))
         # Last, as in `Door.fetch`: audited before the first byte, and nothing slow in between. Refuses what fell.
-        digest = "" if copy is None else hashlib.sha256(copy.audio).hexdigest()
+        digest = "" if copy is None else copy.audio_sha256
         await self._gate.call("release_clip", api_key, clip_id, digest)
         if copy is None:
             raise RequestRefused("consent_revoked", "the consent behind this clip no longer stands")
@@ -96,9 +96,8 @@ class Renditions:
         header = stored.header
         data_key = await self._gate.call("clip_key", record.tenant, record.clip_id, header.wrapped)
         opened = await asyncio.to_thread(stored.open, data_key)
-        return Fetched(
-            opened.audio, opened.manifest, header.media_type, record, rendition_id(record.clip_id, wanted)
-        )
+        told = Rendition(rendition_id(record.clip_id, wanted), header.audio_sha256)
+        return Fetched(opened.audio, opened.manifest, header.media_type, record, told)
 
     async def _make(self, record: ClipRecord, wanted: Delivery) -> Fetched:
         clip = await self._keeper.copy_of(record)
@@ -110,11 +109,13 @@ class Renditions:
             raise RequestRefused(exc.code, exc.message) from None
         if made is None:
             return clip
+        digest = await asyncio.to_thread(lambda: hashlib.sha256(made.data).hexdigest())
         # From here on to its end, or a copy would lie there that no record names.
-        await asyncio.shield(self._keep(record, wanted, made))
-        return Fetched(made.data, made.manifest, wanted.format.media_type, record, named)
+        await asyncio.shield(self._keep(record, wanted, made, digest))
+        told = Rendition(named, digest)
+        return Fetched(made.data, made.manifest, wanted.format.media_type, record, told)
 
-    async def _keep(self, record: ClipRecord, wanted: Delivery, made: Signed) -> None:
+    async def _keep(self, record: ClipRecord, wanted: Delivery, made: Signed, digest: str) -> None:
         """Stored unseen, named in the clip's record, and only then to be found: deletion knows of every copy."""
         data_key, wrapped = await self._gate.call("new_clip_key", record.tenant, record.clip_id)
         header = ClipHeader(
@@ -123,7 +124,7 @@ class Renditions:
             cache_key=_key(record, wanted),
             media_type=wanted.format.media_type,
             seconds=record.seconds,
-            audio_sha256=hashlib.sha256(made.data).hexdigest(),
+            audio_sha256=digest,
             wrapped_key=base64.b64encode(wrapped).decode(),
             manifest_bytes=len(made.manifest or b""),
         )

@@ -41,4 +41,4 @@ def test_a_clip_is_fetched_in_another_format_behind_the_proxy(
     ).json()
     assert (told["origin"], told["integrity"], told["standing"]) == ("ours", "intact", "live")
     released = [one for one in instance.log() if one["kind"] == "clip.released" and one["clip"] == clip_id]
-    assert [one["audio"] for one in released] == [hashlib.sha256(made.content).hexdigest()] * 2
+    assert [one["audio"] for one in released][-2:] == [hashlib.sha256(made.content).hexdigest()] * 2

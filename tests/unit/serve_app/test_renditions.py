@@ -266,6 +266,7 @@ def test_whatever_fails_on_the_way_nothing_leaves(
     assert answer.status_code >= 500
     assert code_of(answer)
     assert [entry["kind"] for entry in studio.log()].count("clip.released") == 0
+    assert {file.suffix for file in studio.stored()} == {".clip"}, "and nothing half-made stays"
 
 
 def test_a_kept_form_that_was_tampered_with_does_not_leave(
