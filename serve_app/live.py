@@ -131,12 +131,9 @@ def ended(why: BaseException | None) -> tuple[Outcome, str]:
     """What is written of a stream that ended early, or of one at its end: outcome, and the code that says why."""
     if why is None:
         return "completed", ""
-    if not isinstance(why, Exception) or isinstance(
-        why, OSError
-    ):  # cancelled; or nobody takes the bytes any more
-        code = why_cancelled()
-    else:
-        code = getattr(why, "code", "internal_error")
+    # Cancelled, or a network that takes no more: nobody is at fault for either.
+    is_fault = isinstance(why, Exception) and not isinstance(why, OSError)
+    code = getattr(why, "code", "internal_error") if is_fault else why_cancelled()
     if code == "disconnected":
         return "disconnected", code
     return ("cut" if code in _CUT else "failed"), code

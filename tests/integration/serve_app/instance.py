@@ -56,7 +56,7 @@ def recording(seconds: float, *, seed: int, rate: int = 16_000) -> bytes:
 class Instance:
     """One running `vouch up`, with the keys that its first start made."""
 
-    def __init__(self, folder: Path, **config: Any) -> None:
+    def __init__(self, folder: Path, program: str, **config: Any) -> None:
         self.data_dir = folder / "data"
         self.temporary = (
             folder / "tmp"
@@ -75,7 +75,7 @@ class Instance:
         self.errors = folder / "stderr"
         with self.errors.open("w", encoding="utf-8") as errors:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "vouch.cli", "up", "--json", "--no-dashboard"],
+                [sys.executable, "-m", program, "up", "--json", "--no-dashboard"],
                 stdout=subprocess.PIPE, stderr=errors, text=True, env=environment, start_new_session=True,
             )  # fmt: skip
         try:
@@ -201,6 +201,6 @@ class Instance:
         return voice_id, consent.json()["consent_token"], begun["sentence"]
 
 
-def open_instance(**config: Any) -> Instance:
-    """In a folder with a short name: the paths of Unix sockets are limited."""
-    return Instance(Path(tempfile.mkdtemp(prefix="vt-", dir="/tmp")), **config)
+def open_instance(program: str = "vouch.cli", **config: Any) -> Instance:
+    """program: the module that is run. In a folder with a short name: the paths of Unix sockets are limited."""
+    return Instance(Path(tempfile.mkdtemp(prefix="vt-", dir="/tmp")), program, **config)
