@@ -72,9 +72,8 @@ def _proven(bundle: Bundle, verdict: Verdict, *, trusted: bool) -> dict[str, Any
     }
     said = verdict.evidence.get("disclosure")
     if verdict.origin is Origin.OURS and said is not None:
-        clips = verdict.evidence.get("made_from") or [
-            said
-        ]  # the log has the clips, and not what was made of them
+        # The log has the clips, and not what was made of them.
+        clips = verdict.evidence.get("made_from") or [said]
         ends = [read_checkpoint(one["checkpoint"]).size for one in clips]
         told["in_log"] = max(ends) <= bundle.checkpoint.size
         if told["in_log"]:  # a clip that is younger than the bundle is not in it, and its standing is unknown
