@@ -20,6 +20,7 @@ COMPOSITE: Final = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWith
 MOST_PARENTS: Final = 64
 _MARKED: Final = "c2pa.watermarked.unbound"
 _VALIDATED: Final = "ingredient.manifest.validated"
+_NOT_VALIDATED: Final = "ingredient.manifest.missing"  # C2PA's code for one that cannot be found
 _MOST_BELOW: Final = 1024
 
 
@@ -77,16 +78,22 @@ def read_parents(told: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
     told: what c2pa's reader says of a store. The active claim covers each ingredient's manifest by its hash; whether
     that claim is ours is not asked here.
     """
-    deltas = told["validation_results"].get("ingredientDeltas", ())
-    results = [delta["validationDeltas"] for delta in deltas]
-    active = str(told["active_manifest"])
+    if faults(told):
+        return ()
+    named = [assertion_in(told["manifests"][one]) for one in _below(told, str(told["active_manifest"]))]
+    return tuple(one for one in named if one is not None)
+
+
+def faults(told: Mapping[str, Any]) -> tuple[str, ...]:
+    """Codes of what does not hold in the manifests of the ingredients. c2pa counts none of it against the file, and
+    its hash leaves it out like every manifest."""
+    results = [delta["validationDeltas"] for delta in told["validation_results"].get("ingredientDeltas", ())]
+    codes = [str(entry["code"]) for result in results for entry in result["failure"]]
     # c2pa tells of those of the active claim; of what lies deeper, only what no longer holds.
     validated = sum(any(e["code"] == _VALIDATED for e in result["success"]) for result in results)
-    direct = len(told["manifests"][active].get("ingredients", ()))
-    if any(result["failure"] for result in results) or validated < direct:
-        return ()
-    named = [assertion_in(told["manifests"][one]) for one in _below(told, active)]
-    return tuple(one for one in named if one is not None)
+    if validated < len(told["manifests"][str(told["active_manifest"])].get("ingredients", ())):
+        codes.append(_NOT_VALIDATED)
+    return tuple(dict.fromkeys(codes))
 
 
 def assertion_in(manifest: Mapping[str, Any]) -> Mapping[str, Any] | None:

@@ -17,7 +17,7 @@ from cryptography import x509
 from provenance import container
 from provenance.decoding.sniff import sniff
 from provenance.disclosure import Disclosure
-from provenance.ingredients import read_parents
+from provenance.ingredients import faults, read_parents
 from provenance.manifest import DISCLOSURE_LABEL, SYNTHETIC_SOURCES, disclosure_from
 from provenance.trust import TrustContext
 
@@ -134,11 +134,14 @@ def _reading(store: Mapping[str, Any], leaf: Leaf | None) -> ManifestReading:
         and any(e["code"] == "assertion.hashedURI.match" and e["url"].endswith(url) for e in success)
         and not any(e.get("url", "").endswith(url) for e in failures)
     )
+    broken = [entry["code"] for entry in failures]
+    if proven:
+        broken += faults(store)
     bodies = [a["data"] for a in active.get("assertions", ()) if a["label"] == DISCLOSURE_LABEL]
     return ManifestReading(
         state=str(store["validation_state"]),
         success=codes,
-        failures=tuple(dict.fromkeys(entry["code"] for entry in failures)),
+        failures=tuple(dict.fromkeys(broken)),
         says_synthetic=any(source in SYNTHETIC_SOURCES for source in _sources(store)),
         assertion=bodies[0] if proven and len(bodies) == 1 else None,
         leaf=leaf,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from random import Random
 
 import pytest
 
 from consent_service.proofs.seams import Standing, WatermarkTag
+from provenance import container
 from provenance.decoding.pool import shared
 from provenance.derive import Signed
 from provenance.errors import StampFailed
@@ -146,6 +148,26 @@ def test_only_what_left_here_unaltered_is_made_into_anything(stamper: Stamper, w
     ):
         with pytest.raises(StampFailed):
             stamper.transcode(bad, delivery("mp3"), "x", NOW)
+
+
+@pytest.mark.parametrize(("first", "then"), [("wav", "mp3"), ("wav", "opus"), ("opus", "wav")])
+def test_a_flip_in_any_of_its_manifests_is_caught(
+    stamper: Stamper, authority: Authority, first: str, then: str
+) -> None:
+    """c2pa counts nothing against a file that is wrong with what its clip said."""
+    made = into(stamper, original(stamper.stamp(SPOKEN[:RATE], RATE, SAID, delivery(first))), delivery(then))
+    inside = made.data if made.manifest is None else made.manifest
+    store = container.manifest_store(inside)
+    assert store is not None
+    trust, random, missed = TrustContext(authority.root_pem), Random(then), []
+    for at in random.sample(range(len(store)), 150):
+        start = inside.index(store) + at
+        changed = inside[:start] + bytes([inside[start] ^ 1 << at % 8]) + inside[start + 1 :]
+        data, sidecar = (changed, None) if made.manifest is None else (made.data, changed)
+        reading = read_manifest(data, trust, sidecar=sidecar)
+        if reading is not None and reading.asset_matches and container.fault(data, sidecar) is None:
+            missed.append(at)
+    assert not missed
 
 
 def test_what_does_not_read_back_does_not_leave(
