@@ -16,9 +16,11 @@ Text = Annotated[
     str,
     Field(
         description="What is to be said; [pause 500ms] is a pause. Brought into canonical form, with numbers in words, "
-        "before it is authorised."
+        "before it is authorised.",
+        repr=False,
     ),
 ]
+Instruct = Annotated[str, Field(repr=False)]
 Lexicon = Annotated[
     dict[
         Annotated[str, StringConstraints(min_length=1, max_length=MAX_WORD)],
@@ -28,7 +30,6 @@ Lexicon = Annotated[
         max_length=MAX_ENTRIES,
         description="Words and how to spell them so that they sound right: {'Nguyen': 'Win'}. Whole words; one "
         "in lower case matches in any case. What is authorised, counted and said is the respelled text.",
-        repr=False,
     ),
 ]
 Format = Annotated[
@@ -81,7 +82,7 @@ class _Spoken(_Body):
     loudness: Loudness | None = None
     spoken_disclaimer: SpokenDisclaimer = False
     stream: Stream = False
-    lexicon: Lexicon | None = None
+    lexicon: Lexicon | None = Field(default=None, repr=False)
 
 
 class VoiceCloneBody(_Spoken):
@@ -93,7 +94,7 @@ class VoiceCloneBody(_Spoken):
     consent_token: Short | None = Field(
         default=None, description="Omitted: the key's default binding.", repr=False
     )
-    instruct: str = ""
+    instruct: Instruct = ""
 
 
 class VoiceDesignBody(_Spoken):
@@ -101,7 +102,7 @@ class VoiceDesignBody(_Spoken):
 
     text: Text
     language: Language
-    instruct: str = Field(description="The voice in words: 'a calm, low voice, unhurried'.")
+    instruct: Instruct = Field(description="The voice in words: 'a calm, low voice, unhurried'.")
 
 
 class CustomVoiceBody(_Spoken):
@@ -110,7 +111,7 @@ class CustomVoiceBody(_Spoken):
     text: Text
     language: Language
     speaker: Id
-    instruct: str = ""
+    instruct: Instruct = ""
 
 
 class SpeechBody(BaseModel):
@@ -126,7 +127,7 @@ class SpeechBody(BaseModel):
     model: Short = Field(description="Accepted for compatibility; the deployment decides the model.")
     response_format: Format = "mp3"  # OpenAI's default
     speed: float = 1.0
-    instructions: str = ""
+    instructions: Instruct = ""
     stream_format: str = "audio"
     language: Language | None = None
     purpose: Short | None = None
@@ -138,7 +139,7 @@ class SpeechBody(BaseModel):
     loudness: Loudness | None = None
     spoken_disclaimer: SpokenDisclaimer = False
     stream: Stream = False
-    lexicon: Lexicon | None = None
+    lexicon: Lexicon | None = Field(default=None, repr=False)
 
 
 class BeginEnrolmentBody(_Body):
