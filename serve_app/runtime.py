@@ -7,6 +7,7 @@ then a second instance, or somebody else's Ray on the machine, is not in the way
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import shutil
@@ -15,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -144,7 +145,7 @@ def running(
             _wait_ready(url, ready_timeout_s)
             yield Running(url, folder, address)
         finally:
-            with suppress(Exception):
+            with _without_rays_word(), suppress(Exception):
                 if config.profile == "cluster":
                     serve.delete(APP_NAME)
                 elif drain:
@@ -175,10 +176,18 @@ def _own_ray(*, dashboard: bool) -> Iterator[tuple[Path, str]]:
             )
         yield folder / "ray", f"http://{context.dashboard_url}" if context.dashboard_url else ""
     finally:
-        with suppress(Exception):
+        with _without_rays_word(), suppress(Exception):
             ray.shutdown()
         _end_proxies(folder)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _without_rays_word() -> Iterator[None]:
+    """A driver prints what its Ray reports, to standard output; and each time that it stops Serve, Ray reports as an
+    error that the controller is gone. Standard output belongs to the command, and with `--json` it holds one value."""
+    with redirect_stdout(io.StringIO()):
+        yield
 
 
 @contextmanager

@@ -69,6 +69,8 @@ def test_two_instances_and_a_foreign_ray_do_not_meet(
         assert len(family) > 5
         port = int(second.url.rsplit(":", 1)[1])
         assert second.interrupt() == 0
+        assert second.process.stdout is not None
+        assert second.process.stdout.read() == "", "its one JSON value is all that it said"
         left = until(lambda: not [p for p in family if _alive(p)], "every process of it has ended")
         assert left
         with socket.socket() as sock:
