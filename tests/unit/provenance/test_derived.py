@@ -12,6 +12,7 @@ from consent_service.proofs.seams import Standing
 from provenance.audio import encode_wav
 from provenance.derive import Signed, derive
 from provenance.errors import StampFailed
+from provenance.ingredients import faults, read_parents
 from provenance.stamp import StampedClip, Stamper
 from provenance.trust import TrustContext
 from provenance.verdict import Integrity, Note, Origin, Verdict
@@ -143,6 +144,17 @@ def test_what_a_parent_said_cannot_be_changed_inside_its_child(
     verdict, ledger = looked_at(authority, changed, a=Standing.LIVE, b=Standing.LIVE)
     assert (verdict.integrity, verdict.standing) == (Integrity.ALTERED, Standing.UNKNOWN)
     assert all(consent != "consent_z" for _, consent, _ in ledger.asked)
+
+
+def test_an_ingredient_that_c2pa_does_not_vouch_for_is_a_fault() -> None:
+    """Whatever its reason is for saying nothing of one."""
+    told = {
+        "active_manifest": "a",
+        "manifests": {"a": {"ingredients": [{"active_manifest": "b"}]}, "b": {}},
+        "validation_results": {},
+    }
+    assert faults(told) == ("ingredient.manifest.missing",)
+    assert read_parents(told) == ()
 
 
 def test_a_stranger_is_not_told_what_a_file_was_made_from(

@@ -170,6 +170,20 @@ def test_a_flip_in_any_of_its_manifests_is_caught(
     assert not missed
 
 
+def test_a_clips_manifest_cannot_be_taken_out_of_the_one_around_it(
+    stamper: Stamper, authority: Authority, wav: Original
+) -> None:
+    """Then nothing would lead to the consent."""
+    made = into(stamper, wav, delivery("opus"))
+    assert made.manifest is not None
+    described = 8 + int.from_bytes(made.manifest[8:12], "big")  # the store's head, and its description
+    size = int.from_bytes(made.manifest[described : described + 4], "big")
+    inside = made.manifest[8:described] + made.manifest[described + size :]
+    without = (len(inside) + 8).to_bytes(4, "big") + b"jumb" + inside
+    verdict = Verifier(authority.root_pem, Register(knows=None)).verify(made.data, without)
+    assert (verdict.integrity, verdict.standing) == (Integrity.ALTERED, Standing.UNKNOWN)
+
+
 def test_what_does_not_read_back_does_not_leave(
     stamper: Stamper, wav: Original, monkeypatch: pytest.MonkeyPatch
 ) -> None:
