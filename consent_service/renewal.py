@@ -62,7 +62,7 @@ def outlook(core: Core) -> LeafOutlook | None:
     keys = core.keys
     if not isinstance(keys, RingProvider):
         return None
-    leaf = keys.leaf_afresh()
+    leaf = keys.leaf()
     return LeafOutlook(leaf.leaf_id, leaf.life.ends, leaf.life.is_due(core.clock()), _trouble(keys, leaf))
 
 

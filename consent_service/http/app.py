@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from fastapi import FastAPI, Response
 from fastapi.exceptions import RequestValidationError
@@ -29,7 +31,7 @@ def build_app(service: ConsentService, config: ApiConfig) -> FastAPI:
         yield
         service.close()
 
-    metrics = ApiMetrics()
+    metrics = ApiMetrics(partial(_leaf_ends, service))
     app = FastAPI(
         title="Vouch consent service",
         summary="May this voice be used, by whom, for what, until when?",
@@ -65,3 +67,11 @@ def build_app(service: ConsentService, config: ApiConfig) -> FastAPI:
         return Response(metrics.exposition(), media_type=CONTENT_TYPE_LATEST)
 
     return app
+
+
+def _leaf_ends(service: ConsentService) -> float:
+    try:
+        outlook = service.leaf_outlook()
+    except ConsentError:
+        return math.nan  # the other series are still worth a scrape
+    return math.nan if outlook is None else outlook.ends

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from consent_service.models import Allow, Deny
 
@@ -13,9 +13,10 @@ _METHODS = frozenset({"GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"
 
 
 class ApiMetrics:
-    """A registry of its own: two applications in one process don't meet."""
+    """A registry of its own: two applications in one process don't meet. `leaf_ends`: asked with every scrape; Unix
+    seconds, or NaN where that is not known."""
 
-    def __init__(self) -> None:
+    def __init__(self, leaf_ends: Callable[[], float]) -> None:
         self._registry = CollectorRegistry()
         self._requests = Counter(
             "vouch_consent_requests",
@@ -36,6 +37,11 @@ class ApiMetrics:
         self._redeemed = Counter(
             "vouch_consent_redeemed", "Grants that were used up.", ("kind",), registry=self._registry
         )
+        Gauge(
+            "vouch_consent_leaf_ends_timestamp_seconds",
+            "Until when manifests can be signed. Renewed four years before.",
+            registry=self._registry,
+        ).set_function(leaf_ends)
 
     def answered(self, route: str, method: str, status: int, seconds: float) -> None:
         method = method if method in _METHODS else "other"  # a caller may send any word

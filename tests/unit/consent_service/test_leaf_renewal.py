@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import math
 import threading
 from pathlib import Path
 
@@ -14,10 +15,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from fastapi.testclient import TestClient
 
 from consent_service import rotation
 from consent_service.config import ConsentConfig
 from consent_service.errors import LeafExpired
+from consent_service.http.app import build_app
+from consent_service.http.config import ApiConfig
 from consent_service.keys.box import FolderBox
 from consent_service.keys.certificates import leaf_id
 from consent_service.keys.keeper import FIRST_RETRY_S
@@ -28,6 +32,7 @@ from tests.unit.consent_service.leaves import YEAR, age, age_root, ring_keys, se
 from tests.unit.consent_service.world import DAY, START, Clock, World
 
 ROOT = "manifest-root.pem"
+SERIES = "vouch_consent_leaf_ends_timestamp_seconds"
 
 
 def renewals(world: World) -> list[tuple[object, object]]:
@@ -266,3 +271,16 @@ def test_a_service_that_closes_lets_a_renewal_end(world: World) -> None:
         closing.start()
     closing.join()
     assert ring_keys(world.service).leaf().chain != old
+
+
+def test_prometheus_is_told_until_when_manifests_can_be_signed(world: World) -> None:
+    client = TestClient(build_app(world.service, ApiConfig(consent=world.config)))
+
+    def told() -> float:
+        (line,) = [line for line in client.get("/metrics").text.splitlines() if line.startswith(SERIES)]
+        return float(line.split()[1])
+
+    age(world.service, 7)
+    assert told() == pytest.approx(world.clock.now + 5 * YEAR, abs=DAY)
+    (world.data_dir / "keys" / "manifest.json").unlink()
+    assert math.isnan(told())  # and the other series are there as before
