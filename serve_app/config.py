@@ -145,9 +145,15 @@ class AppConfig(BaseModel):
         return self.clip_dir or str(self.consent.data_dir / "clips")
 
     @classmethod
-    def load(cls, path: Path) -> AppConfig:
-        """Read a YAML file. Raises ValueError with the offending key."""
-        return cls.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    def load(cls, path: Path, data_dir: Path | None = None) -> AppConfig:
+        """Read a YAML file. data_dir: for one of profile `local` that names none; the nodes of a cluster must agree on
+        theirs, so it has to be said. Raises ValueError with the offending key."""
+        given = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if data_dir is not None and isinstance(given, dict) and given.get("profile", "local") == "local":
+            consent = given.get("consent") or {}
+            if isinstance(consent, dict):
+                given["consent"] = {"data_dir": data_dir, **consent}
+        return cls.model_validate(given)
 
     @classmethod
     def local(cls, data_dir: Path, **changes: object) -> AppConfig:

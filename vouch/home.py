@@ -48,7 +48,7 @@ def app_config() -> AppConfig:
     path = os.environ.get("VOUCH_CONFIG")
     if path:
         try:
-            return AppConfig.load(Path(path))
+            return AppConfig.load(Path(path), data_dir())
         except (ValueError, yaml.YAMLError) as exc:
             raise Failed("config_invalid", f"{path}: {_without_values(exc)}") from None
     return AppConfig.local(data_dir())

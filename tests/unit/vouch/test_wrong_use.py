@@ -112,10 +112,12 @@ def test_a_configuration_that_does_not_fit_is_refused(vouch: Vouch, text: str) -
 
 def test_a_wrong_configuration_does_not_tell_its_secrets(vouch: Vouch) -> None:
     path = vouch.folder / "vouch.yaml"
-    path.write_text("engine: {name: embedded}\nconsent: {ledger_url: 'postgresql://u:pa55word@h/d'}\n")
+    path.write_text(
+        "engine: {name: embedded}\nconsent: {data_dri: x, ledger_url: 'postgresql://u:pa55word@h/d'}\n"
+    )
     result = vouch.run("voice", "list", env={"VOUCH_CONFIG": str(path)})
     assert result.exit_code == 1
-    assert "data_dir" in result.stderr
+    assert "data_dri" in result.stderr
     assert "pa55word" not in result.output
 
 
