@@ -61,11 +61,16 @@ def test_the_compiled_frame_says_the_same(model: QwenModel, prompt: Prompt, code
     plain, compiled = Runner(frame, slots, 64), Runner(frame, slots, 64)
     compiled.warm_up()
     assert compiled.graphs.compiled
+    compiled.graphs.call = once_more  # what is warmed up is past the compiler's door
     for slot in range(slots):
         seed = 1 + slot
         expected = alone(plain, prompt, 5, seed=seed, sampling=model.sampling, slot=slot)
         parted = alone(compiled, prompt, 5, seed=seed, sampling=model.sampling, slot=slot).differs(expected)
         assert parted is None or parted[2] < TIE
+
+
+def once_more(state: State) -> tuple[Tensor, Tensor]:
+    raise AssertionError("guards over every weight are looked at before a frame")
 
 
 def test_the_frame_needs_no_value_and_no_host(model: QwenModel) -> None:
