@@ -83,6 +83,12 @@ class NarrateConfig(BaseModel):
     lost_blocks: int = Field(
         default=3, ge=0, description="How often a block may be tried again after its actor died."
     )
+    engine_replacements: int = Field(
+        default=3,
+        ge=0,
+        le=9999,
+        description="How often an engine actor whose device is lost is replaced; after that its rows are errors.",
+    )
 
     @field_validator("lexicon", mode="after")
     @classmethod

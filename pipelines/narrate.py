@@ -15,9 +15,11 @@ import pyarrow.compute as pc
 from consent_service.service import ConsentService
 from pipelines.check import Script, open_script
 from pipelines.config import NarrateConfig, NarrateSummary, Progress
-from pipelines.flow import dataset, failure_of, principal_of
+from pipelines.actors import failure_of
+from pipelines.flow import dataset
 from pipelines.journal import Finished, Journal, exclusive, to_json
 from pipelines.runtime import ray_for
+from pipelines.speaking import principal_of
 from pipelines.stages.clips import ClipStore
 from pipelines.storage import Folder
 
@@ -70,7 +72,7 @@ def _run(
     earlier = finished.clip_ids()
     tally = Tally(script.rows)
     try:
-        rows = dataset(script, config, journal.finished_name)
+        rows = dataset(script, config, journal)
         for block in rows.iter_batches(batch_size=None, batch_format="pyarrow"):
             if block.num_rows:
                 journal.append(block)

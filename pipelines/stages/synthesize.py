@@ -33,7 +33,7 @@ from speech.engine import (
     SpeechEngine,
     SpeechRequest,
 )
-from speech.errors import SpeakerUnknown, SynthesisCancelled, SynthesisFailed
+from speech.errors import EngineUnavailable, SpeakerUnknown, SynthesisCancelled, SynthesisFailed
 
 # A grant that is about to expire may do so on the way to the ledger.
 _MARGIN_S: Final = 1.0
@@ -73,6 +73,7 @@ class Synthesize:
 
     def __call__(self, row: Ready) -> Spoken | RowResult:
         try:
+            self._require_engine()
             self._require_speaker(row)
             return self._under_fresh_grant(row)
         except Exception as exc:  # noqa: BLE001 — one row in, one row out
@@ -139,6 +140,11 @@ class Synthesize:
         with soundfile.SoundFile(io.BytesIO(wav)) as file:  # in memory only (DESIGN I6)
             samples = file.read(dtype="float32", always_2d=True).mean(axis=1, dtype=np.float32)
             return Reference(samples, file.samplerate, transcript)
+
+    def _require_engine(self) -> None:
+        """An engine that can never speak again is told before a grant is used up for it (ADR 25)."""
+        if not self._engine.healthy:
+            raise EngineUnavailable("the engine was lost for good; run again")
 
     def _require_speaker(self, row: Ready) -> None:
         """A preset that the engine lacks is told before a grant is used up for it."""

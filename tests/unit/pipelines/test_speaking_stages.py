@@ -42,6 +42,7 @@ class Engine:
 
     def __init__(self, inner: SpeechEngine, fault: Any) -> None:
         self.info = inner.info
+        self.healthy = True
         self._inner = inner
         self._fault = fault
         self.started = 0
@@ -188,6 +189,16 @@ def test_an_unknown_preset_uses_up_no_grant(stages: Stages) -> None:
     out = stages.synthesize(stages.ready(voice="preset:Nobody"))
     assert isinstance(out, RowResult)
     assert (out.status, out.code) == ("refused", "speaker_unknown")
+    assert outcomes(stages) == []
+
+
+def test_an_engine_that_is_lost_uses_up_no_grant(stages: Stages, engine: SpeechEngine) -> None:
+    lost = Engine(engine, None)
+    synthesize = stages.synthesizer(lost)
+    lost.healthy = False
+    out = synthesize(stages.ready(voice=stages.house.anna))
+    assert isinstance(out, RowResult)
+    assert (out.status, out.code, lost.started) == ("error", "engine_unavailable", 0)
     assert outcomes(stages) == []
 
 
