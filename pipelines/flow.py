@@ -59,7 +59,7 @@ def dataset(script: Script, config: NarrateConfig, journal: Journal) -> Any:
                 ),
                 num_cpus=config.engine_cpus,
                 num_gpus=config.engine_gpus or None,
-                # Each replacement of an engine costs the block it happens in, and the one behind it, an attempt.
+                # Each replacement of an engine costs the block it happens in, and the one behind it, one attempt.
                 max_task_retries=config.lost_blocks + config.engine_replacements,
                 **common,
             )

@@ -6,9 +6,9 @@
     OUT/clips/…                 the clips
     OUT/_vouch/run-…/           the journal of a run that is not published yet; gone afterwards
 
-One process writes the journal: the driver. Beside it lie the notes of engine actors that were lost (handover.py). A later record of a row outdoes an earlier one, and the journal
-outdoes what is published. A journal file that is not whole counts as never written. See
-docs/adr/0003-resume.md.
+One process writes the journal: the driver. Beside it lie the notes of engine actors that were lost (handover.py).
+A later record of a row outdoes an earlier one, and the journal outdoes what is published. A journal file that is not
+whole counts as never written. See docs/adr/0003-resume.md.
 """
 
 from __future__ import annotations

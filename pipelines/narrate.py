@@ -13,9 +13,9 @@ from typing import Any
 import pyarrow.compute as pc
 
 from consent_service.service import ConsentService
+from pipelines.actors import failure_of
 from pipelines.check import Script, open_script
 from pipelines.config import NarrateConfig, NarrateSummary, Progress
-from pipelines.actors import failure_of
 from pipelines.flow import dataset
 from pipelines.journal import Finished, Journal, exclusive, to_json
 from pipelines.runtime import ray_for
