@@ -8,8 +8,8 @@ caller's string as audio: the package would take it for a path or a URL and fetc
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +28,7 @@ from speech.qwen.frame import Frame
 from speech.qwen.sampling import Choice, Draw
 from speech.qwen.shape import Shape
 from speech.qwen.slots import Sampling
+from speech.qwen.sox_absent import import_sox
 from speech.qwen.torchaudio_cpu import import_torchaudio
 
 _log = logging.getLogger(__name__)
@@ -170,11 +171,14 @@ def _load(checkpoint: LocalCheckpoint, placement: Placement) -> Any:
 
 
 def _import_qwen_tts() -> Any:
-    """`qwen_tts`, quietly: it prints on import, and standard output is our callers'."""
+    """`qwen_tts`, quietly: it prints a banner on import, about kernels that are never used here."""
+    said = io.StringIO()
     try:
         import_torchaudio()
-        with contextlib.redirect_stdout(sys.stderr):
+        import_sox()
+        with contextlib.redirect_stdout(said):
             import qwen_tts
     except (ImportError, OSError) as error:
         raise EngineUnavailable(f"Qwen3-TTS cannot be imported ({error}); reinstall the package") from error
+    _log.debug("qwen_tts said: %s", said.getvalue().strip())
     return qwen_tts
