@@ -10,9 +10,10 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
+from datetime import UTC, datetime
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import typer
 from pydantic import BaseModel
@@ -21,6 +22,8 @@ from rich.table import Table
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+_MOMENTS: Final = ("_at", "_from", "_until", "as_of")  # how our fields for Unix seconds end
 
 
 class Failed(Exception):
@@ -38,7 +41,7 @@ def emit(value: Any, *, as_json: bool, human: str | None = None) -> None:
         sys.stdout.write(json.dumps(plain(value), ensure_ascii=False, indent=2) + "\n")
     elif human is not None:
         out.print(human, markup=False)
-    elif isinstance(rows := plain(value), list):
+    elif isinstance(rows := _dated(plain(value)), list):
         _print_table(rows)
     elif isinstance(rows, dict):
         for key, item in rows.items():
@@ -62,6 +65,23 @@ def plain(value: Any) -> Any:
     if isinstance(value, Path):
         return str(value)
     return value
+
+
+def iso(moment: float) -> str:
+    """Unix seconds as people read them: ISO 8601, UTC, to the second."""
+    return datetime.fromtimestamp(int(moment), UTC).isoformat().replace("+00:00", "Z")
+
+
+def _dated(value: Any) -> Any:
+    """Plain values for people: what is named like a moment is a date."""
+    if isinstance(value, list):
+        return [_dated(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        key: iso(item) if key.endswith(_MOMENTS) and isinstance(item, int | float) and item else _dated(item)
+        for key, item in value.items()
+    }
 
 
 @contextmanager

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from consent_service.models import ConsentTerms
+from consent_service.models import ConsentTerms, RecordedConsent
 from vouch.commands.options import Json, moment
 from vouch.home import GRANTEE, open_home
-from vouch.output import emit, reporting
+from vouch.output import emit, iso, reporting
 
 app = typer.Typer(help="Consents: who may use a voice, for what, until when.", no_args_is_help=True)
 
@@ -44,7 +44,7 @@ def record(
     bind: Annotated[bool, typer.Option(help="Make it the default of the local narrator key.")] = True,
     as_json: Json = False,
 ) -> None:
-    """Record a consent and print its receipt. The consent token is shown this once."""
+    """Record a consent. The consent token is shown this once; the receipt can be printed at any time."""
     with reporting(as_json=as_json), open_home() as home:
         admin = home.act_as("admin")
         terms = ConsentTerms(
@@ -62,8 +62,7 @@ def record(
         consent = recorded.consent
         if bind and grantee == GRANTEE:
             home.service.bind_consent(admin, home.act_as("narrator").key_id, consent.consent_id)
-        human = f"{recorded.receipt}\n\nconsent  {consent.consent_id}\ntoken    {recorded.consent_token}   (shown once)"
-        emit(recorded, as_json=as_json, human=human)
+        emit(recorded, as_json=as_json, human=_lines(recorded))
 
 
 @app.command("list")
@@ -96,7 +95,7 @@ def narrow(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Less on any axis, never more; what is not named stays. Prints the new version, token and receipt."""
+    """Less on any axis, never more; what is not named stays. The new version has a token and a receipt of its own."""
     if not any((purpose, language, territory, channel, until, characters is not None, inside_boundary)):
         raise typer.BadParameter("name what is to remain, for example --purpose narration.audiobook")
     with reporting(as_json=as_json), open_home() as home:
@@ -105,7 +104,7 @@ def narrow(
             channels=channel, valid_until=last_day(until) if until else None, character_budget=characters,
             inside_boundary=inside_boundary,
         )  # fmt: skip
-        emit(narrowed, as_json=as_json)
+        emit(narrowed, as_json=as_json, human=_lines(narrowed))
 
 
 @app.command()
@@ -126,3 +125,13 @@ def receipt(consent_id: ConsentId, as_json: Json = False) -> None:
     with reporting(as_json=as_json), open_home() as home:
         text = home.service.receipt(home.act_as("admin"), consent_id)
         emit({"receipt": text}, as_json=as_json, human=text)
+
+
+def _lines(recorded: RecordedConsent) -> str:
+    consent, terms = recorded.consent, recorded.consent.terms
+    allowed = f"{', '.join(terms.purposes)} in {', '.join(terms.languages)}, until {iso(terms.valid_until)}"
+    return (
+        f"consent  {consent.consent_id}, version {consent.version}: {allowed}\n"
+        f"token    {recorded.consent_token}   (shown once)\n"
+        f"receipt  vouch consent receipt {consent.consent_id}"
+    )

@@ -60,7 +60,8 @@ def up(
                 "dashboard": app.dashboard,
                 "ray": str(app.folder),
             }
-            human = f"ready at {app.url} ({config.engine.name} engine); Ctrl-C stops it"
+            shown = f"; dashboard at {app.dashboard}" if app.dashboard else ""
+            human = f"ready at {app.url} ({config.engine.name} engine){shown}; Ctrl-C stops it"
             emit(status, as_json=as_json, human=human)
             while not stop.wait(0.5):
                 pass

@@ -135,7 +135,9 @@ class Story:
 
     # 2 ----------------------------------------------------------------------------------------------------------
     def consent(self) -> None:
-        with self.steps.step("consent", "Record what each person consents to, and print a receipt") as seen:
+        with self.steps.step(
+            "consent", "Record what each person consents to, and give each a receipt"
+        ) as seen:
             now = time.time()
             wide = self._record(
                 self.first, ("narration", "accessibility"), ("en", "de", "fr", "es", "it"), now + YEAR_S
@@ -152,8 +154,9 @@ class Story:
             for recorded in (wide, narrow, short):
                 path = self.folder / "receipts" / f"{recorded.consent.consent_id}.json"
                 path.write_text(recorded.receipt, encoding="utf-8")
-            self.steps.say(f"receipt: {wide.receipt}")
-            seen.update(consents=3, receipt=f"receipts/{self.consent_id}.json")
+            receipt = f"receipts/{self.consent_id}.json"
+            self.steps.say(f"receipt of the first: {receipt}")
+            seen.update(consents=3, receipt=receipt)
 
     def _record(
         self,

@@ -1,0 +1,58 @@
+"""People get a few lines and dates; programs get everything, as it is."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.unit.vouch.conftest import Vouch
+from vouch.output import emit
+
+DATE = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
+
+
+def test_a_recorded_consent_is_three_lines_and_names_the_way_to_its_receipt(
+    vouch: Vouch, tmp_path: Path
+) -> None:
+    voice_id = vouch.enrol()
+    words = ("--purpose", "narration", "--language", "en", "--until", "2030-12-31")
+    shown = vouch.run("consent", "record", voice_id, *words)
+    assert shown.exit_code == 0, shown.stderr
+    consent, token, receipt = shown.stdout.strip().splitlines()
+    consent_id = consent.split()[1].removesuffix(",")
+    assert re.search(rf"version 1: narration in en, until {DATE}$", consent)
+    assert "shown once" in token
+    assert receipt.endswith(f"vouch consent receipt {consent_id}")
+    assert vouch.run(*receipt.split()[2:]).stdout.startswith("{")
+
+    narrowed = vouch.run("consent", "narrow", consent_id, "--until", "2029-12-31")
+    assert len(narrowed.stdout.strip().splitlines()) == 3
+    assert "version 2" in narrowed.stdout
+
+    vouch.json("audit", "export", tmp_path / "log")
+    found = vouch.run("audit", "verify", tmp_path / "log").stdout
+    assert re.search(rf"last_at  {DATE}", found)
+    assert isinstance(vouch.json("audit", "verify", tmp_path / "log")["last_at"], float)
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ({"as_of": 1_800_000_000.9}, "as_of  2027-01-15T08:00:00Z"),
+        ({"terms": {"valid_from": 1_800_000_000}}, "{'valid_from': '2027-01-15T08:00:00Z'}"),
+        ([{"created_at": 1_800_000_000.0}], "2027-01-15T08:00:00Z"),
+        ({"revoked_at": None}, "revoked_at  None"),
+        ({"first_at": 0.0}, "first_at  0.0"),  # of an empty log
+        ({"size": 1_800_000_000}, "size  1800000000"),
+    ],
+)
+def test_moments_are_dates_for_people_and_numbers_for_programs(
+    value: object, shown: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    emit(value, as_json=True)
+    assert json.loads(capsys.readouterr().out) == value
+    emit(value, as_json=False)
+    assert shown in capsys.readouterr().out
