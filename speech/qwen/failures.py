@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import traceback
 from typing import Final
 
@@ -11,14 +12,17 @@ import torch
 from speech.errors import EngineBusy, SpeechError, SynthesisFailed
 
 _log = logging.getLogger(__name__)
-_CPU_ALLOCATOR: Final = "DefaultCPUAllocator: can't allocate memory"  # a plain RuntimeError says so
+# A plain RuntimeError says so: of a tensor operation, and of compiled code's own buffers.
+_CPU_ALLOCATOR: Final = re.compile(
+    r"DefaultCPUAllocator: can't allocate memory|aoti_torch_empty_strided\(.*API call failed", re.DOTALL
+)
 
 
 def out_of_memory(error: BaseException) -> bool:
     """Whether memory was missing, on the device or beside it."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
-    return isinstance(error, RuntimeError) and _CPU_ALLOCATOR in str(error)
+    return isinstance(error, RuntimeError) and _CPU_ALLOCATOR.search(str(error)) is not None
 
 
 def understood(error: Exception) -> SpeechError:

@@ -10,13 +10,13 @@ from __future__ import annotations
 import logging
 import shutil
 import time
-from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 
+from speech.qwen.compiling import recorded, remembering
 from speech.qwen.failures import out_of_memory
 from speech.qwen.frame import Frame
 from speech.qwen.slots import State
@@ -36,7 +36,6 @@ class Graphs:
         self.compiled = False
         self.compile_s = 0.0
         self._runs: dict[tuple[int, int], Run] = {}
-        self._called: Run | None = None  # the compiled frame, with the tensors of its latest call
         self._pool: Any = None  # graphs never run at the same time, so they share what they compute in
 
     def warm_up(self, buckets: Iterable[tuple[int, int]], *, compile: bool) -> None:
@@ -44,9 +43,8 @@ class Graphs:
         began, wanted = time.perf_counter(), list(buckets)
         if compile and not self.compiled and has_compiler(self.device):
             try:
-                self._use(
-                    torch.compile(self.frame.__call__, fullgraph=True, backend=self._compile), compiled=True
-                )
+                compiled = torch.compile(self.frame.__call__, fullgraph=True, backend=remembering)
+                self._use(compiled, compiled=True)
                 self._run_all(wanted)
             except Exception as error:
                 if out_of_memory(error):
@@ -83,25 +81,10 @@ class Graphs:
     def _plain(self, view: State) -> Run:
         if not self.compiled:
             return lambda: self.call(view)
-        self._rehearse(view)
-        run, self._called = self._called, None
-        if run is None:
-            raise RuntimeError("the compiled frame was not called")
+        with recorded() as calls:
+            self._rehearse(view)
+        (run,) = calls  # a frame is one graph
         return run
-
-    def _compile(self, graph: torch.fx.GraphModule, inputs: Sequence[Any]) -> Callable[..., Any]:
-        """A backend for torch.compile: Inductor, remembering with what its code is called."""
-        from torch._inductor.compile_fx import compile_fx
-
-        # Without Python between the kernels, which on a CPU takes as long as a small model's kernels do.
-        options = {"cpp_wrapper": True} if self.device.type == "cpu" else {}
-        compiled = compile_fx(graph, inputs, config_patches=options)
-
-        def call(*tensors: Any) -> Any:
-            self._called = partial(compiled, *tensors)
-            return compiled(*tensors)
-
-        return call
 
     def _rehearse(self, view: State) -> None:
         """A frame that moves nobody on: what compiles, and lets libraries allocate."""
