@@ -103,7 +103,8 @@ class Findings:
 
     @property
     def parents(self) -> tuple[Disclosure, ...]:
-        """What we signed of the clips that the file was made from; none unless we signed the file too."""
+        """What we signed of the clips that the file was made from in the end, whatever lay between; none unless we
+        signed the file too."""
         if self.reading is None or not self.ours_by_signature:
             return ()
         return disclosures(self.reading.parents)
@@ -117,9 +118,10 @@ class Findings:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Every clip of ours that the evidence speaks of."""
+        """Every clip of ours that the evidence speaks of: of a file that was made from clips, those. Its own id may be
+        in no register, so that nobody could ever be shown to have a right to it."""
         candidate = None if self.keyed is None else self.keyed.candidate
-        named = (self.disclosure, candidate, *self.parents)
+        named = (candidate, *self.parents) if self.parents else (self.disclosure, candidate)
         return tuple(dict.fromkeys(clip.clip_id for clip in named if clip is not None))
 
     @property

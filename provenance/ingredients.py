@@ -7,7 +7,7 @@ one, under its signature, so the consent behind every part is found in the whole
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -73,15 +73,18 @@ def attach(builder: c2pa.Builder, parents: Sequence[Parent]) -> None:
 
 
 def read_parents(told: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
-    """Our assertions in the manifests of the ingredients, theirs included; none where one of them does not hold.
+    """Our assertions in the manifests at the bottom: of ingredients that were themselves made of nothing of ours. None
+    where a manifest on the way there does not hold.
 
-    told: what c2pa's reader says of a store. The active claim covers each ingredient's manifest by its hash; whether
-    that claim is ours is not asked here.
+    A form of a clip, or a chapter, is in no register; what it was made of is. told: what c2pa's reader says of a
+    store. The active claim covers each ingredient's manifest by its hash; whether that claim is ours is not asked here.
     """
     if faults(told):
         return ()
-    named = [assertion_in(told["manifests"][one]) for one in _below(told, str(told["active_manifest"]))]
-    return tuple(one for one in named if one is not None)
+    active = str(told["active_manifest"])
+    ours = {label: said for label in _below(told, active) if (said := assertion_in(told["manifests"][label]))}
+    above = _above(told, active, ours)
+    return tuple(said for label, said in ours.items() if label not in above)
 
 
 def faults(told: Mapping[str, Any]) -> tuple[str, ...]:
@@ -116,6 +119,21 @@ def _below(told: Mapping[str, Any], active: str) -> list[str]:
             if label != active and label not in found:
                 found.append(label)
                 waiting.append(label)
+    return found
+
+
+def _above(told: Mapping[str, Any], active: str, some: Iterable[str]) -> set[str]:
+    """Labels of the manifests that have one of these below them."""
+    users: dict[str, list[str]] = {}
+    for user in (active, *_below(told, active)):
+        for one in told["manifests"][user].get("ingredients", ())[:MOST_PARENTS]:
+            users.setdefault(str(one.get("active_manifest", "")), []).append(user)
+    found: set[str] = set()
+    waiting = list(some)
+    while waiting:
+        new = set(users.get(waiting.pop(), ())) - found
+        found |= new
+        waiting.extend(new)
     return found
 
 

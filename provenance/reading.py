@@ -51,7 +51,7 @@ class ManifestReading:
     leaf: Leaf | None = None
     parents: tuple[Mapping[str, Any], ...] = field(
         default=(), repr=False
-    )  # our assertions in its ingredients
+    )  # our assertions in what it was made from in the end
 
     @property
     def claim_signed(self) -> bool:

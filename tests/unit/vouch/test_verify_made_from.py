@@ -18,9 +18,11 @@ from tests.unit.vouch.conftest import Vouch
 LINE = "The lamp was lit at nine."
 
 
-def in_another_form(vouch: Vouch, clip: Path, clip_id: str, seconds: float, form: str) -> list[object]:
+def in_another_form(
+    vouch: Vouch, clip: Path, clip_id: str, seconds: float, form: str, *, media_type: str = "audio/wav"
+) -> list[object]:
     """What `vouch verify` is given: the file, and its manifest where that is not inside."""
-    original = Original(Signed(clip.read_bytes()), "audio/wav", seconds)
+    original = Original(Signed(clip.read_bytes()), media_type, seconds)
     service = ConsentService.open(ConsentConfig(data_dir=vouch.folder / "data"))
     try:
         stamper = Stamper(service.keys)
@@ -55,6 +57,22 @@ def test_it_stands_as_its_clip_stands(vouch: Vouch, form: str) -> None:
     vouch.json("audit", "export", "--bundle", new)
     told = vouch.json("verify", *given, "--offline", new)
     assert (told["standing"], told["bundle"]["in_log"]) == ("withdrawn since", True)
+
+
+def test_a_form_of_a_form_stands_as_the_clip_stands(vouch: Vouch) -> None:
+    voice_id = vouch.enrol()
+    vouch.consent(voice_id)
+    clip = vouch.folder / "clip.wav"
+    said = vouch.json("say", LINE, "-o", clip, "--voice", voice_id)
+    vouch.json("audit", "export", "--bundle", vouch.folder / "bundle")
+    in_another_form(vouch, clip, said["clip_id"], said["seconds"], "mp3")
+    given = in_another_form(
+        vouch, vouch.folder / "clip.mp3", said["clip_id"], said["seconds"], "flac", media_type="audio/mpeg"
+    )
+    told = vouch.json("verify", *given)
+    assert (told["origin"], told["integrity"], told["standing"]) == ("ours", "intact", "live")
+    told = vouch.json("verify", *given, "--offline", vouch.folder / "bundle")
+    assert (told["standing"], told["bundle"]["in_log"]) == ("live", True)
 
 
 def test_of_a_clip_that_is_younger_than_the_bundle_nothing_is_claimed(vouch: Vouch) -> None:
