@@ -3,6 +3,9 @@
 A rendition is one more copy of its clip. Its id is the clip's and the form: `<clip id>-mp3-24000`; by that it is found
 again, and whatever is asked of it is asked of the clip: reach, standing, audit, deletion. It is made once, from the
 clip as it left, and kept as the clip is kept (docs/adr/0023-a-rendition-is-a-copy-of-its-clip.md).
+
+Making one takes seconds of CPU, and asking takes none: it has a thread of its own, so that stamping and storing never
+wait for it, and a short queue, where a making keeps its place until it has really ended, whoever has hung up.
 """
 
 from __future__ import annotations
@@ -14,6 +17,8 @@ import hashlib
 import logging
 import re
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Final
 
 import rfc8785
@@ -24,7 +29,6 @@ from provenance.errors import FormatUnsupported, ProvenanceError
 from provenance.formats.delivery import Delivery, delivery
 from provenance.stamp import Stamper
 from provenance.transcode import Original
-from serve_app.cache import SingleFlight
 from serve_app.clip_store import ClipHeader, ClipStore
 from serve_app.errors import RequestRefused
 from serve_app.keeping import Fetched, Keeper, Rendition
@@ -33,6 +37,8 @@ from serve_app.remote import Remote, where
 log = logging.getLogger("vouch.serve")
 
 _ID: Final = re.compile(r"([0-9a-f]{32})-([a-z0-9]{1,8})-([0-9]{4,6})")
+_AT_ONCE: Final = 1
+_WAITING: Final = 8
 _STANDS: Final = (Standing.LIVE, Standing.NOT_REQUIRED)
 
 
@@ -64,7 +70,8 @@ class Renditions:
         self._keeper = keeper
         self._stamper = stamper
         self._clock = clock
-        self._flights: SingleFlight[Fetched] = SingleFlight()
+        self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="rendition")
+        self._makings: dict[str, asyncio.Task[Fetched]] = {}
 
     async def fetch(self, api_key: str, clip_id: str, wanted: Delivery) -> Fetched:
         """The clip, in the form that is wanted. Raises RequestRefused, above all where `Door.fetch` would."""
@@ -73,7 +80,7 @@ class Renditions:
         if record.state == "live" and standing in _STANDS:
             copy = await self._kept(record, wanted)
             if copy is None:
-                copy = await self._flights.run(_key(record, wanted), lambda: self._make(record, wanted))
+                copy = await asyncio.shield(self._making(record, wanted))
         # Last, as in `Door.fetch`: audited before the first byte, and nothing slow in between. Refuses what fell.
         digest = "" if copy is None else copy.audio_sha256
         await self._gate.call("release_clip", api_key, clip_id, digest)
@@ -99,19 +106,43 @@ class Renditions:
         told = Rendition(rendition_id(record.clip_id, wanted), header.audio_sha256)
         return Fetched(opened.audio, opened.manifest, header.media_type, record, told)
 
+    def _making(self, record: ClipRecord, wanted: Delivery) -> asyncio.Task[Fetched]:
+        """One for all who want it, and it is ended for nobody who leaves: whoever asks again joins it. Raises
+        RequestRefused overloaded."""
+        key = _key(record, wanted)
+        making = self._makings.get(key)
+        if making is None:
+            if len(self._makings) >= _AT_ONCE + _WAITING:
+                raise RequestRefused(
+                    "overloaded", "too many clips are being made in another form; try again shortly"
+                )
+            making = self._makings[key] = asyncio.create_task(self._make(record, wanted))
+            making.add_done_callback(partial(self._made, key))
+        return making
+
+    def _made(self, key: str, making: asyncio.Task[Fetched]) -> None:
+        del self._makings[key]
+        if not making.cancelled() and (failed := making.exception()) is not None:
+            log.info("a clip was not made in another form: %s", where(failed))
+
     async def _make(self, record: ClipRecord, wanted: Delivery) -> Fetched:
+        # Another making may have ended between the first look and this one's start.
+        kept = await self._kept(record, wanted)
+        if kept is not None:
+            return kept
         clip = await self._keeper.copy_of(record)
         original = Original(Signed(clip.audio, clip.manifest), clip.media_type, record.seconds)
         named = rendition_id(record.clip_id, wanted)
         try:
-            made = await asyncio.to_thread(self._stamper.transcode, original, wanted, named, self._clock())
+            made = await asyncio.get_running_loop().run_in_executor(
+                self._threads, self._stamper.transcode, original, wanted, named, self._clock()
+            )
         except ProvenanceError as exc:
             raise RequestRefused(exc.code, exc.message) from None
         if made is None:
             return clip
         digest = await asyncio.to_thread(lambda: hashlib.sha256(made.data).hexdigest())
-        # From here on to its end, or a copy would lie there that no record names.
-        await asyncio.shield(self._keep(record, wanted, made, digest))
+        await self._keep(record, wanted, made, digest)
         told = Rendition(named, digest)
         return Fetched(made.data, made.manifest, wanted.format.media_type, record, told)
 
