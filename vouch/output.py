@@ -69,7 +69,7 @@ def plain(value: Any) -> Any:
 
 def iso(moment: float) -> str:
     """Unix seconds as people read them: ISO 8601, UTC, to the second."""
-    return datetime.fromtimestamp(int(moment), UTC).isoformat().replace("+00:00", "Z")
+    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds")
 
 
 def _dated(value: Any) -> Any:

@@ -6,7 +6,6 @@ enrolment. A step that does not turn out as promised ends the demonstration.
 
 from __future__ import annotations
 
-import json
 import shutil
 import signal
 import time
@@ -30,7 +29,7 @@ from vouch.demo.refusals import show_refusals
 from vouch.demo.steps import Steps, promise
 from vouch.demo.subject import EVIDENCE, StandIn
 from vouch.home import make_identity
-from vouch.output import Failed, plain
+from vouch.output import Failed, iso, plain
 
 TENANT: Final = "demonstration"
 STUDIO: Final = "demonstration-studio"
@@ -389,4 +388,7 @@ class Story:
             promise(caught, "one changed byte of the log is caught")
             shutil.rmtree(tampered)
             seen.update(plain(summary))
-            self.steps.say(f"{json.dumps(plain(summary))}; one changed byte is caught")
+            self.steps.say(
+                f"{summary.size} entries, from {iso(summary.first_at)} to {iso(summary.last_at)}, are as they were "
+                "signed; one changed byte is caught"
+            )

@@ -11,7 +11,7 @@ import pytest
 from tests.unit.vouch.conftest import Vouch
 from vouch.output import emit
 
-DATE = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
+DATE = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00"
 
 
 def test_a_recorded_consent_is_three_lines_and_names_the_way_to_its_receipt(
@@ -41,9 +41,9 @@ def test_a_recorded_consent_is_three_lines_and_names_the_way_to_its_receipt(
 @pytest.mark.parametrize(
     ("value", "shown"),
     [
-        ({"as_of": 1_800_000_000.9}, "as_of  2027-01-15T08:00:00Z"),
-        ({"terms": {"valid_from": 1_800_000_000}}, "{'valid_from': '2027-01-15T08:00:00Z'}"),
-        ([{"created_at": 1_800_000_000.0}], "2027-01-15T08:00:00Z"),
+        ({"as_of": 1_800_000_000.9}, "as_of  2027-01-15T08:00:00+00:00"),
+        ({"terms": {"valid_from": 1_800_000_000}}, "{'valid_from': '2027-01-15T08:00:00+00:00'}"),
+        ([{"created_at": 1_800_000_000.0}], "2027-01-15T08:00:00+00:00"),
         ({"revoked_at": None}, "revoked_at  None"),
         ({"first_at": 0.0}, "first_at  0.0"),  # of an empty log
         ({"size": 1_800_000_000}, "size  1800000000"),
