@@ -2,7 +2,8 @@
 
 A signer tells its chain in one call and signs in another, and the leaf may be renewed between the two: then the
 certificate that goes with a signature is not its own. So each signature is held against the leaf it was asked for, and
-what was made under a leaf that is the signer's no longer is made again under the next.
+what was made under a leaf that is the signer's no longer is made again under the next. The signer is told which leaf
+is meant: of several gates, one that has not noticed the renewal yet looks again.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ from provenance.errors import StampFailed
 
 T = TypeVar("T")
 
-# One renewal needs a second try; a third is for several gates that don't turn to the new leaf in the same moment.
-_TRIES: Final = 3
+# One renewal needs a second try. The others are for gates that don't notice it together: a chain that one of them told
+# can be out of date at the next, as often as the old one is told.
+_TRIES: Final = 8
 _COORDINATE: Final = 32
 
 
@@ -46,7 +48,7 @@ class SigningLeaf:
 
     def sign(self, message: bytes) -> bytes:
         """ES256: 64 bytes, r‖s (RFC 7518 §3.4). Raises LeafChanged, and what the signer raises."""
-        signature, key = self._signer.sign_manifest(message), self.certificate.public_key()
+        signature, key = self._signer.sign_manifest(message, self.chain), self.certificate.public_key()
         r, s = (int.from_bytes(half, "big") for half in (signature[:_COORDINATE], signature[_COORDINATE:]))
         try:
             if not isinstance(key, ec.EllipticCurvePublicKey) or len(signature) != 2 * _COORDINATE:
@@ -65,4 +67,7 @@ def under_one_leaf(signer: ManifestSigner, make: Callable[[SigningLeaf], T]) -> 
             return make(SigningLeaf.of(signer))
         except LeafChanged:
             continue
-    raise StampFailed("the signature is not its certificate's; the keys folder may be damaged")
+    raise StampFailed(
+        f"a signature was not its certificate's, {_TRIES} times: while a leaf is renewed that passes, so try again; "
+        "if it stays, compare the keys that each gate reads"
+    )

@@ -106,6 +106,8 @@ class Stamper:
         load_profile(disclosure.profile)
         try:
             return issue(disclosure, self._signer)
+        except StampFailed:
+            raise
         except Exception as exc:
             raise StampFailed(f"the stream could not be announced ({type(exc).__name__})") from exc
 

@@ -37,8 +37,8 @@ class GateBridge:
         chain: bytes = self._wait(self._gate.call("certificate_chain"))
         return chain
 
-    def sign_manifest(self, message: bytes) -> bytes:
-        signature: bytes = self._wait(self._gate.call("sign_manifest", message))
+    def sign_manifest(self, message: bytes, chain: bytes | None = None) -> bytes:
+        signature: bytes = self._wait(self._gate.call("sign_manifest", message, chain))
         return signature
 
     def standing(

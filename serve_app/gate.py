@@ -192,9 +192,9 @@ class ConsentGate:
     async def trust_anchor(self) -> bytes:
         return await self._run(self._service.keys.trust_anchor)
 
-    async def sign_manifest(self, message: bytes) -> bytes:
-        """The private key stays here: a stamper sends only the bytes to be signed."""
-        return await self._run(self._service.keys.sign_manifest, message)
+    async def sign_manifest(self, message: bytes, chain: bytes | None = None) -> bytes:
+        """The private key stays here: a stamper sends only the bytes to be signed, and the chain that a gate told."""
+        return await self._run(self._service.keys.sign_manifest, message, chain)
 
     # administration -------------------------------------------------------------------------------------------
     async def administer(self, api_key: str, operation: str, arguments: dict[str, Any]) -> Any:

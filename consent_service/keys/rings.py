@@ -85,8 +85,8 @@ class RingProvider(ABC):
         """Raises LeafExpired, as the next."""
         return self._living_leaf().chain
 
-    def sign_manifest(self, message: bytes) -> bytes:
-        return self._living_leaf().sign(message)
+    def sign_manifest(self, message: bytes, chain: bytes | None = None) -> bytes:
+        return self._living_leaf(chain).sign(message)
 
     def leaf(self) -> Leaf:
         """Living or not."""
@@ -101,8 +101,10 @@ class RingProvider(ABC):
         """Whether this process could issue a leaf."""
         return self._box.has(ROOT_FILE)
 
-    def _living_leaf(self) -> Leaf:
+    def _living_leaf(self, meant: bytes | None = None) -> Leaf:
         leaf = self._leaf.get()
+        if meant is not None and meant != leaf.chain:
+            leaf = self._leaf.again()  # another process has noticed a renewal before this one
         if self._keeper is not None:
             self._keeper.look(leaf.life)
         if leaf.life.is_over(self._clock()):

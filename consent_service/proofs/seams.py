@@ -34,8 +34,9 @@ class ManifestSigner(Protocol):
         """PEM, leaf first, then root."""
         ...
 
-    def sign_manifest(self, message: bytes) -> bytes:
-        """ES256 over `message`: 64 bytes, r‖s (RFC 7518 §3.4)."""
+    def sign_manifest(self, message: bytes, chain: bytes | None = None) -> bytes:
+        """ES256 over `message`: 64 bytes, r‖s (RFC 7518 §3.4). chain: whose leaf is meant, as it was told; a signer
+        that doesn't know it looks for a newer leaf before it signs. Whose the signature is, the caller checks."""
         ...
 
 

@@ -181,8 +181,8 @@ class Signer:
     def certificate_chain(self) -> bytes:
         return self.keys.certificate_chain()
 
-    def sign_manifest(self, message: bytes) -> bytes:
-        return self.keys.sign_manifest(message)
+    def sign_manifest(self, message: bytes, chain: bytes | None = None) -> bytes:
+        return self.keys.sign_manifest(message, chain)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.keys, name)

@@ -24,7 +24,7 @@ class MemorySigner:
     def certificate_chain(self) -> bytes:
         return self.chain
 
-    def sign_manifest(self, message: bytes) -> bytes:
+    def sign_manifest(self, message: bytes, chain: bytes | None = None) -> bytes:
         key = serialization.load_pem_private_key(self.key_pem, None)
         assert isinstance(key, ec.EllipticCurvePrivateKey)
         r, s = decode_dss_signature(key.sign(message, ec.ECDSA(hashes.SHA256())))

@@ -199,7 +199,7 @@ def test_a_stream_that_cannot_be_announced_does_not_begin(authority: Authority) 
         def certificate_chain(self) -> bytes:
             return authority.signer.certificate_chain()
 
-        def sign_manifest(self, message: bytes) -> bytes:
+        def sign_manifest(self, message: bytes, chain: bytes | None = None) -> bytes:
             raise ConnectionError("credentials=abc")
 
     with pytest.raises(StampFailed) as refused:

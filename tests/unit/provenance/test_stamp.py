@@ -163,7 +163,7 @@ class BrokenSigner:
     def certificate_chain(self) -> bytes:
         return self.chain
 
-    def sign_manifest(self, message: bytes) -> bytes:
+    def sign_manifest(self, message: bytes, chain: bytes | None = None) -> bytes:
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
@@ -271,7 +271,7 @@ def test_a_rotated_leaf_and_root_are_taken_up_without_a_restart(authority: Autho
         def certificate_chain(self) -> bytes:
             return self.now.certificate_chain()
 
-        def sign_manifest(self, message: bytes) -> bytes:
+        def sign_manifest(self, message: bytes, chain: bytes | None = None) -> bytes:
             return self.now.sign_manifest(message)
 
     signer, later = Rotating(), Authority.create("Next root")
