@@ -45,8 +45,8 @@ def delete_clips(core: Core, tenant: str, voice_id: str) -> None:
 
 def search_stores(core: Core, tenant: str, voice_id: str, since: float) -> list[dict[str, Any]]:
     """Delete whatever the stores hold that bears the name of one of the voice's clips, and once more the copies of
-    clips made after `since`: one may have been put in its place while the others were deleted. Tells of each store
-    how much was left in it."""
+    clips made after `since`, and of any that has more than one, since a copy may be added at any age: it may have been
+    put in its place while the others were deleted. Tells of each store how much was left in it."""
     report = []
     for uri in stores.of_tenant(core, tenant):
         left = 0
@@ -59,11 +59,12 @@ def search_stores(core: Core, tenant: str, voice_id: str, since: float) -> list[
             left += len(ours)
         report.append({"store": hashlib.sha256(uri.encode()).hexdigest(), "found_unregistered": left})
     with core.ledger.read() as connection:
-        lately = _mine(tenant, voice_id) & (clips.c.created_at >= since)
+        query = select(clips.c.created_at, clips.c.objects).where(_mine(tenant, voice_id))
         _delete(
             uri
-            for objects in connection.execute(select(clips.c.objects).where(lately)).scalars()
-            for uri in objects
+            for row in connection.execute(query.execution_options(yield_per=1000))
+            if row.created_at >= since or len(row.objects) > 1
+            for uri in row.objects
         )
     return report
 

@@ -174,9 +174,14 @@ class Renditions:
             with contextlib.suppress(Exception):
                 await asyncio.to_thread(self._store.discard, staged)
         # A deletion that ran meanwhile has not seen what was published after it.
-        standing, _ = await self._gate.call(
-            "standing", record.clip_id, record.consent_id, record.consent_version
-        )
+        try:
+            standing, _ = await self._gate.call(
+                "standing", record.clip_id, record.consent_id, record.consent_version
+            )
+        except BaseException:  # then nobody knows whether one ran, and the next may be long in coming
+            with contextlib.suppress(Exception):
+                await self._keeper.take_back(staged)
+            raise
         if standing not in _STANDS:
             await self._keeper.take_back(staged)
             raise RequestRefused("consent_revoked", "the consent was withdrawn or has expired")
