@@ -51,10 +51,16 @@ def search_stores(core: Core, tenant: str, voice_id: str, since: float) -> list[
     for uri in stores.of_tenant(core, tenant):
         left = 0
         for chunk in _chunks(everything_under(uri)):
-            named = {clip_id: each for each in chunk for clip_id in _CLIP_ID.findall(each.rpartition("/")[2])}
+            # Several files may bear the name of one clip: a making that failed leaves each time one of its own.
+            named = [
+                (clip_id, each) for each in chunk for clip_id in _CLIP_ID.findall(each.rpartition("/")[2])
+            ]
             with core.ledger.read() as connection:
-                query = select(clips.c.clip_id).where(_mine(tenant, voice_id), clips.c.clip_id.in_(named))
-                ours = [named[clip_id] for clip_id in connection.execute(query).scalars()]
+                query = select(clips.c.clip_id).where(
+                    _mine(tenant, voice_id), clips.c.clip_id.in_({clip_id for clip_id, _ in named})
+                )
+                mine = set(connection.execute(query).scalars())
+            ours = list(dict.fromkeys(each for clip_id, each in named if clip_id in mine))
             _delete(ours)
             left += len(ours)
         report.append({"store": hashlib.sha256(uri.encode()).hexdigest(), "found_unregistered": left})

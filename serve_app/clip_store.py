@@ -100,7 +100,8 @@ class ClipStore:
         body = head + b"\n" + nonce + AESGCM(data_key).encrypt(nonce, audio + (manifest or b""), head)
         path = self._path(header.tenant, header.cache_key)
         self._fs.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
-        partial = f"{path}.{header.clip_id}.part"  # deletion knows what is left behind by the clip's name
+        # Deletion knows what is left behind by the clip's name; and no two who make the same clip write one file.
+        partial = f"{path}.{header.clip_id}.{secrets.token_hex(8)}.part"
         self._fs.pipe_file(partial, body)
         return StagedClip(partial, path, str(self._fs.unstrip_protocol(path)))
 

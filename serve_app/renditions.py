@@ -142,12 +142,15 @@ class Renditions:
         if made is None:
             return clip
         digest = await asyncio.to_thread(lambda: hashlib.sha256(made.data).hexdigest())
-        await self._keep(record, wanted, made, digest)
+        kept = await self._keep(record, wanted, made, digest)
+        if kept is not None:
+            return kept
         told = Rendition(named, digest)
         return Fetched(made.data, made.manifest, wanted.format.media_type, record, told)
 
-    async def _keep(self, record: ClipRecord, wanted: Delivery, made: Signed, digest: str) -> None:
-        """Stored unseen, named in the clip's record, and only then to be found: deletion knows of every copy."""
+    async def _keep(self, record: ClipRecord, wanted: Delivery, made: Signed, digest: str) -> Fetched | None:
+        """Stored unseen, named in the clip's record, and only then to be found: deletion knows of every copy.
+        Another's, where this one could not be kept and that one is."""
         data_key, wrapped = await self._gate.call("new_clip_key", record.tenant, record.clip_id)
         header = ClipHeader(
             clip_id=record.clip_id,
@@ -185,9 +188,13 @@ class Renditions:
         if standing not in _STANDS:
             await self._keeper.take_back(staged)
             raise RequestRefused("consent_revoked", "the consent was withdrawn or has expired")
-        if failed is not None:  # its manifest would be nowhere to be found
+        if failed is None:
+            return None
+        kept = await self._kept(record, wanted)
+        if kept is None:  # its manifest would be nowhere to be found
             log.warning("a rendition could not be kept: %s", where(failed))
             raise RequestRefused("storage_unavailable", "the clip could not be kept in this form; try again")
+        return kept
 
 
 def _key(record: ClipRecord, wanted: Delivery) -> str:

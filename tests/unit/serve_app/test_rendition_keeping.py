@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import httpx
@@ -10,10 +11,12 @@ from sqlalchemy import update
 
 from consent_service import derivatives
 from consent_service.ledger.tables import clips
+from provenance.formats.delivery import delivery
 from serve_app.clip_store import ClipStore, StagedClip
 from serve_app.errors import RequestRefused
-from tests.unit.serve_app.house import House, Studio, code_of, raising
-from tests.unit.serve_app.test_renditions import asked_of, clip
+from serve_app.keeping import Fetched
+from tests.unit.serve_app.house import Held, House, Studio, code_of, raising
+from tests.unit.serve_app.test_renditions import asked_of, clip, fetch, verified
 
 __all__ = ["clip"]  # a fixture
 
@@ -45,4 +48,72 @@ def test_a_form_that_is_published_while_its_old_voice_is_deleted_does_not_stay(
     unknown = {"standing": raising(RequestRefused("ledger_unavailable", "no"))}
     (answer,) = asked_of(house, studio, clip, gate=unknown)
     assert (answer.status_code, code_of(answer)) == (503, "ledger_unavailable")
+    assert studio.stored() == []
+
+
+@pytest.mark.parametrize("name", ["mp3", "opus"])
+def test_two_who_make_the_same_form_at_once_both_give_what_is_ours_and_leave_one(
+    house: House, studio: Studio, clip: httpx.Response, name: str
+) -> None:
+    async def play() -> list[Fetched]:
+        held = [Held(before=False), Held(before=False)]
+        doors = [await house.parts(house.engine, gate={"add_copy": each}) for each in held]
+        asked = (studio.keys["narrator"], clip.headers["x-clip-id"], delivery(name))
+        making = [asyncio.create_task(one.door.renditions.fetch(*asked)) for one in doors]
+        try:
+            for each in held:  # both are stored unseen before either is to be found
+                await asyncio.wait_for(each.arrived.wait(), 20)
+            held[0].release()
+            first = await making[0]
+            held[1].release()
+            return [first, await making[1]]
+        finally:
+            for each in held:
+                each.release()
+            await asyncio.gather(*making, return_exceptions=True)
+            for one in doors:
+                await one.worker.close()
+
+    both = house.run(play())
+    later = fetch(house, studio, clip, response_format=name)
+    assert later.content == both[1].audio, "the later one stays"
+    manifest = house.request(
+        "GET", f"/v1/clips/{later.headers['x-clip-id']}/manifest", key=studio.keys["narrator"]
+    ).content
+    for made in both:
+        beside = None if made.manifest is None else manifest
+        told = verified(house, studio.keys["auditor"], made.audio, beside)
+        assert (told["origin"], told["integrity"], told["standing"]) == ("ours", "intact", "live")
+    assert len(studio.stored()) == 2
+    house.service.decommission(studio.by("admin"), studio.voice.voice_id, "the end")
+    assert studio.stored() == []
+
+
+def test_a_form_that_is_kept_is_given_though_publishing_it_failed(
+    house: House, studio: Studio, clip: httpx.Response, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish = ClipStore.publish
+
+    def kept_and_failed(store: ClipStore, staged: StagedClip) -> None:
+        publish(store, staged)
+        raise OSError("the answer was lost")
+
+    monkeypatch.setattr(ClipStore, "publish", kept_and_failed)
+    (answer,) = asked_of(house, studio, clip)
+    assert answer.status_code == 200
+    assert answer.content == fetch(house, studio, clip, response_format="mp3").content
+
+
+def test_deletion_finds_what_was_left_unfinished_by_the_clips_name(
+    house: House, studio: Studio, clip: httpx.Response, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise OSError("no room")
+
+    monkeypatch.setattr(ClipStore, "publish", fail)
+    monkeypatch.setattr(ClipStore, "discard", fail)
+    for _ in range(2):
+        assert asked_of(house, studio, clip)[0].status_code == 503
+    assert sorted(file.suffix for file in studio.stored()) == [".clip", ".part", ".part"]
+    house.service.decommission(studio.by("admin"), studio.voice.voice_id, "the end")
     assert studio.stored() == []
