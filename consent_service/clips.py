@@ -160,7 +160,8 @@ def show(core: Core, by: Principal, clip_id: str) -> ClipRecord:
 
 def release(core: Core, by: Principal, clip_id: str, audio_sha256: str = "") -> ClipRecord:
     """Decide whether a stored clip may go out once more, and commit that before it does. audio_sha256: of the file
-    that goes out, where it is not the one that is registered."""
+    that goes out, by the word of the door; it is in the log where the clip is released. Without it the file is the one
+    that is registered."""
     if audio_sha256:
         require_audio(audio_sha256, 0.0)
     with core.write(by, Permission.CLIP_READ) as writing:

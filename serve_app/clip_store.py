@@ -23,6 +23,7 @@ from consent_service.objects import delete_every_copy
 from serve_app.errors import RequestRefused
 
 _NONCE: Final = 12
+_LONGEST_HEADER: Final = 8_192
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,18 +124,23 @@ class ClipStore:
             raise RequestRefused("vault_error", "a stored clip is not the one that belongs in its place")
         return found
 
-    def at(self, uri: str) -> StoredClip | None:
-        """By the URI that `stage` gave; None for anything outside this store."""
+    def at(self, uri: str, clip_id: str, audio_sha256: str) -> StoredClip | None:
+        """By the URI that `stage` gave: the copy of this clip with these bytes. None for another's, of which the header
+        alone is read, and for anything outside this store."""
         path = str(self._fs._strip_protocol(uri))
         inside = path.startswith(self._root.rstrip("/") + "/") and ".." not in path.split("/")
-        return self._read(path) if inside else None
+        for size in (_LONGEST_HEADER, None):  # the second time because the file may be another by then
+            found = self._read(path, size) if inside else None
+            if found is None or (found.header.clip_id, found.header.audio_sha256) != (clip_id, audio_sha256):
+                return None
+        return found
 
     def _path(self, tenant: str, cache_key: str) -> str:
         return f"{self._root.rstrip('/')}/{tenant}/{cache_key[:2]}/{cache_key}.clip"
 
-    def _read(self, path: str) -> StoredClip | None:
+    def _read(self, path: str, size: int | None = None) -> StoredClip | None:
         try:
-            raw: bytes = self._fs.cat_file(path)
+            raw: bytes = self._fs.cat_file(path, end=size)
         except FileNotFoundError:
             return None
         head, _, sealed = raw.partition(b"\n")

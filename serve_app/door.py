@@ -26,7 +26,7 @@ from provenance.stamp import StampedClip, Stamper
 from serve_app.cache import SingleFlight, cache_key, seed_of
 from serve_app.clip_store import ClipStore, StoredClip
 from serve_app.errors import RequestRefused
-from serve_app.keeping import Fetched, Keeper
+from serve_app.keeping import STANDS, Fetched, Keeper
 from serve_app.live import LiveClip, Outcome, ended
 from serve_app.metrics import Metrics
 from serve_app.remote import Lost, Remote, StreamingRemote, gate_failed
@@ -209,7 +209,7 @@ class Door:
     async def fetch(self, api_key: str, clip_id: str) -> Fetched:
         """A stored clip of the caller's grantee. Raises RequestRefused when its consent no longer stands."""
         record, standing = await self._gate.call("clip_for", api_key, clip_id)
-        stands = record.state == "live" and standing.value in ("live", "not required")
+        stands = record.state == "live" and standing in STANDS
         copy = await self._keeper.copy_of(record) if stands else None
         # Last, as in `_from_cache`: audited before the first byte, and nothing slow in between. Refuses what fell.
         await self._gate.call("release_clip", api_key, clip_id)
@@ -295,7 +295,7 @@ class Door:
             spoken, stamped, key, Closing("completed", stamped.seconds, stamped.sha256)
         )
         # Storing took time (I5), and a deletion that ran meanwhile has not seen what was published after it.
-        if await self._keeper.standing(grant) not in (Standing.LIVE, Standing.NOT_REQUIRED):
+        if await self._keeper.standing(grant) not in STANDS:
             await self._keeper.take_back(staged)
             raise RequestRefused("consent_revoked", "the consent was withdrawn or has expired")
         return Clip(

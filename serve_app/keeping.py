@@ -11,6 +11,7 @@ import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from consent_service.grants import Grant
 from consent_service.models import Closing, clip_record
@@ -23,6 +24,8 @@ from serve_app.remote import Remote, where
 from serve_app.voice import Begun
 
 log = logging.getLogger("vouch.serve")
+
+STANDS: Final = (Standing.LIVE, Standing.NOT_REQUIRED)  # what may be handed over, and may be kept to be
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +100,13 @@ class Keeper:
         """The clip as it left; or, by its digest, in another form. Raises RequestRefused not_found."""
         wanted = audio_sha256 or record.audio_sha256
         for uri in record.objects:
-            stored = await asyncio.to_thread(self._store.at, uri)
+            stored = await asyncio.to_thread(self._store.at, uri, record.clip_id, wanted)
             if stored is None:
                 continue
             header = stored.header
-            if (header.clip_id, header.audio_sha256) == (record.clip_id, wanted):
-                data_key = await self._gate.call("clip_key", record.tenant, record.clip_id, header.wrapped)
-                opened = await asyncio.to_thread(stored.open, data_key)
-                return Fetched(opened.audio, opened.manifest, header.media_type, record)
+            data_key = await self._gate.call("clip_key", record.tenant, record.clip_id, header.wrapped)
+            opened = await asyncio.to_thread(stored.open, data_key)
+            return Fetched(opened.audio, opened.manifest, header.media_type, record)
         raise RequestRefused("not_found", "the clip is registered, but this service holds no copy of it")
 
     async def standing(self, grant: Grant) -> Standing:

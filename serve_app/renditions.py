@@ -23,15 +23,15 @@ from typing import Final
 
 import rfc8785
 
-from consent_service.proofs.seams import ClipRecord, Standing
+from consent_service.proofs.seams import ClipRecord
 from provenance.derive import Signed
 from provenance.errors import FormatUnsupported, ProvenanceError
 from provenance.formats.delivery import Delivery, delivery
 from provenance.stamp import Stamper
-from provenance.transcode import Original
+from provenance.transcode import Original, is_already
 from serve_app.clip_store import ClipHeader, ClipStore
 from serve_app.errors import RequestRefused
-from serve_app.keeping import Fetched, Keeper, Rendition
+from serve_app.keeping import STANDS, Fetched, Keeper, Rendition
 from serve_app.remote import Remote, where
 
 log = logging.getLogger("vouch.serve")
@@ -39,7 +39,6 @@ log = logging.getLogger("vouch.serve")
 _ID: Final = re.compile(r"([0-9a-f]{32})-([a-z0-9]{1,8})-([0-9]{4,6})")
 _AT_ONCE: Final = 1
 _WAITING: Final = 8
-_STANDS: Final = (Standing.LIVE, Standing.NOT_REQUIRED)
 
 
 def rendition_id(clip_id: str, wanted: Delivery) -> str:
@@ -77,7 +76,7 @@ class Renditions:
         """The clip, in the form that is wanted. Raises RequestRefused, above all where `Door.fetch` would."""
         record, standing = await self._gate.call("clip_for", api_key, clip_id)
         copy = None
-        if record.state == "live" and standing in _STANDS:
+        if record.state == "live" and standing in STANDS:
             copy = await self._kept(record, wanted)
             if copy is None:
                 copy = await asyncio.shield(self._making(record, wanted))
@@ -92,9 +91,12 @@ class Renditions:
         """As `Door.manifest`: as long as it is kept, whatever became of the consent."""
         record, _ = await self._gate.call("clip_for", api_key, clip_id)
         kept = await self._kept(record, wanted)
-        if kept is None:
+        if kept is not None:
+            return kept
+        clip = await self._keeper.copy_of(record)
+        if not await asyncio.to_thread(is_already, _original(clip), wanted):
             raise RequestRefused("not_found", "nobody has fetched this clip in this form; fetch it first")
-        return kept
+        return clip
 
     async def _kept(self, record: ClipRecord, wanted: Delivery) -> Fetched | None:
         stored = await asyncio.to_thread(self._store.find, record.tenant, _key(record, wanted))
@@ -131,11 +133,12 @@ class Renditions:
         if kept is not None:
             return kept
         clip = await self._keeper.copy_of(record)
-        original = Original(Signed(clip.audio, clip.manifest), clip.media_type, record.seconds)
         named = rendition_id(record.clip_id, wanted)
         try:
+            if await asyncio.to_thread(is_already, _original(clip), wanted):
+                return clip  # without waiting for those that are being made
             made = await asyncio.get_running_loop().run_in_executor(
-                self._threads, self._stamper.transcode, original, wanted, named, self._clock()
+                self._threads, self._stamper.transcode, _original(clip), wanted, named, self._clock()
             )
         except ProvenanceError as exc:
             raise RequestRefused(exc.code, exc.message) from None
@@ -185,7 +188,7 @@ class Renditions:
             with contextlib.suppress(Exception):
                 await self._keeper.take_back(staged)
             raise
-        if standing not in _STANDS:
+        if standing not in STANDS:
             await self._keeper.take_back(staged)
             raise RequestRefused("consent_revoked", "the consent was withdrawn or has expired")
         if failed is None:
@@ -195,6 +198,10 @@ class Renditions:
             log.warning("a rendition could not be kept: %s", where(failed))
             raise RequestRefused("storage_unavailable", "the clip could not be kept in this form; try again")
         return kept
+
+
+def _original(clip: Fetched) -> Original:
+    return Original(Signed(clip.audio, clip.manifest), clip.media_type, clip.record.seconds)
 
 
 def _key(record: ClipRecord, wanted: Delivery) -> str:

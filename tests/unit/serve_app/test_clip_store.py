@@ -43,6 +43,11 @@ def found(store: ClipStore, tenant: str = "acme", key: str = PLACE) -> StoredCli
     return clip
 
 
+def at(store: ClipStore, uri: str, head: ClipHeader | None = None) -> StoredClip | None:
+    named = head or header()
+    return store.at(uri, named.clip_id, named.audio_sha256)
+
+
 def refused(store: ClipStore, key: bytes = KEY) -> None:
     with pytest.raises(RequestRefused) as error:
         found(store).open(key)
@@ -57,7 +62,7 @@ def file_of(tmp_path: Path) -> Path:
 
 def test_what_was_stored_comes_back_by_key_and_by_uri(store: ClipStore) -> None:
     uri = put(store)
-    by_uri = store.at(uri)
+    by_uri = at(store, uri)
     assert by_uri is not None
     assert found(store).open(KEY).audio == by_uri.open(KEY).audio == AUDIO
 
@@ -74,7 +79,7 @@ def test_a_staged_clip_is_not_found_and_a_discarded_one_leaves_nothing(
 ) -> None:
     staged = store.stage(header(), AUDIO, KEY)
     assert store.find("acme", PLACE) is None
-    assert store.at(staged.uri) is None
+    assert at(store, staged.uri) is None
     store.discard(staged)
     assert [p for p in tmp_path.rglob("*") if p.is_file()] == []
 
@@ -149,7 +154,7 @@ def test_nothing_outside_the_store_is_read(tmp_path: Path, place: str) -> None:
     for outside in (tmp_path / "secret", tmp_path / "clips-too" / "secret"):
         outside.parent.mkdir(exist_ok=True)
         outside.write_bytes(header().encode() + b"\n" + bytes(64))
-    assert ClipStore(str(root)).at(place.format(root=root)) is None
+    assert at(ClipStore(str(root)), place.format(root=root)) is None
 
 
 def test_a_header_shows_no_key(store: ClipStore) -> None:
@@ -162,6 +167,24 @@ def test_it_works_on_any_filesystem() -> None:
     store = ClipStore("memory://clips-of-a-test")
     uri = put(store)
     assert uri.startswith("memory://")
-    by_uri = store.at(uri)
+    by_uri = at(store, uri)
     assert by_uri is not None
     assert by_uri.open(KEY).audio == AUDIO
+
+
+def test_of_a_clip_that_is_not_asked_for_the_header_alone_is_read(
+    store: ClipStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri, read = put(store), []
+    cat_file = store._fs.cat_file
+
+    def seen(path: str, **part: int | None) -> bytes:
+        raw: bytes = cat_file(path, **part)
+        read.append(len(raw))
+        return raw
+
+    monkeypatch.setattr(store._fs, "cat_file", seen)
+    for other in (header(clip_id="clip-2"), header(audio_sha256=hashlib.sha256(b"another form").hexdigest())):
+        assert at(store, uri, other) is None
+    assert len(AUDIO) > max(read)
+    assert at(store, uri) is not None

@@ -61,13 +61,13 @@ class Transcoding:
 
 
 def asked_of(
-    house: House, studio: Studio, clip: httpx.Response, *, times: int = 1, **parts_of: Any
+    house: House, studio: Studio, clip: httpx.Response, *, times: int = 1, form: str = "mp3", **parts_of: Any
 ) -> list[httpx.Response]:
     """The same request, at once, to a door that the test put together."""
 
     async def ask() -> list[httpx.Response]:
         parts = await house.parts(house.engine, **parts_of)
-        path, key = f"/v1/clips/{clip.headers['x-clip-id']}?response_format=mp3", studio.keys["narrator"]
+        path, key = f"/v1/clips/{clip.headers['x-clip-id']}?response_format={form}", studio.keys["narrator"]
         try:
             return await asyncio.gather(
                 *(house.asend("GET", path, key=key, app=parts.http) for _ in range(times))
@@ -113,6 +113,22 @@ def test_without_being_asked_it_goes_out_as_it_is_kept(
         answer = fetch(house, studio, clip, **asked)
         assert (answer.content, answer.headers["x-clip-id"]) == (clip.content, clip.headers["x-clip-id"])
     assert len(studio.stored()) == 1
+
+
+def test_by_the_id_of_the_form_that_it_is_in_already_it_is_the_clip_itself(
+    house: House, studio: Studio, clip: httpx.Response
+) -> None:
+    stamper = Transcoding(house)
+    path, key = f"/v1/clips/{clip.headers['x-clip-id']}", studio.keys["narrator"]
+    own = house.request("GET", f"{path}-wav-24000", key=key)
+    assert (own.content, own.headers["x-clip-id"]) == (clip.content, clip.headers["x-clip-id"])
+    manifest = house.request("GET", f"{path}-wav-24000/manifest", key=key)
+    assert (manifest.status_code, manifest.content) == (
+        200,
+        house.request("GET", f"{path}/manifest", key=key).content,
+    )
+    (asked,) = asked_of(house, studio, clip, stamper=stamper, form="wav")
+    assert (asked.content, stamper.made) == (clip.content, 0), "and nothing is decoded to find that out"
 
 
 def test_its_own_id_leads_to_it_and_to_its_clip(house: House, studio: Studio, clip: httpx.Response) -> None:
