@@ -119,3 +119,35 @@ def test_deletion_finds_what_was_left_unfinished_by_the_clips_name(
     assert sorted(file.suffix for file in studio.stored()) == [".clip", ".part", ".part"]
     house.service.decommission(studio.by("admin"), studio.voice.voice_id, "the end")
     assert studio.stored() == []
+
+
+def test_what_is_being_kept_when_the_caller_hangs_up_is_kept_whole(
+    house: House, studio: Studio, clip: httpx.Response
+) -> None:
+    async def play() -> None:
+        held, published = Held(), asyncio.Event()
+        parts = await house.parts(house.engine, gate={"add_copy": held})
+        publish, loop = parts.door._store.publish, asyncio.get_running_loop()
+
+        def seen(staged: Any) -> None:
+            publish(staged)
+            loop.call_soon_threadsafe(published.set)
+
+        parts.door._store.publish = seen  # type: ignore[method-assign]
+        asked = asyncio.create_task(
+            parts.door.renditions.fetch(studio.keys["narrator"], clip.headers["x-clip-id"], delivery("mp3"))
+        )
+        try:
+            await asyncio.wait_for(held.arrived.wait(), 20)
+            asked.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await asked
+            held.release()
+            await asyncio.wait_for(published.wait(), 20)
+        finally:
+            await parts.worker.close()
+
+    house.run(play())
+    assert [file.suffix for file in studio.stored()] == [".clip", ".clip"]
+    house.service.decommission(studio.by("admin"), studio.voice.voice_id, "the end")
+    assert studio.stored() == []

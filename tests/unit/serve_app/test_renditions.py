@@ -20,7 +20,7 @@ from serve_app.clip_store import ClipStore
 from serve_app.clips import MANIFEST_LENGTH
 from serve_app.errors import RequestRefused
 from serve_app.renditions import clip_and_form, rendition_id
-from tests.unit.serve_app.house import Held, House, Studio, answering, code_of, raising
+from tests.unit.serve_app.house import House, Studio, answering, code_of, raising
 
 SAID = "Good morning. This is a sentence of some length, so that there is enough of it to hear the mark."
 
@@ -315,38 +315,6 @@ def test_making_it_does_not_hold_up_the_event_loop(
 
     (answer,) = asked_of(house, studio, clip, stamper=Transcoding(house, wait_for_the_loop))
     assert answer.status_code == 200
-
-
-def test_what_is_being_kept_when_the_caller_hangs_up_is_kept_whole(
-    house: House, studio: Studio, clip: httpx.Response
-) -> None:
-    async def play() -> None:
-        held, published = Held(), asyncio.Event()
-        parts = await house.parts(house.engine, gate={"add_copy": held})
-        publish, loop = parts.door._store.publish, asyncio.get_running_loop()
-
-        def seen(staged: Any) -> None:
-            publish(staged)
-            loop.call_soon_threadsafe(published.set)
-
-        parts.door._store.publish = seen  # type: ignore[method-assign]
-        asked = asyncio.create_task(
-            parts.door.renditions.fetch(studio.keys["narrator"], clip.headers["x-clip-id"], delivery("mp3"))
-        )
-        try:
-            await asyncio.wait_for(held.arrived.wait(), 20)
-            asked.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await asked
-            held.release()
-            await asyncio.wait_for(published.wait(), 20)
-        finally:
-            await parts.worker.close()
-
-    house.run(play())
-    assert [file.suffix for file in studio.stored()] == [".clip", ".clip"]
-    house.service.decommission(studio.by("admin"), studio.voice.voice_id, "the end")
-    assert studio.stored() == []
 
 
 def test_the_forms_are_in_the_document(house: House) -> None:
