@@ -1,9 +1,9 @@
 """The frame can be captured as a CUDA graph, as far as a machine without a GPU can tell.
 
 It is traced without a break, and runs in bfloat16 on the meta device: no values exist there, so whatever depends on
-one raises, and so does a copy to the host, or a tensor made on another device than the slots'. (A torch without CUDA
-has no fake CUDA tensors.) The capture itself runs against a stand-in for `torch.cuda`'s graphs, and flash-attn's kernel
-is stood in for by plain arithmetic that insists on the documented arguments.
+one raises, and so does a copy to the host, or a tensor made on another device than the slots'. Where torch was built
+for CUDA it runs on fake CUDA tensors, too. The capture itself runs against a stand-in for `torch.cuda`'s graphs, and
+flash-attn's kernel is stood in for by plain arithmetic that insists on the documented arguments.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from speech.qwen.attention import FLASH
 from speech.qwen.compose import Prompt
@@ -78,6 +79,18 @@ def test_the_frame_needs_no_value_and_no_host(model: QwenModel) -> None:
     table, leads = frame(state)
     assert (table.device.type, tuple(table.shape)) == ("meta", (4, 17))
     assert tuple(leads.shape) == (4, 16)
+
+
+@pytest.mark.skipif(not torch.backends.cuda.is_built(), reason="this torch was built without CUDA")
+@pytest.mark.parametrize("kernel", ["sdpa", FLASH])
+def test_the_frame_stays_on_its_device(model: QwenModel, kernel: str) -> None:
+    """Fake CUDA tensors need a torch that was built for CUDA, and no GPU."""
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        source = with_flash(model.frame) if kernel == FLASH else model.frame
+        frame, state = without_values(source, torch.bfloat16, "cuda:0")
+        table, leads = frame(state)
+        assert (table.device.type, tuple(table.shape)) == ("cuda", (4, 17))
+        assert (leads.device.type, tuple(leads.shape)) == ("cuda", (4, 16))
 
 
 @pytest.mark.parametrize("harm", ["item", "cpu", "branch", "nonzero", "tolist", "mask", "elsewhere"])
@@ -274,9 +287,10 @@ def stand_in() -> ModuleType:
     return module
 
 
-def without_values(frame: Frame, dtype: torch.dtype) -> tuple[Frame, State]:
-    """The frame and a state of four slots on the meta device, where tensors have shapes and no values."""
-    device = torch.device("meta")
+def without_values(frame: Frame, dtype: torch.dtype, device: str = "meta") -> tuple[Frame, State]:
+    """The frame and a state of four slots where tensors have shapes and no values: on the meta device, or any in
+    `FakeTensorMode`.
+    """
 
     def moved(thing: Any) -> Any:
         if isinstance(thing, Tensor):
@@ -297,4 +311,4 @@ def without_values(frame: Frame, dtype: torch.dtype) -> tuple[Frame, State]:
             return twin
         return thing
 
-    return moved(frame), State.allocate(frame.shape, 4, 64, device, dtype)
+    return moved(frame), State.allocate(frame.shape, 4, 64, torch.device(device), dtype)
