@@ -18,6 +18,7 @@ from consent_service.grants import Utterance
 from consent_service.models import Allow, Closing, Deny, Redeemed, SpeechClaim
 from consent_service.proofs.seams import Standing
 from provenance.disclosure import Disclosure
+from provenance.errors import StampFailed
 from provenance.formats.delivery import AS_SPOKEN, Delivery
 from provenance.formats.live import check_live
 from provenance.labels.http import headers
@@ -306,7 +307,13 @@ class Door:
     def _stamp(self, spoken: Spoken, language: str, wanted: Delivery) -> StampedClip:
         began = self._clock()
         disclosure = self._disclosure(spoken, language)
-        stamped = self._stamper.stamp(spoken.samples, SAMPLE_RATE, disclosure, wanted)
+        try:
+            stamped = self._stamper.stamp(spoken.samples, SAMPLE_RATE, disclosure, wanted)
+        except StampFailed as exc:
+            # A gate that is lost while it signs is a lost gate: try again, which a clip that can't be marked is not.
+            if isinstance(exc.__cause__, RequestRefused):
+                raise exc.__cause__ from None
+            raise
         self._metrics.observe("vouch_stamp_seconds", self._clock() - began)
         return stamped
 
