@@ -74,6 +74,7 @@ def _in_id3(data: bytes) -> memoryview:
         kinds += kind
         if frame_flags:
             raise ShapeFault("id3.frame")
+    # TXXX is ID3v2.4's frame for a text of one's own (§4.2.6), GEOB its frame for the manifest (§4.15).
     if at != end or kinds not in (b"TXXXGEOB", b"GEOB"):
         raise ShapeFault("id3.frames")
     if bytes(body[: len(_GEOB)]) != _GEOB:

@@ -192,6 +192,7 @@ def _wrong_magic(random: Random, given: Originals) -> bytes:
 def _id3(random: Random, given: Originals) -> bytes:
     """Tags that lie about their size, nest, or unpack to gigabytes."""
     packed = zlib.compress(bytes(1 << 20), 9)
+    # TXXX is the name of an ID3v2 frame.
     bomb = b"TXXX" + struct.pack(">I", len(packed) + 4) + b"\x00\x80" + struct.pack(">I", 0x7FFFFFFF) + packed
     picture = b"APIC" + struct.pack(">I", 0x7FFFFFFF) + b"\x00\x00" + bytes(100)
     many = (b"TIT2" + struct.pack(">I", 1) + b"\x00\x00\x03") * 50_000
