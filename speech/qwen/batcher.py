@@ -20,7 +20,7 @@ from speech.qwen.frame import BROKEN, IDLE, SPOKE
 from speech.qwen.handover import HandOver
 from speech.qwen.job import Job, Part
 from speech.qwen.runner import BATCHES, Runner, round_up
-from speech.qwen.schedule import Costs, may_admit, may_prefill
+from speech.qwen.schedule import PIECES, Costs, may_admit, may_prefill
 from speech.qwen.seats import Seats
 from speech.qwen.slots import Sampling
 
@@ -45,7 +45,7 @@ class Batcher:
         self.runner, self.costs = runner, Costs()
         self.seats = Seats(runner, codec)
         self.lost = False  # the device failed for good
-        self._hand_over = HandOver(self.seats, self.costs, clock)
+        self.hand_over = HandOver(self.seats, self.costs, clock)
         self._sampling, self._prepare, self._clock = sampling, prepare, clock
         self._chunk = PREFILL_CHUNK[runner.device.type]
         self._waiting: list[Job] = []  # have a part, need a slot; in order of arrival
@@ -101,11 +101,11 @@ class Batcher:
             self.runner.open(slot, part.prompt.text, 0, self._sampling)
             self.runner.prefill(slot, prompt[:-1])
             self.runner.start(slot, prompt[-1])
-            for frames in (1, 2, 4, 8):
+            for frames in PIECES:
                 began = self._clock()
                 decoded = self.runner.decode([slot])
                 spoken = self._clock()
-                self._hand_over.decode([slot], [[decoded.codes[slot].clamp(0)] * frames])
+                self.hand_over.decode([slot], [[decoded.codes[slot].clamp(0)] * frames])
             self.costs.framed(self.runner.bucket([slot])[0], spoken - began)
             self.costs.decoded(self._clock() - spoken)
         finally:
@@ -194,7 +194,7 @@ class Batcher:
         for slot in slots:
             heard = partial(self._heard, status=decoded.status[slot], codes=decoded.codes[slot])
             self.seats.guarded(slot, heard)
-        self._hand_over.due([slot for slot in slots if slot in self.seats.speaking])
+        self.hand_over.due([slot for slot in slots if slot in self.seats.speaking])
 
     def _heard(self, slot: int, status: int, codes: Tensor) -> None:
         if status == BROKEN:
@@ -210,7 +210,7 @@ class Batcher:
     def _end_segment(self, slot: int) -> None:
         """The next one in the same slot, which is wiped in between, or the end of the job."""
         job = self.seats.jobs[slot]
-        self._hand_over.rest(slot)
+        self.hand_over.rest(slot)
         if job.end_segment(self._clock()):
             self.seats.vacate(slot)
             self._prepare(job)

@@ -47,6 +47,10 @@ class StreamingCodec:
         self._rings = torch.zeros(self._transformer.ring_shape(slots + 1), dtype=dtype, device=device)
 
     @property
+    def device(self) -> torch.device:
+        return self._positions.device
+
+    @property
     def bytes_per_slot(self) -> int:
         state = (self._positions, self._tapes, self._rings)
         return sum(int(part.element_size() * part.numel()) for part in state) // (self.idle + 1)
@@ -63,11 +67,10 @@ class StreamingCodec:
 
         What follows equals the generated share of one decode of reference and generated codes together.
         """
-        device = self._positions.device
         # Only the last frames reach samples to come, so only those go through the convolutions.
         audible = min(ref_codes.shape[-1], self._vocoder.reach)
         with torch.inference_mode():
-            self._run(ref_codes[None].to(device), torch.tensor([slot], device=device), audible)
+            self._run(ref_codes[None].to(self.device), torch.tensor([slot], device=self.device), audible)
 
     def decode(self, codes: Tensor, slots: Tensor) -> Tensor:
         """codes: int64[B, groups, T], T ≥ 1, the next frames of B streams. slots: int64[B], no real one twice.
@@ -78,8 +81,18 @@ class StreamingCodec:
             return self.step(codes, slots)
 
     def step(self, codes: Tensor, slots: Tensor) -> Tensor:
-        """`decode` without its wrapping: the function to compile or capture."""
+        """`decode` without its wrapping: the function to compile or capture (`pieces.py`)."""
         return self._run(codes, slots, audible=codes.shape[-1])
+
+    def nobody(self, rows: int, frames: int) -> tuple[Tensor, Tensor]:
+        """Codes and slots for a `step` that concerns no stream."""
+        slots = self._positions.new_full((rows,), self.idle)
+        return slots.new_zeros(rows, self.groups, frames), slots
+
+    def vary(self) -> None:
+        """Tell the compiler that the number of slots is nothing to compile for."""
+        for state, slots in ((self._positions, 0), (self._tapes, 0), (self._rings, 2)):
+            torch._dynamo.maybe_mark_dynamic(state, slots)
 
     def _run(self, codes: Tensor, slots: Tensor, audible: int) -> Tensor:
         length = codes.shape[-1]

@@ -7,6 +7,7 @@ what was called is kept for nobody but who asked for it.
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -51,3 +52,12 @@ def remembering(graph: torch.fx.GraphModule, inputs: Sequence[Any]) -> Callable[
         return compiled(*tensors)
 
     return call
+
+
+def has_compiler(device: torch.device) -> bool:
+    """Whether torch.compile has what it needs: Triton on CUDA, a C++ compiler on the CPU."""
+    if device.type == "cuda":
+        from torch.utils._triton import has_triton
+
+        return bool(has_triton())
+    return any(shutil.which(name) for name in ("g++", "clang++", "c++"))

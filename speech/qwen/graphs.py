@@ -8,21 +8,21 @@ which would look at every weight before every frame, are looked at once.
 from __future__ import annotations
 
 import logging
-import shutil
 import time
 from collections.abc import Callable, Iterable
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor
 
-from speech.qwen.compiling import recorded, remembering
+from speech.qwen.compiling import has_compiler, recorded, remembering
 from speech.qwen.failures import out_of_memory
 from speech.qwen.frame import Frame
 from speech.qwen.slots import State
 
 _log = logging.getLogger(__name__)
 
+_T = TypeVar("_T")
 Run: TypeAlias = Callable[[], tuple[Tensor, Tensor]]  # one frame: the table of codes, and leads
 
 
@@ -96,24 +96,34 @@ class Graphs:
             view.active.copy_(awake)
 
     def _captured(self, view: State) -> Run:
-        """Record the frame's kernels once; replaying them costs one launch."""
-        side = torch.cuda.Stream()
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):
-            self._rehearse(view)
-            self._rehearse(view)
-        torch.cuda.current_stream().wait_stream(side)
-        graph = torch.cuda.CUDAGraph()
-        # Prompts are made in another thread meanwhile.
         self._pool = self._pool or torch.cuda.graph_pool_handle()
-        with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
-            out: tuple[Tensor, Tensor] = self.call(view)
+        return capture(lambda: self.call(view), self._pool, rehearse=lambda: self._rehearse(view))
 
-        def replay() -> tuple[Tensor, Tensor]:
-            graph.replay()
-            return out
 
-        return replay
+def capture(
+    call: Callable[[], _T], pool: Any, *, rehearse: Callable[[], object] | None = None
+) -> Callable[[], _T]:
+    """A CUDA graph: the kernels of a call recorded once; replaying them costs one launch, and gives the same tensors.
+
+    pool: of memory, shared by graphs that never run at the same time. rehearse: does what the call does, if the call
+    itself must not be made for nothing.
+    """
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(2):
+            (rehearse or call)()
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    # Prompts are made in another thread meanwhile.
+    with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
+        out = call()
+
+    def replay() -> _T:
+        graph.replay()
+        return out
+
+    return replay
 
 
 def _vary(view: State) -> None:
@@ -123,12 +133,3 @@ def _vary(view: State) -> None:
     for keys, values in view.talker:
         torch._dynamo.maybe_mark_dynamic(keys, 1)
         torch._dynamo.maybe_mark_dynamic(values, 1)
-
-
-def has_compiler(device: torch.device) -> bool:
-    """Whether torch.compile has what it needs: Triton on CUDA, a C++ compiler on the CPU."""
-    if device.type == "cuda":
-        from torch.utils._triton import has_triton
-
-        return bool(has_triton())
-    return any(shutil.which(name) for name in ("g++", "clang++", "c++"))

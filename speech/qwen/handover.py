@@ -14,7 +14,9 @@ from torch import Tensor
 
 from speech.engine import Samples
 from speech.qwen.failures import out_of_memory, understood
-from speech.qwen.schedule import LARGEST_CHUNK, Costs
+from speech.qwen.pieces import Pieces
+from speech.qwen.runner import BATCHES, round_up
+from speech.qwen.schedule import PIECES, Costs, largest_piece
 from speech.qwen.seats import Seats
 
 
@@ -25,6 +27,13 @@ class HandOver:
         self._seats, self._costs, self._clock = seats, costs, clock
         # On the CPU one by one: a batch gains nothing there, and alone the samples are the same to the bit.
         self.together = seats.runner.device.type == "cuda"
+        self.pieces = Pieces(seats.codec)
+
+    def warm_up(self, *, compile: bool) -> None:
+        """Make the codec ready for every piece that will be asked for; while nobody speaks."""
+        slots = self._seats.runner.slots
+        rows = sorted({round_up(many, BATCHES, slots) for many in BATCHES}) if self.together else [1]
+        self.pieces.warm_up(rows, PIECES, compile=compile)
 
     def due(self, slots: Sequence[int]) -> None:
         """What is due: streams with equally long chunks together, the nearest deadline first."""
@@ -40,7 +49,7 @@ class HandOver:
     def rest(self, slot: int) -> None:
         """All that is left of a segment."""
         job = self._seats.jobs[slot]
-        while frames := min(job.waiting_frames, LARGEST_CHUNK):
+        while frames := largest_piece(job.waiting_frames):
             (samples,) = self.decode([slot], [job.upcoming(frames)])
             job.decoded(frames)
             job.give(samples, self._clock())
@@ -49,8 +58,7 @@ class HandOver:
         """codes: of each slot equally many frames, int64[groups] each."""
         table = torch.stack([torch.stack(list(frames), dim=1) for frames in codes])
         device = self._seats.runner.device
-        sound = self._seats.codec.decode(table.to(device), torch.tensor(list(slots), device=device))
-        return list(sound.cpu().numpy())
+        return list(self.pieces.decode(table.to(device), torch.tensor(list(slots), device=device)).numpy())
 
     def _sound(self, slots: Sequence[int], frames: int) -> None:
         began, seats = self._clock(), self._seats

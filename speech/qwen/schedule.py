@@ -13,7 +13,7 @@ from typing import Final
 
 FRAME_S: Final = 0.08
 FIRST_AUDIO_S: Final = 0.3  # by when a newcomer should be heard: its deadline until it plays
-LARGEST_CHUNK: Final = 8
+PIECES: Final = (1, 2, 4, 8)  # frames that the codec decodes at once: few sizes, as each is compiled
 _TIGHT: Final = 0.9  # of real time that frames may take
 _SMOOTHING: Final = 0.2
 
@@ -86,7 +86,12 @@ def chunk_frames(given: int) -> int:
 
     A function of the place in the stream alone: the same request gives the same chunks, whatever else runs.
     """
-    return min(LARGEST_CHUNK, max(1, given))
+    return largest_piece(max(1, given))
+
+
+def largest_piece(frames: int) -> int:
+    """The largest of `PIECES` that is no longer; 0 where there is none."""
+    return max((piece for piece in PIECES if piece <= frames), default=0)
 
 
 def _smooth(old: float, new: float) -> float:

@@ -86,7 +86,9 @@ class Station:
         """Compile, capture, and speak a few frames that nobody hears."""
         if self._config.compile_cache is not None:
             os.environ["TORCHINDUCTOR_CACHE_DIR"] = self._config.compile_cache
-        self._runner.warm_up(compile=self._config.compile == "auto", threads=self._config.threads)
+        compile = self._config.compile == "auto"
+        self._runner.warm_up(compile=compile, threads=self._config.threads)
+        self.batcher.hand_over.warm_up(compile=compile)
         self.batcher.rehearse(self._parts.rehearsal())
 
     def status(self) -> StationStatus:
@@ -96,7 +98,7 @@ class Station:
             waiting=self.batcher.waiting,
             underruns=self.batcher.seats.underruns,
             compiled=self._runner.graphs.compiled,
-            compile_s=self._runner.graphs.compile_s,
+            compile_s=self._runner.graphs.compile_s + self.batcher.hand_over.pieces.compile_s,
             attention=self._model.frame.kernel,
             weights_bytes=self._model.nbytes,
             slots_bytes=self._runner.state.nbytes

@@ -19,25 +19,29 @@ def settle(frame: Callable[[], object], threads: int | None = None) -> int:
 
     Call it before anything is compiled: compiled code keeps the number it was made for.
     """
-    chosen = threads or min(_candidates(), key=lambda count: _seconds(frame, count))
+    chosen = threads or quickest(frame, torch.get_num_threads())
     torch.set_num_threads(chosen)
     # Part of the key under which compiled code is kept.
     torch._inductor.config.cpp.threads = chosen
     return chosen
 
 
-def _candidates() -> list[int]:
-    """1, 2, 4 … and all that the process was given, the most first: between equals, it wins."""
-    most = torch.get_num_threads()
+def quickest(work: Callable[[], object], most: int) -> int:
+    """The number of threads, up to `most`, that does this in the shortest time. This thread is left with another."""
+    return min(_candidates(most), key=lambda count: _seconds(work, count))
+
+
+def _candidates(most: int) -> list[int]:
+    """1, 2, 4 … and `most`, which comes first: between equals, it wins."""
     return sorted({most, *(1 << bit for bit in range(most.bit_length()) if 1 << bit <= most)}, reverse=True)
 
 
-def _seconds(frame: Callable[[], object], threads: int) -> float:
+def _seconds(work: Callable[[], object], threads: int) -> float:
     torch.set_num_threads(threads)
-    frame()
+    work()
     taken = []
     for _ in range(_ROUNDS):
         began = time.perf_counter()
-        frame()
+        work()
         taken.append(time.perf_counter() - began)
     return min(taken)

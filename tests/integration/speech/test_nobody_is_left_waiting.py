@@ -211,7 +211,7 @@ def test_out_of_memory_in_the_codec_costs_the_newest_alone_and_the_others_no_sam
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On a GPU streams are decoded together."""
-    house.batcher._hand_over.together = True
+    house.batcher.hand_over.together = True
     alone = house.arrive(7, budget=60)
     house.until(lambda: not house.batcher.busy)
     expected = np.concatenate(list(alone.stream))
@@ -222,7 +222,7 @@ def test_out_of_memory_in_the_codec_costs_the_newest_alone_and_the_others_no_sam
     with monkeypatch.context() as patched:
         breaks(patched, StreamingCodec, "decode", torch.OutOfMemoryError("no memory"))
         with torch.inference_mode():
-            house.batcher._hand_over._sound(sorted(house.batcher.seats.speaking), 1)
+            house.batcher.hand_over._sound(sorted(house.batcher.seats.speaking), 1)
     house.until(lambda: not house.batcher.busy)
     with pytest.raises(EngineBusy):
         list(newest.stream)

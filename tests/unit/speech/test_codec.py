@@ -8,18 +8,22 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import torch
 
-from speech.qwen.torchaudio_cpu import import_torchaudio
-from tests.assets import tiny_qwen
-
-import_torchaudio()
-torch = pytest.importorskip("torch")
-
-from speech.qwen.codec import StreamingCodec  # noqa: E402 - after torchaudio is made importable
-
-GROUPS, BINS = 16, 512
-TOLERANCE = 1e-4
-WINDOW = 9  # short, so that rings turn over many times in a short test
+from speech.qwen.codec import StreamingCodec
+from speech.qwen.codec_wave import squared_sine
+from tests.assets.codecs import (
+    BINS,
+    TOLERANCE,
+    WINDOW,
+    at,
+    build,
+    close,
+    codes,
+    every_part,
+    streaming,
+    whole,
+)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -30,46 +34,15 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def build(**changes: object) -> Any:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(7)
-        decoder = tiny_qwen.codec(**changes).decoder
-        for name, parameter in decoder.named_parameters():
-            if name.endswith(
-                (".scale", ".gamma", ".alpha", ".beta")
-            ):  # as upstream starts them, they do nothing
-                torch.nn.init.uniform_(parameter, 0.2, 0.8)
-    return decoder
-
-
 @pytest.fixture(scope="module")
 def upstream() -> Any:
-    """Two layers, grouped heads and a short window: everything that the published decoder may turn on."""
-    return build(num_hidden_layers=2, num_key_value_heads=1, sliding_window=WINDOW)
+    return every_part()
 
 
 @pytest.fixture(scope="module")
 def tiny() -> Any:
     """As in the tiny checkpoints: the published window of 72 frames."""
     return build()
-
-
-def codes(frames: int, seed: int = 0, batch: int = 1) -> Any:
-    return torch.randint(0, BINS, (batch, GROUPS, frames), generator=torch.Generator().manual_seed(seed))
-
-
-def whole(decoder: Any, spoken: Any) -> Any:
-    """Upstream's full decode: float32[B, samples]."""
-    with torch.inference_mode():
-        return decoder(spoken).squeeze(1)
-
-
-def streaming(decoder: Any, slots: int = 3) -> StreamingCodec:
-    return StreamingCodec(decoder, slots=slots, device="cpu", dtype=torch.float32)
-
-
-def at(*slots: int) -> Any:
-    return torch.tensor(slots)
 
 
 def piecewise(codec: StreamingCodec, spoken: Any, pieces: Iterator[int], slot: int = 0) -> Any:
@@ -79,10 +52,6 @@ def piecewise(codec: StreamingCodec, spoken: Any, pieces: Iterator[int], slot: i
         heard.append(codec.decode(piece, at(slot)))
         start += piece.shape[-1]
     return torch.cat(heard, dim=-1)
-
-
-def close(ours: Any, theirs: Any) -> None:
-    torch.testing.assert_close(ours, theirs, rtol=0, atol=TOLERANCE)
 
 
 def random_pieces() -> Iterator[int]:
@@ -235,6 +204,15 @@ def test_a_step_is_one_graph(upstream: Any) -> None:
     spoken = codes(2, batch=2)
     with torch.inference_mode():
         close(step(spoken, at(0, 1)), whole(upstream, spoken))
+
+
+@pytest.mark.parametrize("span", [0.1, 3.0, 100.0])
+def test_the_squared_sine_is_one(span: float) -> None:
+    """As near as float32 knows where in its period it is."""
+    x = torch.linspace(-span, span, 100_001)
+    expected = x.double().sin().square()
+    assert (squared_sine(x) - expected).abs().max() < 2e-7 * (1 + span)
+    assert squared_sine(x.bfloat16()).dtype == torch.bfloat16
 
 
 def test_upstreams_own_pieces_differ_from_its_whole(tiny: Any) -> None:

@@ -7,7 +7,16 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from speech.qwen.schedule import FRAME_S, Costs, Playback, chunk_frames, may_admit, may_prefill
+from speech.qwen.schedule import (
+    FRAME_S,
+    PIECES,
+    Costs,
+    Playback,
+    chunk_frames,
+    largest_piece,
+    may_admit,
+    may_prefill,
+)
 
 
 def playing(given_s: float, began: float = 0.0) -> Playback:
@@ -56,6 +65,17 @@ def test_the_first_chunk_is_one_frame_and_later_ones_grow() -> None:
         chunks.append(chunk_frames(given))
         given += chunks[-1]
     assert chunks == [1, 1, 2, 4, 8, 8]
+
+
+@given(st.integers(0, 500))
+def test_whatever_is_left_is_cut_into_pieces(left: int) -> None:
+    pieces = []
+    while piece := largest_piece(left):
+        pieces.append(piece)
+        left -= piece
+    assert left == 0
+    assert set(pieces) <= set(PIECES)
+    assert pieces == sorted(pieces, reverse=True)
 
 
 @given(st.lists(st.floats(0.001, 0.02), min_size=1, max_size=20), st.floats(0.01, 0.3))
