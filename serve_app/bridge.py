@@ -7,14 +7,30 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from consent_service.proofs.seams import ClipRecord, Standing, WatermarkTag
 from consent_service.sealing import ReplicaKey, watermark_info
+from provenance.errors import StampFailed
+from serve_app.errors import RequestRefused
 from serve_app.remote import Remote
 
 T = TypeVar("T")
+
+
+@contextmanager
+def gates_own_refusals() -> Iterator[None]:
+    """Around a stamper that signs over a `GateBridge`: a gate that is lost while it signs is a lost gate, and worth
+    another try, which a clip that can't be marked is not.
+    """
+    try:
+        yield
+    except StampFailed as exc:
+        if isinstance(exc.__cause__, RequestRefused):
+            raise exc.__cause__ from None
+        raise
 
 
 class GateBridge:

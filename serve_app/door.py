@@ -18,12 +18,12 @@ from consent_service.grants import Utterance
 from consent_service.models import Allow, Closing, Deny, Redeemed, SpeechClaim
 from consent_service.proofs.seams import Standing
 from provenance.disclosure import Disclosure
-from provenance.errors import StampFailed
 from provenance.formats.delivery import AS_SPOKEN, Delivery
 from provenance.formats.live import check_live
 from provenance.labels.http import headers
 from provenance.profiles.profile import DEFAULT, Profile, load_profile
 from provenance.stamp import StampedClip, Stamper
+from serve_app.bridge import gates_own_refusals
 from serve_app.cache import SingleFlight, cache_key, seed_of
 from serve_app.clip_store import ClipStore, StoredClip
 from serve_app.errors import RequestRefused
@@ -169,7 +169,8 @@ class Door:
                 raise _answered_another()
             first: bytes = await anext(pieces)
             disclosure = self._disclosure(begun, request.utterance.language)
-            token = await asyncio.to_thread(self._stamper.announce, disclosure)
+            with gates_own_refusals():
+                token = await asyncio.to_thread(self._stamper.announce, disclosure)
         except BaseException as exc:
             await asyncio.shield(pieces.aclose())  # the replica need not go on
             await asyncio.shield(self._keeper.close(allowed.grant.grant_id, *ended(exc)))
@@ -307,13 +308,8 @@ class Door:
     def _stamp(self, spoken: Spoken, language: str, wanted: Delivery) -> StampedClip:
         began = self._clock()
         disclosure = self._disclosure(spoken, language)
-        try:
+        with gates_own_refusals():
             stamped = self._stamper.stamp(spoken.samples, SAMPLE_RATE, disclosure, wanted)
-        except StampFailed as exc:
-            # A gate that is lost while it signs is a lost gate: try again, which a clip that can't be marked is not.
-            if isinstance(exc.__cause__, RequestRefused):
-                raise exc.__cause__ from None
-            raise
         self._metrics.observe("vouch_stamp_seconds", self._clock() - began)
         return stamped
 

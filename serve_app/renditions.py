@@ -29,6 +29,7 @@ from provenance.errors import FormatUnsupported, ProvenanceError
 from provenance.formats.delivery import Delivery, delivery
 from provenance.stamp import Stamper
 from provenance.transcode import Original, is_already
+from serve_app.bridge import gates_own_refusals
 from serve_app.clip_store import ClipHeader, ClipStore
 from serve_app.errors import RequestRefused
 from serve_app.keeping import STANDS, Fetched, Keeper, Rendition
@@ -137,9 +138,10 @@ class Renditions:
         try:
             if await asyncio.to_thread(is_already, _original(clip), wanted):
                 return clip  # without waiting for those that are being made
-            made = await asyncio.get_running_loop().run_in_executor(
-                self._threads, self._stamper.transcode, _original(clip), wanted, named, self._clock()
-            )
+            with gates_own_refusals():
+                made = await asyncio.get_running_loop().run_in_executor(
+                    self._threads, self._stamper.transcode, _original(clip), wanted, named, self._clock()
+                )
         except ProvenanceError as exc:
             raise RequestRefused(exc.code, exc.message) from None
         if made is None:

@@ -40,15 +40,16 @@ def body(studio: Studio, path: str) -> dict[str, Any]:
     return {"language": "en", "purpose": "narration", **more[path]}
 
 
-def speak(house: House, studio: Studio, path: str = "/v1/voice-clone", **faults: Any) -> httpx.Response:
+def speak(
+    house: House, studio: Studio, path: str = "/v1/voice-clone", *, stream: bool = False, **faults: Any
+) -> httpx.Response:
     """One request through a door with these faults in it."""
+    asked = body(studio, path) | ({"stream": True} if stream else {})
 
     async def play() -> httpx.Response:
         parts = await house.parts(house.engine, **faults)
         try:
-            return await house.asend(
-                "POST", path, key=studio.keys["narrator"], app=parts.http, json=body(studio, path)
-            )
+            return await house.asend("POST", path, key=studio.keys["narrator"], app=parts.http, json=asked)
         finally:
             await parts.worker.close()
 
@@ -100,13 +101,15 @@ def test_a_clip_that_cannot_be_handed_over_does_not_leave(
     assert studio.stored() == []
 
 
-def test_a_manifest_that_cannot_be_signed_means_no_audio(house: House, studio: Studio) -> None:
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_manifest_that_cannot_be_signed_means_no_audio(house: House, studio: Studio, stream: bool) -> None:
     async def play() -> Any:
         broken = Between(house.gate, sign_manifest=raising(RequestRefused("ledger_unavailable", "…")))
         return Stamper(await GateBridge.connect(broken, house.node_secret))
 
     # As any other time at which the gate is lost: clear, and worth another try.
-    no_audio(speak(house, studio, stamper=house.run(play())), 503, "ledger_unavailable")
+    answer = speak(house, studio, stream=stream, stamper=house.run(play()))
+    no_audio(answer, 503, "ledger_unavailable")
     assert studio.endings() == [("failed", "ledger_unavailable")]
     assert studio.stored() == []
 

@@ -16,11 +16,13 @@ from provenance.formats.catalogue import FORMATS, PCM, format_named
 from provenance.formats.decode import decode_own
 from provenance.formats.delivery import delivery
 from provenance.presence import PRESENT, PresenceMark
+from provenance.stamp import Stamper
+from serve_app.bridge import GateBridge
 from serve_app.clip_store import ClipStore
 from serve_app.clips import MANIFEST_LENGTH
 from serve_app.errors import RequestRefused
 from serve_app.renditions import clip_and_form, rendition_id
-from tests.unit.serve_app.house import House, Studio, answering, code_of, raising
+from tests.unit.serve_app.house import Between, House, Studio, answering, code_of, raising
 
 SAID = "Good morning. This is a sentence of some length, so that there is enough of it to hear the mark."
 
@@ -283,6 +285,18 @@ def test_whatever_fails_on_the_way_nothing_leaves(
     assert code_of(answer)
     assert [entry["kind"] for entry in studio.log()].count("clip.released") == 0
     assert {file.suffix for file in studio.stored()} == {".clip"}, "and nothing half-made stays"
+
+
+def test_a_gate_that_is_lost_while_it_signs_a_form_is_a_lost_gate(
+    house: House, studio: Studio, clip: httpx.Response
+) -> None:
+    async def unsigned() -> Any:
+        broken = Between(house.gate, sign_manifest=raising(RequestRefused("ledger_unavailable", "…")))
+        return Stamper(await GateBridge.connect(broken, house.node_secret))
+
+    (answer,) = asked_of(house, studio, clip, stamper=house.run(unsigned()))
+    assert (answer.status_code, code_of(answer)) == (503, "ledger_unavailable")
+    assert {file.suffix for file in studio.stored()} == {".clip"}
 
 
 def test_a_kept_form_that_was_tampered_with_does_not_leave(
