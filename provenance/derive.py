@@ -37,18 +37,21 @@ def derive(
     signer: ManifestSigner,
     trust: TrustContext,
     marked: bool = False,
+    media_type: str | None = None,
 ) -> Signed:
     """`made`, signed as made from `parents`: one is transcoded, several are put together.
 
     parents: files of ours as they left. made: our own encoding of their sound, marks and all. disclosure: of the new
-    file, under an id of its own. marked: the presence mark was put in by who made it, and not in the parents. Raises
-    StampFailed; then nothing may leave.
+    file, under an id of its own. marked: the presence mark was put in by who made it, and not in the parents.
+    media_type: of `made`; by its first bytes where it is not given, and those of raw samples can look like anything.
+    Raises StampFailed; then nothing may leave.
     """
     if not 1 <= len(parents) <= MOST_PARENTS:
         raise StampFailed(f"a file is made from 1 to {MOST_PARENTS} clips")
     whole = [_parent(one, trust) for one in parents]
-    form = sniff(made)
-    media_type = OPAQUE if form is None else form.media_type
+    if media_type is None:
+        form = sniff(made)
+        media_type = OPAQUE if form is None else form.media_type
     writer = ManifestWriter(signer)
     if media_type in _EMBED:
         return Signed(writer.embed(made, media_type, disclosure, whole, presence=marked))

@@ -56,7 +56,15 @@ def transcode(
     disclosure = replace(said, clip_id=clip_id, generated_at=now)
     samples = np.clip(soxr.resample(heard.samples, heard.sample_rate, wanted.sample_rate), -1.0, 1.0)
     made, marked = marking.encoded_again(samples.astype(np.float32), wanted, aigc_label(disclosure))
-    return derive([clip.signed], made, disclosure, signer=signer, trust=trust, marked=marked)
+    return derive(
+        [clip.signed],
+        made,
+        disclosure,
+        signer=signer,
+        trust=trust,
+        marked=marked,
+        media_type=wanted.format.media_type,
+    )
 
 
 def is_already(clip: Original, wanted: Delivery) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from provenance.errors import StampFailed
 from provenance.formats.catalogue import FORMATS, MULAW, PCM, WAV, Format
 from provenance.formats.decode import decode_own
 from provenance.formats.delivery import Delivery, delivery
+from provenance.formats.encode import encode
 from provenance.formats.live import live_encoder
 from provenance.keyed.embed import embed
 from provenance.keyed.pattern import Pattern
@@ -49,6 +51,24 @@ def into(stamper: Stamper, clip: Original, wanted: Delivery) -> Signed:
 @pytest.fixture(scope="module")
 def wav(stamper: Stamper) -> Original:
     return original(stamper.stamp(SPOKEN, RATE, SAID))
+
+
+@pytest.mark.parametrize("begins", [b"\xff\xff", b"\xff\xfb", b"ID3\x04", b"fLaC"])
+def test_raw_samples_stay_raw_whatever_they_look_like(
+    stamper: Stamper, authority: Authority, wav: Original, begins: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sound that begins a hair below zero, FFFF, begins like an MP3."""
+
+    def alike(*asked: Any) -> bytes:
+        return begins + encode(*asked)[len(begins) :]
+
+    monkeypatch.setattr("provenance.marking.encode", alike)
+    made = into(stamper, wav, Delivery(PCM, RATE))
+    assert made.data.startswith(begins)
+    assert len(made.data) == 2 * len(SPOKEN)
+    assert made.manifest is not None
+    verdict = Verifier(authority.root_pem, Register(knows=None)).verify(made.data, made.manifest)
+    assert (verdict.origin, verdict.integrity) == (Origin.OURS, Integrity.INTACT)
 
 
 @pytest.mark.parametrize(
