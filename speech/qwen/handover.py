@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Final
 
 import torch
 from torch import Tensor
@@ -19,6 +20,8 @@ from speech.qwen.runner import BATCHES, round_up
 from speech.qwen.schedule import PIECES, Costs, largest_piece
 from speech.qwen.seats import Seats
 
+_TOGETHER: Final = 32  # streams at most: what a decode needs of the memory beside the slots grows with them
+
 
 class HandOver:
     """The codec's side of a turn."""
@@ -26,13 +29,13 @@ class HandOver:
     def __init__(self, seats: Seats, costs: Costs, clock: Callable[[], float]) -> None:
         self._seats, self._costs, self._clock = seats, costs, clock
         # On the CPU one by one: a batch gains nothing there, and alone the samples are the same to the bit.
-        self.together = seats.runner.device.type == "cuda"
+        self.together = _TOGETHER if seats.runner.device.type == "cuda" else 1
         self.pieces = Pieces(seats.codec)
 
     def warm_up(self, *, compile: bool) -> None:
         """Make the codec ready for every piece that will be asked for; while nobody speaks."""
-        slots = self._seats.runner.slots
-        rows = sorted({round_up(many, BATCHES, slots) for many in BATCHES}) if self.together else [1]
+        most = min(self.together, self._seats.runner.slots)
+        rows = sorted({round_up(many, BATCHES, most) for many in BATCHES})
         self.pieces.warm_up(rows, PIECES, compile=compile)
 
     def due(self, slots: Sequence[int]) -> None:
@@ -42,9 +45,8 @@ class HandOver:
             if frames := jobs[slot].due():
                 due.setdefault(frames, []).append(slot)
         for frames, together in due.items():
-            size = len(together) if self.together else 1
-            for start in range(0, len(together), size):
-                self._sound(together[start : start + size], frames)
+            for start in range(0, len(together), self.together):
+                self._sound(together[start : start + self.together], frames)
 
     def rest(self, slot: int) -> None:
         """All that is left of a segment."""

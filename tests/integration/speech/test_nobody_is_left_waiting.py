@@ -18,6 +18,7 @@ from speech.errors import EngineBusy, EngineUnavailable, SynthesisCancelled, Syn
 from speech.qwen.codec import StreamingCodec
 from speech.qwen.engine import QwenEngine
 from speech.qwen.failures import out_of_memory
+from speech.qwen.job import Job
 from speech.qwen.model import QwenModel
 from speech.qwen.runner import Runner
 from speech.qwen.seats import Seats
@@ -211,7 +212,7 @@ def test_out_of_memory_in_the_codec_costs_the_newest_alone_and_the_others_no_sam
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On a GPU streams are decoded together."""
-    house.batcher.hand_over.together = True
+    house.batcher.hand_over.together = 2
     alone = house.arrive(7, budget=60)
     house.until(lambda: not house.batcher.busy)
     expected = np.concatenate(list(alone.stream))
@@ -228,6 +229,23 @@ def test_out_of_memory_in_the_codec_costs_the_newest_alone_and_the_others_no_sam
         list(newest.stream)
     np.testing.assert_allclose(np.concatenate(list(again.stream)), expected, atol=1e-4)
     assert not house.batcher.seats.jobs
+
+
+def test_so_many_streams_are_decoded_at_once_and_no_more(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a decode needs of the memory is bounded, however many fall due."""
+    hand_over, decoded = house.batcher.hand_over, list[list[int]]()
+    for number in range(3):
+        house.arrive(number)
+    house.until(lambda: len(house.batcher.seats.speaking) == 3)
+    monkeypatch.setattr(Job, "due", lambda _: 8)
+    monkeypatch.setattr(hand_over, "_sound", lambda slots, frames: decoded.append(sorted(slots)))
+    hand_over.due([0, 1, 2])
+    hand_over.together = 2
+    hand_over.due([0, 1, 2])
+    assert [len(slots) for slots in decoded] == [1, 1, 1, 2, 1], "on a CPU one by one"
+    assert sorted(decoded[3] + decoded[4]) == [0, 1, 2]
 
 
 def test_a_row_that_fell_asleep_is_an_error_and_not_the_end_of_the_speech(house: House) -> None:
