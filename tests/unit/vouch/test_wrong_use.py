@@ -121,6 +121,11 @@ def test_a_wrong_configuration_does_not_tell_its_secrets(vouch: Vouch) -> None:
     assert "pa55word" not in result.output
 
 
+def heeding_ctrl_c() -> None:
+    """What a shell starts in the background ignores it, and so would all that these tests start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_ends_a_command_with_exit_code_130(tmp_path: Path) -> None:
     """A real process: it speaks a long text and is interrupted in the middle of it."""
     env = {**os.environ, "VOUCH_DATA_DIR": str(tmp_path / "data")}
@@ -133,7 +138,14 @@ def test_ctrl_c_ends_a_command_with_exit_code_130(tmp_path: Path) -> None:
         "-o",
         str(tmp_path / "out.wav"),
     ]
-    process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=heeding_ctrl_c,
+    )
     assert process.stderr is not None
     for line in process.stderr:
         if "speaking" in line:
