@@ -16,18 +16,18 @@ from sqlalchemy import Connection
 
 from consent_service import access
 from consent_service.access import Permission
-from consent_service.audit import LogWriter
-from consent_service.committing import Committer, Committers
+from consent_service.clips.watermarks import Tags
+from consent_service.commit.group_commit import Committer, Committers
 from consent_service.config import ConsentConfig
 from consent_service.grants import GrantVerifier
 from consent_service.ledger.engine import Ledger
+from consent_service.ledger.log import LogWriter
+from consent_service.ledger.transaction import EVERYONE, FEED, Writing
 from consent_service.models import Principal
 from consent_service.proofs.checkpoint import Checkpoint, LogKey, sign_checkpoint
 from consent_service.proofs.merkle import Frontier
 from consent_service.proofs.seams import KeyProvider, KeyPurpose
-from consent_service.vault import Vault
-from consent_service.watermarks import Tags
-from consent_service.writing import EVERYONE, FEED, Writing
+from consent_service.vault.vault import Vault
 
 __all__ = ["EVERYONE", "FEED", "Core", "Reading", "Writing"]
 

@@ -22,8 +22,8 @@ from typing import Any, Final
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from consent_service import canonical
 from consent_service.errors import GrantExpired, GrantForged, GrantKeyUnknown, GrantMalformed, GrantMismatch
+from consent_service.proofs import canonical
 
 GRANT_VERSION: Final = 2
 DEFAULT_START_WITHIN_S: Final = 30.0

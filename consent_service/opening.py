@@ -13,7 +13,7 @@ from typing import Final
 
 from sqlalchemy import inspect, select
 
-from consent_service import stores
+from consent_service.clips import stores
 from consent_service.config import ConsentConfig
 from consent_service.core import Core
 from consent_service.errors import VaultError
@@ -27,8 +27,8 @@ from consent_service.ledger.schema import migrate
 from consent_service.ledger.tables import counters, tenants
 from consent_service.objects import open_store
 from consent_service.proofs.seams import KeyProvider
-from consent_service.sealing import NODE_FOLDER, NODE_SECRET
-from consent_service.vault import Vault
+from consent_service.vault.sealing import NODE_FOLDER, NODE_SECRET
+from consent_service.vault.vault import Vault
 
 _LOCK: Final = ".opening.lock"
 

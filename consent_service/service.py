@@ -12,43 +12,21 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, NoReturn
 
-from consent_service import (
-    access,
-    bundles,
-    clip_keys,
-    clips,
-    closings,
-    consents,
-    decisions,
-    decommissioning,
-    designed,
-    enrolment,
-    export,
-    feed,
-    redemption,
-    renewal,
-    replicas,
-    retention,
-    review,
-    rotation,
-    sealing,
-    statements,
-    stores,
-    subjects,
-    sweeping,
-    tenants,
-    upkeep,
-    voices,
-    watermarks,
-)
+from consent_service import access
+from consent_service.clips import closings, data_keys, register, stores, watermarks
 from consent_service.config import ConsentConfig
+from consent_service.consents import records as consents
 from consent_service.core import Core
+from consent_service.deletion import decommission, orphans, retention
 from consent_service.errors import Unauthenticated
 from consent_service.examination.examiner import Examiner
 from consent_service.examination.marks import Known
-from consent_service.feed import RevocationStream
-from consent_service.limits import Limits
-from consent_service.messenger import Messenger
+from consent_service.exports import bundle, log
+from consent_service.gate import abandoned, authorize, redeem, replicas, revocations
+from consent_service.gate.limits import Limits
+from consent_service.gate.revocations import RevocationStream
+from consent_service.http.platform import Parts
+from consent_service.mail import Messenger
 from consent_service.models import (
     Allow,
     Challenge,
@@ -70,12 +48,17 @@ from consent_service.models import (
     Voice,
 )
 from consent_service.opening import open_core
-from consent_service.parts import Parts
-from consent_service.person import Person
 from consent_service.proofs.seams import ClipRecord, KeyProvider, KeyPurpose, Standing, WatermarkTag
-from consent_service.renewal import LeafOutlook
-from consent_service.rewrapping import ProgressCallback
-from consent_service.rotation import KeyKind, Retired, Rotated
+from consent_service.rotation import rotate, signing_certificate
+from consent_service.rotation.rewrap import ProgressCallback
+from consent_service.rotation.rotate import KeyKind, Retired, Rotated
+from consent_service.rotation.signing_certificate import LeafOutlook
+from consent_service.self_service.service import Person
+from consent_service.subjects import contacts
+from consent_service.tenants import keys as tenants
+from consent_service.vault import sealing
+from consent_service.voices import designed, enrolment, review, statements
+from consent_service.voices import records as voices
 
 
 class ConsentService:
@@ -87,11 +70,11 @@ class ConsentService:
         self._examiner = Examiner(
             core.config.examination, lambda: Known(core.keys.trust_anchor(), watermarks.keys(core))
         )
-        self._post = subjects.Post(
-            messenger or subjects.default_messenger(core.config), core.config.subject_page
+        self._post = contacts.Post(
+            messenger or contacts.default_messenger(core.config), core.config.subject_page
         )
         self._person = Person(core, self._limits, self._post)
-        self._keeper = renewal.keep(core)
+        self._keeper = signing_certificate.keep(core)
 
     @classmethod
     def open(
@@ -197,7 +180,7 @@ class ConsentService:
         What they say covers this grantee and this purpose; for another, see `begin_statement`. `contact`: their e-mail
         address, to which a link goes (`propose_contact`)."""
         if contact:
-            subjects.require_contact(contact)
+            contacts.require_contact(contact)
         challenge = enrolment.begin(
             self._core,
             by,
@@ -304,16 +287,16 @@ class ConsentService:
         """Revoke every consent of the voice, destroy its data key, recordings, clips and names, and certify that.
         Goes on where an earlier call was interrupted. Raises StorageUnavailable or LedgerUnavailable when something
         could not be deleted: call again."""
-        return decommissioning.decommission(self._core, by, voice_id, reason)
+        return decommission.decommission(self._core, by, voice_id, reason)
 
     def resume_decommissions(self, by: Principal) -> list[Voice]:
         """Finish whatever was interrupted."""
-        return decommissioning.resume(self._core, by)
+        return decommission.resume(self._core, by)
 
     def certificate(self, by: Principal, voice_id: str) -> str:
         """The signed certificate of deletion; `proofs.certificate.verify_certificate` checks it offline. NotFound
         (certificate_missing) before the end."""
-        return decommissioning.certificate(self._core, by, voice_id)
+        return decommission.certificate(self._core, by, voice_id)
 
     def keep_voice_until(self, by: Principal, voice_id: str, until: float | None) -> Voice:
         """When the voice's retention period ends (Unix seconds; None: after the configured period). Audited."""
@@ -378,16 +361,16 @@ class ConsentService:
         """Send the link by which a contact (an e-mail address) confirms that it reaches the person. While another
         one is confirmed, the link goes there instead: only they can agree to the change. Needs VOICE_ADMIN. Raises
         InvalidInput (contact_invalid), Conflict (contact_unchanged), MessageNotSent."""
-        return subjects.propose_contact(self._core, self._post, by, voice_id, contact)
+        return contacts.propose_contact(self._core, self._post, by, voice_id, contact)
 
     # decision -----------------------------------------------------------------------------------------------
     def authorize(self, by: Principal, claim: SpeechClaim) -> Allow | Deny:
-        """Look up, decide (consent_service.policy), sign. A refusal is audited too; RateLimited after too many."""
-        return decisions.authorize(self._core, self._limits, by, claim)
+        """Look up, decide (`policy.decide`), sign. A refusal is audited too; RateLimited after too many."""
+        return authorize.authorize(self._core, self._limits, by, claim)
 
     def authorize_many(self, by: Principal, claims: Sequence[SpeechClaim]) -> list[Allow | Deny]:
         """The same decisions, in order, from one look-up. A refusal too many is a Deny (rate_limited)."""
-        return decisions.authorize_many(self._core, self._limits, by, claims)
+        return authorize.authorize_many(self._core, self._limits, by, claims)
 
     def register_replica(self, replica_id: str, public_key: bytes, proof: bytes) -> dict[str, bytes]:
         """Register an X25519 key (32 raw bytes); proof is sealing.node_proof(node_secret, replica_id,
@@ -399,50 +382,50 @@ class ConsentService:
         """Use a grant up: signature, start time, nonce, revocation, audit entry and clip record in one
         transaction; then seal the reference to the replica's key. Raises GrantError subclasses,
         ReplicaUnknown."""
-        return redemption.redeem(self._core, self._limits, token, replica_id)
+        return redeem.redeem(self._core, self._limits, token, replica_id)
 
     def redeem_many(self, tokens: Sequence[str], replica_id: str) -> list[Redeemed | Exception]:
         """The same for each grant, in order, in one transaction for up to a thousand: what it would have returned or
         raised. Holds one sealed copy of its reference for every row."""
-        return redemption.redeem_many(self._core, self._limits, tokens, replica_id)
+        return redeem.redeem_many(self._core, self._limits, tokens, replica_id)
 
     def redeem_cached(self, token: str, cached_clip_id: str) -> Redeemed:
         """Use a grant up to hand over a clip that exists already: the same checks and an audit entry, no
         reference. GrantMismatch when the cached clip's tenant, voice, consent, purpose, grantee or text is
         not the grant's; GrantRevoked when the cached clip is not live."""
-        return redemption.redeem_cached(self._core, self._limits, token, cached_clip_id)
+        return redeem.redeem_cached(self._core, self._limits, token, cached_clip_id)
 
     def close_clip(self, grant_id: str, closing: Closing) -> int:
         """The second audit record of a redeemed grant; returns its leaf index. Idempotent."""
-        return redemption.close(self._core, grant_id, closing)
+        return redeem.close(self._core, grant_id, closing)
 
-    def close_abandoned(self, by: Principal, older_than_s: float = upkeep.ABANDONED_AFTER_S) -> int:
+    def close_abandoned(self, by: Principal, older_than_s: float = abandoned.ABANDONED_AFTER_S) -> int:
         """Close grants that were redeemed so long ago and never closed, as failed; how many. Needs OPERATOR."""
-        return upkeep.close_abandoned(self._core, by, older_than_s)
+        return abandoned.close_abandoned(self._core, by, older_than_s)
 
     def forget_replicas(self, by: Principal, registered_before_s: float) -> int:
         """Delete the keys of replicas that registered longer ago (an hour at least); how many. Needs
         INSTALLATION."""
-        return upkeep.forget_replicas(self._core, by, registered_before_s)
+        return abandoned.forget_replicas(self._core, by, registered_before_s)
 
     def revocations(self, after: int = 0, limit: int = 1000) -> list[Revocation]:
         """The feed, oldest first, across tenants (for gates and replicas)."""
-        return feed.revocations(self._core, after, limit)
+        return revocations.revocations(self._core, after, limit)
 
     def watch_revocations(self, after: int = 0) -> RevocationStream:
         """The same feed as it grows: an iterator that waits, resumes after the last number seen, and is closed from
         any thread. Under 250 ms from commit to consumer. `freshness` tells a consumer when it must refuse."""
-        return feed.RevocationStream(self._core, after)
+        return revocations.RevocationStream(self._core, after)
 
     # clips (ClipRegister, ProofReader) ----------------------------------------------------------------------
     def register_clip(self, record: ClipRecord) -> None:
         """Add digest, length and copies to the record that `redeem` made. NotFound (clip_unknown) without
         one; Conflict (clip_origin_fixed, clip_digest_fixed) when it contradicts what is there."""
-        clips.register(self._core, record)
+        register.register(self._core, record)
 
     def register_clips(self, records: Sequence[ClipRecord]) -> list[Exception | None]:
         """The same for each, in order, in one transaction for up to a thousand: None, or what it would have raised."""
-        return clips.register_many(self._core, records)
+        return register.register_many(self._core, records)
 
     def register_store(
         self, uri: str, kind: Literal["cache", "output"], *, tenant: str | None = None
@@ -452,31 +435,31 @@ class ConsentService:
         stores.register(self._core, uri, kind, tenant)
 
     def find_clip(self, tenant: str, clip_id: str) -> ClipRecord | None:
-        return clips.find(self._core, tenant, clip_id)
+        return register.find(self._core, tenant, clip_id)
 
     def clip(self, by: Principal, clip_id: str) -> ClipRecord:
         """Raises NotFound, for another grantee's clip too; refuses (GrantRevoked) nothing here: the caller looks
         at `state` and `standing`."""
-        return clips.show(self._core, by, clip_id)
+        return register.show(self._core, by, clip_id)
 
     def release_clip(self, by: Principal, clip_id: str, audio_sha256: str = "") -> ClipRecord:
         """Before a stored clip goes out once more: audited, either way; with the digest of a file that is not the
         registered one. Raises NotFound, or GrantRevoked when its consent no longer stands."""
-        return clips.release(self._core, by, clip_id, audio_sha256)
+        return register.release(self._core, by, clip_id, audio_sha256)
 
     def standing(
         self, clip_id: str, consent_id: str | None, consent_version: int | None
     ) -> tuple[Standing, float]:
-        return clips.standing(self._core, clip_id, consent_id, consent_version)
+        return register.standing(self._core, clip_id, consent_id, consent_version)
 
     def knows_clip(self, clip_id: str, audio_sha256: str) -> bool | None:
-        return clips.knows(self._core, clip_id, audio_sha256)
+        return register.knows(self._core, clip_id, audio_sha256)
 
     def logged_at(self, clip_id: str, audio_sha256: str) -> float | None:
         return closings.logged_at(self._core, clip_id, audio_sha256)
 
     def marked_clip(self, mark: WatermarkTag) -> ClipRecord | None:
-        return clips.marked(self._core, mark)
+        return register.marked(self._core, mark)
 
     def watermark_keys(self) -> dict[int, bytes]:
         return watermarks.keys(self._core)
@@ -489,75 +472,75 @@ class ConsentService:
     # keys ---------------------------------------------------------------------------------------------------
     def wrap_clip_key(self, tenant: str, data_key: bytes, aad: bytes) -> bytes:
         """Encrypt the 32-byte key of a stored clip under its tenant's, bound to `aad`. For the gate, as the next."""
-        return clip_keys.wrap(self._core, tenant, data_key, aad)
+        return data_keys.wrap(self._core, tenant, data_key, aad)
 
     def unwrap_clip_key(self, tenant: str, wrapped: bytes, aad: bytes) -> bytes:
         """Reverse of `wrap_clip_key`. Raises VaultError when it is of another tenant or clip."""
-        return clip_keys.unwrap(self._core, tenant, wrapped, aad)
+        return data_keys.unwrap(self._core, tenant, wrapped, aad)
 
     def rotate_keys(
         self,
         by: Principal,
-        kinds: Sequence[KeyKind] = rotation.USUAL,
+        kinds: Sequence[KeyKind] = rotate.USUAL,
         progress: ProgressCallback | None = None,
     ) -> list[Rotated]:
         """A new current key of each kind, or the end of a rotation that was interrupted; old keys still verify and
         unwrap. Local operation on a machine that may change the keys. Needs INSTALLATION, as the next."""
-        return rotation.rotate(self._core, by, kinds, progress or (lambda *_: None))
+        return rotate.rotate(self._core, by, kinds, progress or (lambda *_: None))
 
     def retire_keys(
         self,
         by: Principal,
-        kinds: Sequence[KeyKind] = rotation.USUAL,
+        kinds: Sequence[KeyKind] = rotate.USUAL,
         progress: ProgressCallback | None = None,
     ) -> list[Retired]:
         """Forget superseded keys. Raises Conflict: key_overlap while others may still use them, key_in_use while
         something is wrapped under them."""
-        return rotation.retire(self._core, by, kinds, progress or (lambda *_: None))
+        return rotate.retire(self._core, by, kinds, progress or (lambda *_: None))
 
     def leaf_outlook(self) -> LeafOutlook | None:
         """Until when manifests can be signed, and whether that will be prolonged by itself; None for keys that are
         somebody else's. Local operation."""
-        return renewal.outlook(self._core)
+        return signing_certificate.outlook(self._core)
 
     def sweep_vault(self, by: Principal, *, confirm: bool = False) -> list[str]:
         """Sealed recordings that no voice needs, left by a process that died: listed, or with `confirm` destroyed.
         Needs VOICE_ADMIN."""
-        return sweeping.sweep(self._core, by, confirm=confirm)
+        return orphans.sweep(self._core, by, confirm=confirm)
 
     # audit --------------------------------------------------------------------------------------------------
     def export_audit(self, by: Principal, folder: Path) -> None:
         """entries.jsonl, checkpoint, public key: all that `proofs.log.verify_export(folder)` needs
         offline."""
-        export.export_audit(self._core, by, folder)
+        log.export_audit(self._core, by, folder)
 
     def export_bundle(self, by: Principal, file: Path) -> None:
         """One signed file with which clips are verified offline: `proofs.bundle.Bundle.read`."""
-        bundles.export_bundle(self._core, by, file)
+        bundle.export_bundle(self._core, by, file)
 
     def standings(self, by: Principal) -> str:
         """How every consent of the tenant stands now, signed: `proofs.standings.verify_standings`."""
-        return bundles.standings(self._core, by)
+        return bundle.standings(self._core, by)
 
     def trusted_keys(self, by: Principal) -> str:
         """The public keys of log, receipts and certificates: `proofs.trust.TrustedKeys.from_text`."""
-        return bundles.trusted_keys(self._core, by)
+        return bundle.trusted_keys(self._core, by)
 
     def checkpoint(self, by: Principal) -> str:
         """A signed note over the tenant's log as it is now. Needs AUDITOR or OPERATOR, as all below."""
-        return export.checkpoint(self._core, by)
+        return log.checkpoint(self._core, by)
 
     def audit_entries(self, by: Principal, start: int = 0, limit: int = 1000) -> list[str]:
         """Canonical JSON of the leaves from `start` on, in order."""
-        return export.entries(self._core, by, start, limit)
+        return log.entries(self._core, by, start, limit)
 
     def inclusion_proof(self, by: Principal, leaf: int, size: int) -> list[bytes]:
         """For `proofs.merkle.verify_inclusion`. NotFound when the log is not that long."""
-        return export.inclusion_proof(self._core, by, leaf, size)
+        return log.inclusion_proof(self._core, by, leaf, size)
 
     def consistency_proof(self, by: Principal, first: int, second: int) -> list[bytes]:
         """For `proofs.merkle.verify_consistency`. NotFound when the log is not that long."""
-        return export.consistency_proof(self._core, by, first, second)
+        return log.consistency_proof(self._core, by, first, second)
 
 
 def _tuple(values: Sequence[str] | None) -> tuple[str, ...] | None:

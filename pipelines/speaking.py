@@ -10,8 +10,8 @@ from importlib.metadata import version
 from typing import Protocol
 
 from consent_service.models import Principal
-from consent_service.sealing import ReplicaKey, load_node_secret
 from consent_service.service import ConsentService
+from consent_service.vault.sealing import ReplicaKey, load_node_secret
 from pipelines.config import NarrateConfig
 from pipelines.keyfile import read_key_file
 from pipelines.rows import Ready, RowResult

@@ -4,7 +4,7 @@
         │                 ▲
         └────►  Voice ────┘                redeem, report; a fraction of a GPU each, autoscaled
 
-A revocation is pulled by every voice replica (`serve_app.watch`); nothing depends on a push that a starting
+A revocation is pulled by every voice replica (`serve_app.voice.watch`); nothing depends on a push that a starting
 replica might miss.
 """
 
@@ -19,20 +19,20 @@ from ray import serve
 from ray.serve.config import AutoscalingConfig, BackpressureConfig
 from ray.serve.handle import DeploymentHandle
 
-from consent_service.sealing import load_node_secret
 from consent_service.service import ConsentService
+from consent_service.vault.sealing import load_node_secret
 from serve_app.config import AppConfig
-from serve_app.edge import ignore_control_headers
 from serve_app.envelope import Envelope, NodeSeal, SealedRemote
-from serve_app.gate import ConsentGate
-from serve_app.ingress import build_http
+from serve_app.gate.consent_gate import ConsentGate
+from serve_app.ingress.edge import ignore_control_headers
+from serve_app.ingress.http import build_http
 from serve_app.memory import no_core_dumps
 from serve_app.metrics import RayMetrics
-from serve_app.opening import open_context
 from serve_app.remote import refusals_as_last, refusals_as_values
 from serve_app.version import VERSION
-from serve_app.voice import VoiceWorker
-from serve_app.watch import RevocationWatch
+from serve_app.voice.watch import RevocationWatch
+from serve_app.voice.worker import VoiceWorker
+from serve_app.wiring import open_context
 from speech.load import load_engine
 
 if TYPE_CHECKING:

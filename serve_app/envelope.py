@@ -32,7 +32,7 @@ class Envelope:
 
 
 class NodeSeal:
-    """Seals and opens calls to one deployment. `secret`: `consent_service.sealing.load_node_secret`."""
+    """Seals and opens calls to one deployment. `secret`: `consent_service.vault.sealing.load_node_secret`."""
 
     def __init__(self, secret: bytes, callee: str, methods: Iterable[str] = ()) -> None:
         self._secret: Final = secret

@@ -23,7 +23,7 @@ from consent_service.config import ConsentConfig
 from consent_service.errors import Conflict, Unauthenticated
 from consent_service.keys.files import locked, read_private, write_private
 from consent_service.models import Claims, Principal, Role
-from consent_service.purposes import PURPOSES
+from consent_service.policy.purposes import PURPOSES
 from consent_service.service import ConsentService
 from serve_app.config import AppConfig
 from vouch.output import Failed, err

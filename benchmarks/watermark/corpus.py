@@ -16,7 +16,7 @@ import av
 import numpy as np
 import soxr
 
-from consent_service.languages import LANGUAGES
+from consent_service.policy.languages import LANGUAGES
 from provenance.audio import Samples
 from speech.config import EngineConfig
 from speech.engine import DesignRequest

@@ -17,9 +17,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
-from consent_service.challenges.purposes import SAID
-from consent_service.challenges.sentences import STATEMENT
-from consent_service.challenges.words import CHALLENGE_WORDS, WORDS
+from consent_service.examination.challenge.purposes import SAID
+from consent_service.examination.challenge.sentences import STATEMENT
+from consent_service.examination.challenge.words import CHALLENGE_WORDS, WORDS
 
 SAMPLE_RATE: Final = 16_000
 _KNOWN_WAY: Final = 0.9  # of the probability after each word; the rest is for what the sentence does not hold

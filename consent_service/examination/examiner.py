@@ -11,10 +11,10 @@ from consent_service.examination.findings import Examined
 from consent_service.examination.marks import OWN, Known, MarkCheck, MarkProcess, NoMarkCheck, OwnClip
 from consent_service.examination.process import ExaminerProcess
 from consent_service.examination.recogniser import HttpRecogniser
+from consent_service.examination.recordings import Recording
 from consent_service.examination.speaker import NoSpeakerCheck, Resemblyzer, SpeakerCheck
 from consent_service.examination.transcript import Asked, EnglishCheck, HumanCheck, TranscriptCheck
 from consent_service.examination.worker import command
-from consent_service.recordings import Recording
 
 
 class Examiner:

@@ -16,8 +16,8 @@ import httpx
 from consent_service.errors import ExaminationUnavailable
 from consent_service.examination.config import RecogniserConfig
 from consent_service.examination.findings import Finding
+from consent_service.examination.recordings import Recording
 from consent_service.examination.transcript import Asked, concluded
-from consent_service.recordings import Recording
 
 LONGEST_ANSWER = 64 * 1024
 

@@ -11,7 +11,7 @@ from typing import Final, Protocol
 from consent_service.errors import RecordingRejected
 from consent_service.examination.findings import DOUBTFUL_SPEAKER, NOT_COMPARED, Finding
 from consent_service.examination.process import ExaminerProcess
-from consent_service.recordings import Recording
+from consent_service.examination.recordings import Recording
 
 SAME: Final = 0.75  # and above: accepted
 DOUBTFUL: Final = 0.64  # and above: a reviewer decides; below: refused

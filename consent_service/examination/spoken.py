@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from consent_service.challenges.purposes import said
-from consent_service.challenges.sentences import STATEMENT
+from consent_service.examination.challenge.purposes import said
+from consent_service.examination.challenge.sentences import STATEMENT
 
 MAX_ERROR_RATE: Final = 0.35  # of the fixed words; what it lets through and keeps out is in docs/consent.md
 MIN_WORDS_HEARD: Final = 3  # of the four drawn ones

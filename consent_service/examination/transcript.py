@@ -12,8 +12,8 @@ from typing import Any, Protocol
 
 from consent_service.examination.findings import NOT_CHECKED, NOT_RECOGNISED, Finding
 from consent_service.examination.process import ExaminerProcess
+from consent_service.examination.recordings import Recording
 from consent_service.examination.spoken import MAX_ERROR_RATE, MIN_WORDS_HEARD, compare
-from consent_service.recordings import Recording
 
 
 @dataclass(frozen=True, slots=True)

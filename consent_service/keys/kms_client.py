@@ -17,9 +17,9 @@ from botocore.session import Session
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from consent_service.aws_logs import keep_bodies_out
 from consent_service.errors import KeyServiceUnavailable, VaultError
 from consent_service.keys.settings import KmsConfig
+from consent_service.objects.aws_logs import keep_bodies_out
 
 _LONGEST: Final = 4096  # bytes that KMS signs as they are
 # What KMS says of a ciphertext that was changed, or that was bound to something else.

@@ -14,8 +14,8 @@ from typing import Any, Final
 from botocore.exceptions import BotoCoreError, ClientError
 from s3fs import S3FileSystem
 
-from consent_service.aws_logs import keep_bodies_out
 from consent_service.errors import ObjectMissing, StorageUnavailable
+from consent_service.objects.aws_logs import keep_bodies_out
 from consent_service.objects.store import Destroyed, require_name
 
 _BOUNDS: Final = {"connect_timeout": 3, "read_timeout": 15, "retries": {"max_attempts": 1}}

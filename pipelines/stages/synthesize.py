@@ -18,8 +18,8 @@ import soundfile
 from consent_service.errors import GrantExpired, GrantKeyUnknown, GrantRevoked, GrantUsed
 from consent_service.grants import GrantVerifier, VerifiedGrant
 from consent_service.models import Closing, Deny, Principal, Redeemed
-from consent_service.sealing import ReplicaKey, open_reference, watermark_info
 from consent_service.service import ConsentService
+from consent_service.vault.sealing import ReplicaKey, open_reference, watermark_info
 from pipelines.rows import DESIGN, PRESET, Ready, RowResult
 from pipelines.stages.outcome import outcome_of
 from provenance.keyed.marker import Marker

@@ -23,7 +23,7 @@ from sqlalchemy import (
     update,
 )
 
-from consent_service.decisions import judge
+from consent_service.gate.authorize import judge
 from consent_service.ledger.tables import voices
 from consent_service.models import Allow, Closing, Redeemed, SpeechClaim
 from consent_service.proofs.seams import ClipRecord

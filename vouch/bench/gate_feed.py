@@ -16,7 +16,7 @@ from typing import Any, Final
 import numpy as np
 from sqlalchemy import event
 
-from consent_service.feed import POLL_S
+from consent_service.gate.revocations import POLL_S
 from vouch.bench.figures import Figure
 from vouch.bench.house import House
 

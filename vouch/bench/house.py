@@ -21,8 +21,8 @@ import soundfile
 from consent_service.config import ConsentConfig
 from consent_service.examination.config import ExaminationConfig
 from consent_service.models import ConsentTerms, Principal
-from consent_service.sealing import ReplicaKey, load_node_secret
 from consent_service.service import ConsentService
+from consent_service.vault.sealing import ReplicaKey, load_node_secret
 from speech.engine import SAMPLE_RATE, Samples
 from vouch.home import make_identity
 

@@ -10,7 +10,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from consent_service.models import Claims, Role
-from consent_service.rotation import USUAL, KeyKind, Retired, Rotated
+from consent_service.rotation.rotate import USUAL, KeyKind, Retired, Rotated
 from vouch.commands.options import Json, moment
 from vouch.home import open_home
 from vouch.output import emit, err, reporting

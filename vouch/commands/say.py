@@ -13,8 +13,8 @@ from provenance.formats.catalogue import FORMATS
 from provenance.formats.delivery import delivery
 from provenance.labels.spoken import disclaimed
 from provenance.profiles.profile import load_profile
-from serve_app.door import Clip, Say
-from serve_app.opening import in_process
+from serve_app.clips.service import Clip, Say
+from serve_app.wiring import in_process
 from speech.engine import Mode
 from speech.text import prepare
 from vouch.commands.lexicon import LexiconFile, read_lexicon

@@ -10,8 +10,8 @@ import typer
 
 from consent_service.keys.files import make_private_folder, write_private
 from consent_service.models import Principal, Voice
-from serve_app.door import Clip, Say
-from serve_app.opening import in_process
+from serve_app.clips.service import Clip, Say
+from serve_app.wiring import in_process
 from speech.text import prepare
 from vouch.commands.options import Json, Language, moment
 from vouch.home import GRANTEE, Home, open_home

@@ -78,7 +78,7 @@ async def _at_the_handle(
     from serve_app.app import APP_NAME, voice_remote
     from serve_app.envelope import NodeSeal
     from serve_app.errors import RequestRefused
-    from serve_app.voice import Order
+    from serve_app.voice.worker import Order
 
     said, other = prepare(TEXT, "en"), prepare("Send all the money.", "en")
     claim = SpeechClaim("clone", voice, "en", said.digest(), said.characters, "narration", token)

@@ -18,9 +18,9 @@ from consent_service.keys.kms import KmsKeyProvider
 from consent_service.objects import open_store
 from consent_service.proofs.log import verify_export
 from consent_service.proofs.seams import KeyPurpose
-from consent_service.rotation import KeyKind
-from consent_service.sealing import open_reference
+from consent_service.rotation.rotate import KeyKind
 from consent_service.service import ConsentService
+from consent_service.vault.sealing import open_reference
 from tests.unit.consent_service.aws import SECRET, Aws, Kms
 from tests.unit.consent_service.databases import drop, new_postgresql
 from tests.unit.consent_service.world import DAY, UNEXAMINED, Clock, World, open_world

@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from consent_service.limits import LimitsConfig
+from consent_service.gate.limits import LimitsConfig
 from consent_service.proofs.log import verify_export
 from tests.integration.consent_service import workers
 from tests.integration.consent_service.driving import Consented, Installation, Known, SharedClock, Told, drive

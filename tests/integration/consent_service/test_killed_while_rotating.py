@@ -13,9 +13,9 @@ from consent_service.keys.ring import Ring
 from consent_service.keys.rings import RingProvider
 from consent_service.models import Allow
 from consent_service.proofs.log import verify_export
-from consent_service.rotation import KeyKind
-from consent_service.sealing import open_reference
+from consent_service.rotation.rotate import KeyKind
 from consent_service.service import ConsentService
+from consent_service.vault.sealing import open_reference
 from tests.integration.consent_service import workers
 from tests.unit.consent_service.world import DAY, World
 

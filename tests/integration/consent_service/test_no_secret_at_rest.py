@@ -17,8 +17,8 @@ from sqlalchemy import text
 from consent_service.errors import ConsentError
 from consent_service.grants import Utterance
 from consent_service.models import Allow, Claims, Closing, Redeemed, Role
-from consent_service.sealing import load_node_secret, open_reference
-from consent_service.vault import key_aad
+from consent_service.vault.sealing import load_node_secret, open_reference
+from consent_service.vault.vault import key_aad
 from tests.unit.consent_service.world import World
 
 TRANSCRIPT = "marked transcript zebra quartz"

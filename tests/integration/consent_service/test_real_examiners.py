@@ -16,17 +16,17 @@ import pytest
 import soundfile
 import soxr
 
-from consent_service.challenges.sentences import sentence
 from consent_service.errors import RecordingRejected
+from consent_service.examination.challenge.sentences import sentence
 from consent_service.examination.config import ExaminationConfig
 from consent_service.examination.examiner import Examiner
 from consent_service.examination.findings import Examined
 from consent_service.examination.marks import Known
 from consent_service.examination.process import ExaminerProcess
+from consent_service.examination.recordings import read_recording
 from consent_service.examination.transcript import Asked
 from consent_service.keys import FileKeyProvider
 from consent_service.proofs.seams import WatermarkTag
-from consent_service.recordings import read_recording
 from provenance.disclosure import Disclosure
 from provenance.keyed.marker import Marker
 from provenance.presence import PresenceMark

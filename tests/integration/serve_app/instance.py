@@ -22,7 +22,7 @@ import psutil
 import soundfile
 import yaml
 
-from consent_service.audit import commitment
+from consent_service.ledger.log import commitment
 from speech.text import prepare
 from tests.assets.voiced import voiced
 

@@ -6,7 +6,7 @@ import hashlib
 
 import pytest
 
-from serve_app.clips import MANIFEST_LENGTH
+from serve_app.ingress.clip_routes import MANIFEST_LENGTH
 from tests.integration.serve_app.conftest import Enrolled
 from tests.integration.serve_app.instance import Instance
 

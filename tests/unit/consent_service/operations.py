@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from consent_service.access import Permission
+from consent_service.http.platform import Parts
 from consent_service.models import Claims, Closing, Principal, Role
-from consent_service.parts import Parts
-from consent_service.person import Person
 from consent_service.proofs.seams import ClipRecord
+from consent_service.self_service.service import Person
 from consent_service.service import ConsentService
 from tests.unit.consent_service.world import World, tone
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from consent_service.errors import NotFound, VaultError
-from consent_service.rotation import KeyKind
+from consent_service.rotation.rotate import KeyKind
 from consent_service.service import ConsentService
 from tests.unit.consent_service.world import DAY, World, open_world
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from consent_service.closings import handed_over_at, logged_at
+from consent_service.clips.closings import handed_over_at, logged_at
 from consent_service.models import Closing
 from tests.unit.consent_service.world import World, digest
 

@@ -180,7 +180,7 @@ def test_a_destruction_that_was_cut_off_is_finished_by_the_next_call(
         raise OSError("disk gone")
 
     with monkeypatch.context() as broken:
-        broken.setattr("consent_service.vault.Vault.destroy", cut)
+        broken.setattr("consent_service.vault.vault.Vault.destroy", cut)
         with pytest.raises(OSError, match="disk gone"):
             world.service.decommission(world.admin, world.voice.voice_id, "the end")
     assert denied(world) == "voice_decommissioned"

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from consent_service import audit, certification, decommissioning, derivatives, erasure
 from consent_service.config import ConsentConfig
+from consent_service.deletion import certify, clips, decommission, erase
 from consent_service.errors import (
     Conflict,
     ConsentError,
@@ -23,6 +23,7 @@ from consent_service.errors import (
     ProofInvalid,
     StorageUnavailable,
 )
+from consent_service.ledger import log as audit
 from consent_service.models import Closing, Role
 from consent_service.proofs.certificate import CERTIFICATE_TYPE, DeletionCertificate, verify_certificate
 from consent_service.proofs.log import verify_export
@@ -218,18 +219,18 @@ def test_a_store_has_a_place_and_a_kind(world: World) -> None:
 
 
 BREAKABLE: list[tuple[Any, str]] = [
-    (decommissioning, "_name_what_goes"),
-    (decommissioning, "_destroy"),
-    (decommissioning, "_record_destroyed"),
-    (derivatives, "delete_clips"),
-    (derivatives, "search_stores"),
-    (derivatives, "account"),
-    (derivatives, "forget_places"),
-    (erasure, "erase"),
-    (erasure, "scrub"),
-    (certification, "_account"),
-    (certification, "sign_certificate"),
-    (decommissioning, "_advance"),
+    (decommission, "_name_what_goes"),
+    (decommission, "_destroy"),
+    (decommission, "_record_destroyed"),
+    (clips, "delete_clips"),
+    (clips, "search_stores"),
+    (clips, "account"),
+    (clips, "forget_places"),
+    (erase, "erase"),
+    (erase, "scrub"),
+    (certify, "_account"),
+    (certify, "sign_certificate"),
+    (decommission, "_advance"),
 ]
 
 
@@ -249,14 +250,14 @@ def test_interrupted_anywhere_it_is_finished_by_the_next_call(
 
     with monkeypatch.context() as patched:
         patched.setattr(module, name, broken)
-        if module is decommissioning:
+        if module is decommission:
             steps = [
-                decommissioning._Step(
+                decommission._Step(
                     step.name, *(broken if f is whole else f for f in (step.work, step.record))
                 )
-                for step in decommissioning._STEPS
+                for step in decommission._STEPS
             ]
-            patched.setattr(decommissioning, "_STEPS", tuple(steps))
+            patched.setattr(decommission, "_STEPS", tuple(steps))
         with pytest.raises(KeyboardInterrupt):
             world.service.decommission(world.admin, world.voice.voice_id, "the end")
     assert world.service.voice(world.admin, world.voice.voice_id).state == "decommissioned"

@@ -13,7 +13,7 @@ import pytest
 from consent_service.errors import ExaminationUnavailable, GrantMismatch, InvalidInput, NotFound
 from consent_service.examination.config import ExaminationConfig
 from consent_service.models import Allow, Voice
-from consent_service.sealing import load_node_secret, open_reference, spoken_proof
+from consent_service.vault.sealing import load_node_secret, open_reference, spoken_proof
 from tests.unit.consent_service.world import World, open_world, tone
 
 EXAMINED = ExaminationConfig(

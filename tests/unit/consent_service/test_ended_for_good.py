@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from consent_service import voices
 from consent_service.errors import Conflict, ConsentError, RecordingRejected
 from consent_service.models import Challenge, Deny
 from consent_service.proofs.receipt import verify_receipt
 from consent_service.proofs.seams import KeyPurpose
+from consent_service.voices import records
 from tests.unit.consent_service.world import World, tone
 
 
@@ -110,7 +110,7 @@ def test_a_challenge_that_outlived_its_voice_revives_nothing(world: World, state
     if state == "review":
         complete(world, challenge)
     with world.service._core.write_as("acme") as writing:
-        voices.change(writing, challenge.voice_id, state="decommissioned")
+        records.change(writing, challenge.voice_id, state="decommissioned")
     attempts: dict[str, Callable[[], object]] = {
         "pending": lambda: complete(world, challenge),
         "review": lambda: world.service.review_enrolment(world.reviewer, challenge.voice_id, approve=True),
@@ -126,7 +126,7 @@ def test_a_voice_that_came_back_from_a_backup_is_ended_once_more(world: World) -
     world.service.decommission(world.admin, voice_id, "the end")
     first = world.service.certificate(world.auditor, voice_id)
     with world.service._core.write_as("acme") as writing:
-        voices.change(writing, voice_id, state="active")
+        records.change(writing, voice_id, state="active")
     vault.create_key("acme", voice_id)
     vault.store("acme", voice_id, "reference", b"RIFF of somebody", origin="x")
     assert world.service.decommission(world.admin, voice_id, "again").state == "decommissioned"

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from consent_service.challenges.purposes import said
 from consent_service.errors import (
     Conflict,
     InvalidInput,
@@ -15,8 +14,9 @@ from consent_service.errors import (
     PermissionDenied,
     RecordingRejected,
 )
-from consent_service.languages import LANGUAGES
+from consent_service.examination.challenge.purposes import said
 from consent_service.models import Challenge, Closing, Deny, Principal, Role
+from consent_service.policy.languages import LANGUAGES
 from consent_service.proofs.seams import Standing
 from tests.unit.consent_service.world import World, tone
 

@@ -15,7 +15,7 @@ from consent_service.errors import ConsentError
 from consent_service.ledger.tables import metadata
 from consent_service.models import Closing, Role
 from consent_service.proofs.seams import Standing, WatermarkTag
-from consent_service.sealing import load_node_secret, spoken_proof
+from consent_service.vault.sealing import load_node_secret, spoken_proof
 from tests.unit.consent_service.operations import OPERATIONS
 from tests.unit.consent_service.post import letters
 from tests.unit.consent_service.world import World, tone

@@ -12,20 +12,20 @@ from typing import Any
 
 import pytest
 
-from consent_service.challenges.purposes import SAID, said
-from consent_service.challenges.sentences import STATEMENT, sentence
-from consent_service.challenges.words import CHALLENGE_WORDS, WORDS, draw
 from consent_service.errors import Conflict, ExaminationUnavailable, RecordingRejected
+from consent_service.examination.challenge.purposes import SAID, said
+from consent_service.examination.challenge.sentences import STATEMENT, sentence
+from consent_service.examination.challenge.words import CHALLENGE_WORDS, WORDS, draw
 from consent_service.examination.config import ExaminationConfig
 from consent_service.examination.examiner import Examiner
 from consent_service.examination.marks import Known
 from consent_service.examination.process import ExaminerProcess
+from consent_service.examination.recordings import read_recording
 from consent_service.examination.speaker import Resemblyzer, judge
 from consent_service.examination.spoken import compare
-from consent_service.languages import LANGUAGES
 from consent_service.models import Challenge
-from consent_service.purposes import PURPOSES
-from consent_service.recordings import read_recording
+from consent_service.policy.languages import LANGUAGES
+from consent_service.policy.purposes import PURPOSES
 from tests.unit.consent_service.world import UNEXAMINED, World, open_world, tone
 
 MARKS = (sys.executable, str(Path("tests/assets/mark_examiner.py").absolute()))

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from consent_service.errors import LedgerUnavailable
-from consent_service.feed import Freshness, RevocationStream
+from consent_service.gate.revocations import Freshness, RevocationStream
 from consent_service.models import Revocation
 from consent_service.service import ConsentService
 from tests.unit.consent_service.world import Clock, World

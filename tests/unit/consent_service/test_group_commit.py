@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
-from consent_service import clips, committing
+from consent_service.clips import register
+from consent_service.commit import group_commit
 from consent_service.errors import (
     GrantError,
     GrantExpired,
@@ -21,11 +22,11 @@ from consent_service.errors import (
     LedgerUnavailable,
     NotFound,
 )
+from consent_service.gate.operations import Redeem
 from consent_service.ledger import tables
 from consent_service.models import Closing, Deny, Redeemed
 from consent_service.proofs.log import verify_export
 from consent_service.proofs.seams import WatermarkTag
-from consent_service.spending import Redeem
 from tests.unit.consent_service.world import World
 
 CALLERS = 12
@@ -103,7 +104,7 @@ def test_a_row_that_the_database_rejects_is_refused_alone(world: World) -> None:
     # The same clip id twice: only the database knows, and only when everything is written.
     clip_id = allowed[0].grant.clip_id
     with world.service._core.write_as("acme") as writing:
-        row = clips.new_row(
+        row = register.new_row(
             writing, replace(allowed[0].grant, clip_id=clip_id), 0, WatermarkTag(9, 9), "ab" * 32
         )
         writing.connection.execute(tables.clips.insert(), row)
@@ -186,10 +187,10 @@ def test_a_forged_grant_costs_no_transaction(world: World) -> None:
 def test_a_caller_whose_transaction_is_lost_is_told_that_nothing_is_known(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(committing, "_GIVE_UP_S", 0.05)
+    monkeypatch.setattr(group_commit, "_GIVE_UP_S", 0.05)
     world.service._core.ledger.busy_timeout_s = 0.05
     committer = world.service._core.committer("acme")
-    ticket = committing._Ticket([])  # taken from the queue by a leader that never comes back
+    ticket = group_commit._Ticket([])  # taken from the queue by a leader that never comes back
     with pytest.raises(LedgerUnavailable, match="unknown"):
         committer._leave(ticket)
 

@@ -13,7 +13,7 @@ from fastapi.testclient import TestClient
 from consent_service.http.app import build_app
 from consent_service.http.config import ApiConfig
 from consent_service.models import Claims, Role
-from consent_service.sealing import ReplicaKey, load_node_secret
+from consent_service.vault.sealing import ReplicaKey, load_node_secret
 from tests.unit.consent_service.post import letters
 from tests.unit.consent_service.world import DAY, START, World, digest, open_world, tone
 

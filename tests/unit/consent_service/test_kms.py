@@ -23,7 +23,7 @@ from consent_service.keys.kms_client import KmsClient
 from consent_service.keys.ring import SIGNING, Ring
 from consent_service.objects import open_store
 from consent_service.proofs.seams import KeyProvider, KeyPurpose
-from consent_service.rotation import USUAL, KeyKind
+from consent_service.rotation.rotate import USUAL, KeyKind
 from consent_service.service import ConsentService
 from tests.unit.consent_service.aws import SECRET, Kms
 from tests.unit.consent_service.world import DAY, START, Clock

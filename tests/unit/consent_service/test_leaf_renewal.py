@@ -17,7 +17,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from fastapi.testclient import TestClient
 
-from consent_service import rotation
 from consent_service.config import ConsentConfig
 from consent_service.errors import LeafExpired
 from consent_service.http.app import build_app
@@ -26,6 +25,7 @@ from consent_service.keys.box import FolderBox
 from consent_service.keys.certificates import leaf_id
 from consent_service.keys.keeper import FIRST_RETRY_S
 from consent_service.keys.kms import KmsKeyProvider
+from consent_service.rotation import rotate
 from consent_service.service import ConsentService
 from tests.unit.consent_service.aws import Kms
 from tests.unit.consent_service.leaves import YEAR, age, age_root, ring_keys, settled
@@ -152,7 +152,7 @@ def test_a_renewal_that_failed_keeps_no_other_process_from_rotating(world: World
     settled(world.service)
     (world.data_dir / "kept-elsewhere.pem").rename(root)
     rotating = threading.Thread(
-        target=other.rotate_keys, args=(world.admin, [rotation.KeyKind.MANIFEST]), daemon=True
+        target=other.rotate_keys, args=(world.admin, [rotate.KeyKind.MANIFEST]), daemon=True
     )
     rotating.start()
     rotating.join(30)
@@ -170,7 +170,7 @@ def test_a_ledger_that_is_away_leaves_the_old_leaf_signing(
         raise OSError("away")
 
     with monkeypatch.context() as patched:
-        patched.setattr(rotation, "_announce", away)
+        patched.setattr(rotate, "_announce", away)
         assert settled(world.service) == old  # unannounced, nothing is put in use
     world.clock.now += FIRST_RETRY_S
     assert settled(world.service) != old
@@ -178,7 +178,7 @@ def test_a_ledger_that_is_away_leaves_the_old_leaf_signing(
 
 def test_nobody_waits_for_a_renewal_that_waits_for_a_rotation(world: World) -> None:
     old = age(world.service, 9)
-    with rotation.alone(world.service._core, world.admin):
+    with rotate.alone(world.service._core, world.admin):
         for _ in range(3):
             assert world.service.keys.certificate_chain() == old
         assert [t.name for t in threading.enumerate()].count("leaf-renewal") == 1
@@ -234,7 +234,7 @@ def test_a_leaf_that_has_ended_signs_nothing_and_one_that_is_renewed_after_all_d
 def test_an_operator_renews_a_leaf_that_has_ended(world: World) -> None:
     age(world.service, 13)
     world.service._keeper.close()
-    (rotated,) = world.service.rotate_keys(world.admin, [rotation.KeyKind.MANIFEST])
+    (rotated,) = world.service.rotate_keys(world.admin, [rotate.KeyKind.MANIFEST])
     assert rotated.new == leaf_id(world.service.keys.certificate_chain())
 
 
@@ -265,7 +265,7 @@ def test_a_service_that_closes_lets_a_renewal_end(world: World) -> None:
     clock = Clock(world.clock.now - 2 * YEAR)
     other = ConsentService.open(world.config, clock=clock)
     clock.now = world.clock.now
-    with rotation.alone(world.service._core, world.admin):
+    with rotate.alone(world.service._core, world.admin):
         other.keys.certificate_chain()
         closing = threading.Thread(target=other.close)
         closing.start()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from consent_service.errors import GrantUsed, PermissionDenied, RateLimited, Unauthenticated
-from consent_service.limits import Buckets, Limits, LimitsConfig
+from consent_service.gate.limits import Buckets, Limits, LimitsConfig
 from consent_service.models import Claims, Deny, Role
 from tests.unit.consent_service.world import World
 

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import event
 
 from consent_service.errors import Unauthenticated
-from consent_service.lookups import Question
+from consent_service.gate.facts import Question
 from consent_service.models import Allow, Deny, SpeechClaim
 from tests.unit.consent_service.world import World
 

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consent_service import purposes
 from consent_service.errors import InvalidInput
 from consent_service.models import ConsentTerms, Narrowing
-from consent_service.narrowing import narrowed
+from consent_service.policy import purposes
+from consent_service.policy.narrowing import narrowed
+from consent_service.policy.terms import MAX_BUDGET
 from consent_service.proofs.seams import Standing
-from consent_service.terms import MAX_BUDGET
 from tests.unit.consent_service.world import DAY, START, World
 
 BEFORE = ConsentTerms(

@@ -14,9 +14,9 @@ import pytest
 from consent_service.config import ConsentConfig
 from consent_service.errors import ConsentError
 from consent_service.keys.rings import RingProvider
-from consent_service.rotation import KeyKind
+from consent_service.rotation.rotate import KeyKind
 from consent_service.service import ConsentService
-from consent_service.vault import key_aad
+from consent_service.vault.vault import key_aad
 from tests.unit.consent_service.aws import SECRET, Kms
 from tests.unit.consent_service.world import DAY, UNEXAMINED, Clock, World, open_world
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consent_service import policy, purposes
 from consent_service.grants import Basis
 from consent_service.models import Claims, ConsentTerms, Deny, SpeechClaim
-from consent_service.policy import ConsentFacts, Facts, Permitted, VoiceFacts, decide
+from consent_service.policy.decide import ConsentFacts, Facts, Permitted, VoiceFacts, decide, purposes
+from consent_service.policy.decide import decide as policy
 
 CLAIM = SpeechClaim("clone", "v", "en", "0" * 64, 5, purpose="narration.audiobook")
 TERMS = ConsentTerms("studio", ("narration",), ("en",), valid_from=100.0, valid_until=200.0)

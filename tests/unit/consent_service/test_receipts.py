@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from consent_service import purposes
 from consent_service.errors import ProofInvalid
+from consent_service.policy import purposes
 from consent_service.proofs.receipt import sign_receipt, verify_receipt
 from consent_service.proofs.seams import KeyPurpose
 from consent_service.proofs.vocabulary import CONTEXT, DPV, NAMESPACE

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from consent_service.challenges.sentences import sentence
 from consent_service.errors import ExaminationUnavailable
+from consent_service.examination.challenge.sentences import sentence
 from consent_service.examination.config import RecogniserConfig
 from consent_service.examination.recogniser import LONGEST_ANSWER, HttpRecogniser
+from consent_service.examination.recordings import read_recording
 from consent_service.examination.transcript import Asked
-from consent_service.recordings import read_recording
 from tests.unit.consent_service.world import tone
 
 SECRET = "marked-recogniser-secret"

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consent_service.errors import RecordingRejected
-from consent_service.recordings import MAX_BYTES, read_recording
+from consent_service.examination.recordings import MAX_BYTES, read_recording
 from tests.unit.consent_service.world import tone
 
 

@@ -11,8 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import event
 
-from consent_service import clips
-from consent_service.audit import LogWriter
+from consent_service.clips import register
 from consent_service.errors import (
     Conflict,
     GrantExpired,
@@ -28,9 +27,10 @@ from consent_service.errors import (
     VaultError,
 )
 from consent_service.grants import GrantVerifier, Utterance, sign_grant
+from consent_service.ledger.log import LogWriter
 from consent_service.models import Allow, Closing, Deny, Redeemed
 from consent_service.proofs.seams import KeyPurpose
-from consent_service.sealing import ReplicaKey, load_node_secret, open_reference
+from consent_service.vault.sealing import ReplicaKey, load_node_secret, open_reference
 from tests.unit.consent_service.world import World
 
 
@@ -202,7 +202,7 @@ def test_a_clip_that_can_not_be_recorded_uses_nothing_up(
 
     allowed, before = world.allow(), world.log()
     with monkeypatch.context() as patch:
-        patch.setattr(clips, "new_row", broken)
+        patch.setattr(register, "new_row", broken)
         with pytest.raises(Conflict):
             redeem(world, allowed)
     *kept, refused = world.log()
@@ -303,7 +303,7 @@ def test_a_withdrawn_clip_is_no_longer_served_from_the_cache(world: World) -> No
     preset = redeem(world, world.allow(mode="custom", voice_id="Vivian"))
     finish(world, preset)
     with world.service._core.write_as("acme") as writing:
-        clips.change(writing, preset.grant.clip_id, state="withdrawn")
+        register.change(writing, preset.grant.clip_id, state="withdrawn")
     with pytest.raises(GrantRevoked):
         world.service.redeem_cached(world.allow(mode="custom", voice_id="Vivian").token, preset.grant.clip_id)
 

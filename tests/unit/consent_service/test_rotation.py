@@ -10,6 +10,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from consent_service.clips.watermarks import current_epoch
 from consent_service.errors import Conflict, GrantForged, StorageUnavailable, VaultError
 from consent_service.keys import FileKeyProvider
 from consent_service.keys.ring import KeyRing, Ring
@@ -17,10 +18,9 @@ from consent_service.keys.rings import RingProvider
 from consent_service.models import Allow
 from consent_service.proofs.log import verify_export
 from consent_service.proofs.seams import KeyPurpose
-from consent_service.rotation import USUAL, KeyKind
-from consent_service.sealing import open_reference
+from consent_service.rotation.rotate import USUAL, KeyKind
 from consent_service.service import ConsentService
-from consent_service.watermarks import current_epoch
+from consent_service.vault.sealing import open_reference
 from tests.unit.consent_service.world import DAY, World
 
 SIGNING = (KeyPurpose.GRANT, KeyPurpose.LOG, KeyPurpose.RECEIPT)

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from consent_service import subjects
 from consent_service.errors import (
     Conflict,
     GrantRevoked,
@@ -24,10 +23,11 @@ from consent_service.errors import (
     RateLimited,
     Unauthenticated,
 )
-from consent_service.messenger import Message
+from consent_service.mail import Message
 from consent_service.models import ContactState, Principal, Role
 from consent_service.proofs.receipt import verify_receipt
 from consent_service.proofs.seams import KeyPurpose
+from consent_service.subjects import contacts
 from tests.unit.consent_service.operations import OPERATIONS
 from tests.unit.consent_service.post import Letter, letters
 from tests.unit.consent_service.world import DAY, World, open_world, sqlite_only
@@ -173,12 +173,12 @@ def test_every_changed_character_of_a_link_is_found(world: World) -> None:
     for place, character in enumerate(token):
         changed = token[:place] + ("A" if character != "A" else "B") + token[place + 1 :]
         with pytest.raises(LinkInvalid):
-            subjects.confirm_contact(world.service._core, world.service._post, changed)
+            contacts.confirm_contact(world.service._core, world.service._post, changed)
     # The last character of a base64 carries unused bits: several would read the same.
     alphabet = string.ascii_letters + string.digits + "-_"
     for changed in (token[:-1] + last for last in alphabet if last != token[-1]):
         with pytest.raises(LinkInvalid):
-            subjects.confirm_contact(world.service._core, world.service._post, changed)
+            contacts.confirm_contact(world.service._core, world.service._post, changed)
     assert world.service.person.confirm_contact(token) is ContactState.CONFIRMED
 
 
@@ -235,7 +235,7 @@ def test_a_message_that_can_not_be_sent_is_not_told_to_who_asked(
 
     confirm(world, world.voice.voice_id)
     for sender in (world.service, world.service.person):
-        monkeypatch.setattr(sender, "_post", subjects.Post(Broken(), "http://page"))
+        monkeypatch.setattr(sender, "_post", contacts.Post(Broken(), "http://page"))
     world.service.person.request_sign_in("acme", MARY)
     assert "a sign-in link was not sent" in caplog.text
     assert MARY not in caplog.text
@@ -248,10 +248,10 @@ def test_a_mailbox_is_not_flooded(world: World) -> None:
     before = len(post(world))
     for _ in range(5):
         world.service.person.request_sign_in("acme", MARY)
-    assert len(post(world)) - before == subjects.MOST_LINKS
+    assert len(post(world)) - before == contacts.MOST_LINKS
     world.clock.now += 15 * 60
     world.service.person.request_sign_in("acme", MARY)
-    assert len(post(world)) - before == subjects.MOST_LINKS + 1
+    assert len(post(world)) - before == contacts.MOST_LINKS + 1
 
 
 def test_an_address_that_asks_for_links_all_the_time_is_told_to_wait(world: World) -> None:
@@ -262,7 +262,7 @@ def test_an_address_that_asks_for_links_all_the_time_is_told_to_wait(world: Worl
 
 
 def test_a_session_is_short_and_can_be_ended(world: World, mary: Principal) -> None:
-    world.clock.now += subjects.SESSION_S - 1
+    world.clock.now += contacts.SESSION_S - 1
     assert world.service.person.own_voices(mary)
     later = sign_in(world)
     world.service.person.sign_out(later)

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from consent_service import superseding
 from consent_service.errors import ProofInvalid
 from consent_service.proofs.bundle import Bundle
 from consent_service.proofs.checkpoint import Checkpoint, sign_checkpoint, verify_checkpoint
@@ -16,7 +15,8 @@ from consent_service.proofs.seams import KeyPurpose, Signer
 from consent_service.proofs.standings import STANDINGS_TYPE, verify_standings
 from consent_service.proofs.statement import sign_statement
 from consent_service.proofs.trust import TrustedKeys
-from consent_service.rotation import KeyKind
+from consent_service.rotation import superseded
+from consent_service.rotation.rotate import KeyKind
 from tests.unit.consent_service.world import World, open_world
 
 SUPERSEDED = "superseded by then"
@@ -108,7 +108,7 @@ def test_a_rotation_that_died_before_the_logs_were_told_is_finished(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(superseding, "close_off", died)
+        patch.setattr(superseded, "close_off", died)
         with pytest.raises(KeyboardInterrupt):
             world.service.rotate_keys(world.admin, [KeyKind.LOG])
     assert thief.public_key not in trusted(world).ends

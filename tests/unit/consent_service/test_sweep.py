@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from consent_service import sweeping
 from consent_service.access import Permission
+from consent_service.deletion import orphans
 from consent_service.errors import KeyDestroyed
 from consent_service.ids import new_id
-from consent_service.sealing import open_reference
-from consent_service.voices import change
+from consent_service.vault.sealing import open_reference
+from consent_service.voices.records import change
 from tests.unit.consent_service.world import DAY, World
 
 
@@ -93,7 +93,7 @@ def test_a_voice_that_came_to_life_after_the_look_is_left_alone(
     world.service._core.vault.store(
         "acme", world.voice.voice_id, f"statement.{loose}", b"RIFF of somebody", origin=loose
     )
-    looks = {"_is_orphan": sweeping._is_orphan, "_is_loose": sweeping._is_loose}
+    looks = {"_is_orphan": orphans._is_orphan, "_is_loose": orphans._is_loose}
     seen: list[str] = []
     for name, look in looks.items():
 
@@ -103,7 +103,7 @@ def test_a_voice_that_came_to_life_after_the_look_is_left_alone(
             seen.extend([name] if found else [])
             return found and seen.count(name) == 1
 
-        monkeypatch.setattr(sweeping, name, once)
+        monkeypatch.setattr(orphans, name, once)
     assert world.service.sweep_vault(world.admin, confirm=True) == []
     assert ("acme", lost) in world.service._core.vault.voices()
     assert f"statement.{loose}" in [kind for _, kind in world.service._core.vault.objects("acme")]

@@ -11,7 +11,8 @@ import pytest
 from consent_service.errors import KeyDestroyed, VaultError
 from consent_service.keys import FileKeyProvider
 from consent_service.objects import open_store
-from consent_service.sealing import (
+from consent_service.service import ConsentService
+from consent_service.vault.sealing import (
     ReplicaKey,
     open_reference,
     pack_reference,
@@ -19,8 +20,7 @@ from consent_service.sealing import (
     seal,
     unpack_reference,
 )
-from consent_service.service import ConsentService
-from consent_service.vault import Vault
+from consent_service.vault.vault import Vault
 from tests.unit.consent_service.world import World
 
 SECRET = b"RIFF a recording that nobody may see" * 10

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from consent_service.errors import VaultError
 from consent_service.keys import FileKeyProvider
 from consent_service.objects import ObjectStore, open_store
-from consent_service.vault import Vault, _aad, key_aad
+from consent_service.vault.vault import Vault, _aad, key_aad
 
 ORIGIN = "enrolment_" + "ab" * 16
 PLAIN = b"RIFF of somebody's voice"

@@ -24,8 +24,8 @@ from consent_service.models import (
     SpeechClaim,
     Voice,
 )
-from consent_service.sealing import ReplicaKey, load_node_secret
 from consent_service.service import ConsentService
+from consent_service.vault.sealing import ReplicaKey, load_node_secret
 from tests.assets.voiced import voiced as tone
 
 __all__ = ["DAY", "START", "UNEXAMINED", "Clock", "World", "digest", "open_world", "sqlite_only", "tone"]

@@ -11,7 +11,7 @@ import pytest
 from typer.main import get_command
 
 from serve_app.config import IngressConfig
-from serve_app.ingress import build_http
+from serve_app.ingress.http import build_http
 from vouch.cli import app
 
 ROOT = Path(__file__).resolve().parents[3]

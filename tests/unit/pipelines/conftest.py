@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from consent_service.sealing import ReplicaKey, load_node_secret
+from consent_service.vault.sealing import ReplicaKey, load_node_secret
 from pipelines.rows import Ready, RowResult, ScriptRow
 from pipelines.stages import Consent, Stamp, Synthesize
 from pipelines.stages.clips import ClipStore

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from consent_service.rotation import KeyKind
+from consent_service.rotation.rotate import KeyKind
 from tests.unit.pipelines.conftest import Stages
 
 

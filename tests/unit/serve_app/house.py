@@ -25,18 +25,18 @@ import soundfile
 from fastapi import FastAPI
 
 from consent_service.models import Claims, ConsentTerms, RecordedConsent, Role, Voice
-from consent_service.sealing import load_node_secret
 from consent_service.service import ConsentService
-from serve_app.clip_store import ClipStore
+from consent_service.vault.sealing import load_node_secret
+from serve_app.clips.service import Door, Say
+from serve_app.clips.store import ClipStore
 from serve_app.config import AppConfig
-from serve_app.context import Context
-from serve_app.door import Door, Say
-from serve_app.ingress import build_http
+from serve_app.ingress.context import Context
+from serve_app.ingress.http import build_http
 from serve_app.metrics import PrometheusMetrics
-from serve_app.opening import LocalRemote, in_process
 from serve_app.remote import FailClosed, Remote, StreamingRemote
-from serve_app.voice import VoiceWorker
-from serve_app.watch import RevocationWatch
+from serve_app.voice.watch import RevocationWatch
+from serve_app.voice.worker import VoiceWorker
+from serve_app.wiring import LocalRemote, in_process
 from speech.engine import EngineInfo, Mode, Samples, SpeechEngine, SpeechRequest
 from speech.load import load_engine
 from speech.stream import QueuedStream

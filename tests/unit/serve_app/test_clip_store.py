@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from serve_app.clip_store import ClipHeader, ClipStore, StoredClip
+from serve_app.clips.store import ClipHeader, ClipStore, StoredClip
 from serve_app.errors import RequestRefused
 
 AUDIO = b"RIFF" + bytes(range(256)) * 64

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from serve_app.config import IngressConfig
-from serve_app.doorstep import Doorstep
-from serve_app.edge import Edge
+from serve_app.ingress.edge import Edge
+from serve_app.ingress.failed_auth import Doorstep
 from tests.unit.serve_app.house import House, code_of
 
 WRONG = {"Authorization": "Bearer vouch_0000000000000000_x"}

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from serve_app.edge import CONTROL_HEADERS, Edge, ignore_control_headers
 from serve_app.errors import STATUS
+from serve_app.ingress.edge import CONTROL_HEADERS, Edge, ignore_control_headers
 from tests.unit.serve_app.house import House, code_of
 
 SECRET = "words that nobody may read"

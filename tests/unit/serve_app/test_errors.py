@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from consent_service.errors import ConsentError
-from consent_service.policy import REASONS
+from consent_service.policy.decide import REASONS
 from provenance.errors import ProvenanceError
 from serve_app.errors import STATUS, RequestRefused
 from serve_app.remote import Lost, refusals_as_values

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from serve_app.errors import RequestRefused
-from serve_app.examiners import Examiners
+from serve_app.ingress.examiners import Examiners
 from tests.unit.serve_app.house import House, Studio, code_of
 
 

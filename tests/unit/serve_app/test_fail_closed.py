@@ -14,8 +14,8 @@ from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 from consent_service.errors import LedgerUnavailable
 from consent_service.models import Redeemed
 from provenance.stamp import Stamper
-from serve_app.bridge import GateBridge
 from serve_app.errors import Refused, RequestRefused
+from serve_app.gate.client import GateBridge
 from serve_app.remote import FailClosed, HandleRemote, Lost
 from tests.unit.serve_app.house import Between, Held, House, Studio, after, answering, code_of, raising
 
@@ -318,7 +318,7 @@ def test_a_caller_who_hangs_up_is_told_to_the_log(house: House, studio: Studio, 
 def test_a_store_that_loses_its_disk_costs_the_cache_and_no_clip(
     house: House, studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from serve_app.clip_store import ClipStore
+    from serve_app.clips.store import ClipStore
 
     def full(*_: Any) -> None:
         raise OSError("no space left")

@@ -16,7 +16,7 @@ if sys.argv[2] == "gate":
     from serve_app.app import Gate
     Gate(config)
 else:
-    from serve_app.opening import in_process
+    from serve_app.wiring import in_process
     async def open_door():
         async with in_process(config, ConsentService.open(config.consent)):
             pass

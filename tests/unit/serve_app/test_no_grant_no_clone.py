@@ -13,8 +13,8 @@ from consent_service.grants import sign_grant
 from consent_service.models import Allow, Role
 from consent_service.proofs.seams import KeyPurpose
 from serve_app.errors import RequestRefused
-from serve_app.opening import LocalRemote
-from serve_app.voice import Order, Spoken
+from serve_app.voice.worker import Order, Spoken
+from serve_app.wiring import LocalRemote
 from speech.text import prepare
 from tests.unit.serve_app.house import House, Parts, Studio, answering, code_of
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from serve_app import schemas
+from serve_app.ingress import schemas
 
 SECRET = "Xyzzy"
 SOUND = base64.b64encode(SECRET.encode()).decode()
@@ -52,7 +52,7 @@ def test_no_repr_of_a_body_holds_what_it_says(body: type[BaseModel], said: dict[
 def test_nothing_that_is_said_of_a_field_is_without_effect() -> None:
     """Pydantic warns of it, once and at import: so did the operator's terminal, and a lexicon was in every repr."""
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", "import serve_app.schemas"],
+        [sys.executable, "-W", "error", "-c", "import serve_app.ingress.schemas"],
         capture_output=True,
         text=True,
         check=False,

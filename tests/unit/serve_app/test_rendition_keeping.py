@@ -9,12 +9,12 @@ import httpx
 import pytest
 from sqlalchemy import update
 
-from consent_service import derivatives
+from consent_service.deletion import clips as derivatives
 from consent_service.ledger.tables import clips
 from provenance.formats.delivery import delivery
-from serve_app.clip_store import ClipStore, StagedClip
+from serve_app.clips.publisher import Fetched
+from serve_app.clips.store import ClipStore, StagedClip
 from serve_app.errors import RequestRefused
-from serve_app.keeping import Fetched
 from tests.unit.serve_app.house import Held, House, Studio, code_of, raising
 from tests.unit.serve_app.test_renditions import asked_of, clip, fetch, verified
 

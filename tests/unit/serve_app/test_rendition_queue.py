@@ -11,9 +11,9 @@ import pytest
 
 from provenance.errors import StampFailed
 from provenance.formats.delivery import Delivery, delivery
-from serve_app import renditions
-from serve_app.door import Door
-from serve_app.keeping import Fetched
+from serve_app.clips import renditions
+from serve_app.clips.publisher import Fetched
+from serve_app.clips.service import Door
 from tests.unit.serve_app.house import House, Studio, code_of
 from tests.unit.serve_app.test_renditions import Transcoding, clip, fetch
 

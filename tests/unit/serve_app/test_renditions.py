@@ -17,11 +17,11 @@ from provenance.formats.decode import decode_own
 from provenance.formats.delivery import delivery
 from provenance.presence import PRESENT, PresenceMark
 from provenance.stamp import Stamper
-from serve_app.bridge import GateBridge
-from serve_app.clip_store import ClipStore
-from serve_app.clips import MANIFEST_LENGTH
+from serve_app.clips.renditions import clip_and_form, rendition_id
+from serve_app.clips.store import ClipStore
 from serve_app.errors import RequestRefused
-from serve_app.renditions import clip_and_form, rendition_id
+from serve_app.gate.client import GateBridge
+from serve_app.ingress.clip_routes import MANIFEST_LENGTH
 from tests.unit.serve_app.house import Between, House, Studio, answering, code_of, raising
 
 SAID = "Good morning. This is a sentence of some length, so that there is enough of it to hear the mark."

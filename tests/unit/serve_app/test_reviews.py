@@ -11,7 +11,7 @@ import pytest
 import soundfile
 
 from consent_service.errors import VaultError
-from serve_app.uploads import ReaderKey, seal_to_reader
+from serve_app.gate.uploads import ReaderKey, seal_to_reader
 from tests.unit.serve_app.house import Between, House, Studio, code_of, recording
 
 

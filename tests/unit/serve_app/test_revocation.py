@@ -12,9 +12,9 @@ import pytest
 
 from consent_service.models import Revocation
 from serve_app.errors import RequestRefused
-from serve_app.gate import Feed
+from serve_app.gate.consent_gate import Feed
 from serve_app.metrics import PrometheusMetrics
-from serve_app.watch import RevocationWatch
+from serve_app.voice.watch import RevocationWatch
 from speech.text import prepare
 from tests.assets.grants import granted
 from tests.unit.serve_app.house import Between, Held, House, Parts, Studio, code_of, raising
@@ -149,7 +149,7 @@ def test_a_withdrawal_after_the_last_word_still_holds_the_clip_back(
         parts = await house.parts(house.engine, gate={method: held})
         if method == "sign_manifest":
             from provenance.stamp import Stamper
-            from serve_app.bridge import GateBridge
+            from serve_app.gate.client import GateBridge
 
             parts.door._stamper = Stamper(await GateBridge.connect(parts.gate, house.node_secret))
         saying = asyncio.create_task(parts.door.say(studio.say()))

@@ -6,7 +6,7 @@ import time
 
 from consent_service.access import NewKey, insert_key
 from consent_service.models import Claims, Principal, Role
-from consent_service.rotation import KeyKind
+from consent_service.rotation.rotate import KeyKind
 from consent_service.service import ConsentService
 from tests.unit.serve_app.house import House, Studio
 

@@ -12,7 +12,7 @@ import pytest
 from consent_service.models import Role
 from consent_service.proofs.seams import WatermarkTag
 from provenance.keyed.marker import Marker
-from serve_app.cache import SingleFlight, cache_key, seed_of
+from serve_app.clips.cache import SingleFlight, cache_key, seed_of
 from serve_app.errors import RequestRefused
 from speech.engine import Samples
 from speech.text import prepare

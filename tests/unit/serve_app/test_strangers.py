@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from serve_app.errors import RequestRefused
-from serve_app.strangers import Strangers
+from serve_app.ingress.anonymous import Strangers
 from tests.unit.serve_app.house import House, Studio, code_of
 
 SAID = {"text": "Who made this?", "language": "en", "speaker": "Vivian", "purpose": "narration"}

@@ -18,8 +18,8 @@ from provenance.labels.http import TOKEN_HEADER
 from provenance.labels.token import claims_digest, verify
 from provenance.manifest import disclosure_from
 from provenance.reading import read_manifest
+from serve_app.clips.stream import LiveClip
 from serve_app.errors import RequestRefused
-from serve_app.live import LiveClip
 from tests.unit.serve_app.house import House, Parts, Studio, code_of
 
 STREAMED = ("pcm", "wav", "mp3", "opus")

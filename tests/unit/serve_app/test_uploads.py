@@ -18,7 +18,7 @@ import soundfile
 
 from consent_service.errors import VaultError
 from serve_app.errors import RequestRefused
-from serve_app.uploads import SealedUpload, UploadKeys, read_bounded, seal_upload
+from serve_app.gate.uploads import SealedUpload, UploadKeys, read_bounded, seal_upload
 from tests.unit.serve_app.house import Between, House, Studio, code_of, recording
 
 LIMIT = 2_000_000  # the house's bound on a body

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from provenance.signing import SigningLeaf
-from serve_app.bridge import GateBridge
+from serve_app.gate.client import GateBridge
 from tests.unit.serve_app.house import House
 
 

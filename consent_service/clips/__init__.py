@@ -1,0 +1,1 @@
+"""The register of clips: digests, stores, closings, data keys, watermark keys."""

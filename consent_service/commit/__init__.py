@@ -1,0 +1,1 @@
+"""Group commit: operations on grants that queue for one transaction of a tenant's log."""

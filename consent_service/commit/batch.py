@@ -1,0 +1,246 @@
+"""A transaction that many grants share: read what they need once, collect what they write, write it by table.
+
+Under the lock of the tenant's log nothing that is read here can change before the commit, except by what this group
+itself collects, and that it knows.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence, Sized
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from sqlalchemy import Select, Text, and_, bindparam, cast, insert, select, update
+
+from consent_service.gate.facts import terms_of
+from consent_service.ledger.log import LogMark
+from consent_service.ledger.tables import api_keys, clips, consents, redemptions, replicas, voices
+from consent_service.ledger.transaction import Writing
+from consent_service.policy.decide import ConsentFacts
+
+_AT_ONCE: Final = 1000
+
+
+@dataclass(slots=True)
+class Used:
+    """A grant that was redeemed."""
+
+    clip_id: str
+    reused_clip_id: str | None
+    closing_leaf: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What a grant is held against. Fields of what does not exist are None."""
+
+    key_revoked_at: float | None
+    key_expires_at: float | None
+    replica_key: bytes | None
+    voice_state: str | None
+    voice_epoch: int | None
+    prompt_digest: str
+    said_salt: bytes | None
+    consent: ConsentFacts | None
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How far a group had come."""
+
+    log: LogMark
+    redeemed: int
+    clips: int
+    closed: int
+    spoken: int
+    registered: int
+
+
+@dataclass(slots=True)
+class Group:
+    """Not thread-safe: the thread that holds the transaction runs every operation of it."""
+
+    writing: Writing
+    grant_ids: Sequence[str]
+    clip_ids: Sequence[str]
+    used: dict[str, Used] = field(init=False, default_factory=dict)
+    clips: dict[str, dict[str, Any]] = field(init=False, default_factory=dict)
+    _states: dict[tuple[str, str, str, str], State | None] = field(init=False, default_factory=dict)
+    _redeemed: list[dict[str, Any]] = field(init=False, default_factory=list)
+    _clips: list[dict[str, Any]] = field(init=False, default_factory=list)
+    _closed: list[dict[str, Any]] = field(init=False, default_factory=list)
+    _registered: list[tuple[str, dict[str, Any]]] = field(init=False, default_factory=list)
+    _spoken: list[tuple[str, int]] = field(init=False, default_factory=list)
+    _characters: dict[str, int] = field(init=False, default_factory=lambda: defaultdict(int))
+
+    def __post_init__(self) -> None:
+        for start in range(0, len(self.grant_ids), _AT_ONCE):
+            asked = {"tenant": self.writing.tenant, "grants": self.grant_ids[start : start + _AT_ONCE]}
+            for grant_id, clip_id, reused, closing_leaf in self.writing.connection.execute(_USED, asked):
+                self.used[grant_id] = Used(clip_id, reused, closing_leaf)
+        for start in range(0, len(self.clip_ids), _AT_ONCE):
+            asked = {"tenant": self.writing.tenant, "clips": self.clip_ids[start : start + _AT_ONCE]}
+            for row in self.writing.connection.execute(_CLIPS, asked).mappings():
+                self.clips[row["clip_id"]] = dict(row)
+
+    def state(self, key_id: str, replica_id: str, voice_id: str, consent_id: str | None) -> State | None:
+        """None when the tenant has no such key. "" asks for no replica or voice."""
+        asked = (key_id, replica_id, voice_id, consent_id or "")
+        if asked not in self._states:
+            named = dict(zip(("key", "replica", "voice", "consent"), asked, strict=True))
+            row = self.writing.connection.execute(
+                _STATE, {"tenant": self.writing.tenant, **named}
+            ).one_or_none()
+            self._states[asked] = None if row is None else _state(row)
+        return self._states[asked]
+
+    def characters_used(self, consent: ConsentFacts) -> int:
+        """Under a consent, this group's own included."""
+        return consent.characters_used + self._characters[consent.consent_id]
+
+    def redeem(self, row: dict[str, Any], consent_id: str | None, characters: int) -> None:
+        """A grant that is used up."""
+        self.used[row["grant_id"]] = Used(row["clip_id"], row["reused_clip_id"], None)
+        self._redeemed.append(row)
+        if consent_id is not None:
+            self._characters[consent_id] += characters
+            self._spoken.append((consent_id, characters))
+
+    def add_clip(self, row: dict[str, Any]) -> None:
+        self._clips.append(row)
+
+    def close(self, grant_id: str, leaf: int) -> None:
+        self.used[grant_id].closing_leaf = leaf
+        self._closed.append({"grant": grant_id, "of": self.writing.tenant, "closed_by": leaf})
+
+    def register(self, clip_id: str, **values: Any) -> None:
+        """What is new of a clip that the group holds."""
+        self._registered.append((clip_id, dict(self.clips[clip_id])))
+        self.clips[clip_id] |= values
+
+    def mark(self) -> Mark:
+        written: tuple[Sized, ...] = (
+            self._redeemed,
+            self._clips,
+            self._closed,
+            self._spoken,
+            self._registered,
+        )
+        return Mark(self.writing.log.mark(), *(len(each) for each in written))
+
+    def undo(self, to: Mark) -> None:
+        """Forget what was written since."""
+        self.writing.log.undo(to.log)
+        for row in self._redeemed[to.redeemed :]:
+            del self.used[row["grant_id"]]
+        for row in self._closed[to.closed :]:
+            self.used[row["grant"]].closing_leaf = None
+        for clip_id, before in reversed(self._registered[to.registered :]):
+            self.clips[clip_id] = before
+        for consent_id, characters in self._spoken[to.spoken :]:
+            self._characters[consent_id] -= characters
+        del (
+            self._redeemed[to.redeemed :],
+            self._clips[to.clips :],
+            self._closed[to.closed :],
+            self._spoken[to.spoken :],
+            self._registered[to.registered :],
+        )
+
+    def flush(self) -> None:
+        """Write what was collected; the log's part is flushed with the transaction."""
+        execute = self.writing.connection.execute
+        if self._redeemed:
+            execute(_REDEEM, self._redeemed)
+        if self._clips:
+            execute(_ADD_CLIP, self._clips)
+        if self._closed:
+            execute(_CLOSE, self._closed)
+        if self._registered:
+            changed = dict.fromkeys(clip_id for clip_id, _ in self._registered)
+            execute(_REGISTER, [self._registration(clip_id) for clip_id in changed])
+        spoken = [
+            {"consent": consent_id, "of": self.writing.tenant, "more": more}
+            for consent_id, more in self._characters.items()
+            if more
+        ]
+        if spoken:
+            execute(_SPEAK, spoken)
+
+    def _registration(self, clip_id: str) -> dict[str, Any]:
+        row = self.clips[clip_id]
+        values = {f"new_{name}": row[name] for name in ("objects", "audio_sha256", "seconds", "fingerprint")}
+        return {"clip": clip_id, "of": self.writing.tenant, **values}
+
+
+_CLIPS: Final = select(clips).where(
+    clips.c.tenant == bindparam("tenant"), clips.c.clip_id.in_(bindparam("clips", expanding=True))
+)
+_REGISTER: Final = (
+    update(clips)
+    .where(clips.c.clip_id == bindparam("clip"), clips.c.tenant == bindparam("of"))
+    .values(
+        objects=bindparam("new_objects"),
+        audio_sha256=bindparam("new_audio_sha256"),
+        seconds=bindparam("new_seconds"),
+        fingerprint=bindparam("new_fingerprint"),
+    )
+)
+_USED: Final = select(
+    redemptions.c.grant_id, redemptions.c.clip_id, redemptions.c.reused_clip_id, redemptions.c.closing_leaf
+).where(
+    redemptions.c.tenant == bindparam("tenant"),
+    redemptions.c.grant_id.in_(bindparam("grants", expanding=True)),
+)
+_REDEEM: Final = insert(redemptions)
+_ADD_CLIP: Final = insert(clips)
+_CLOSE: Final = (
+    update(redemptions)
+    .where(redemptions.c.grant_id == bindparam("grant"), redemptions.c.tenant == bindparam("of"))
+    .values(closing_leaf=bindparam("closed_by"))
+)
+_SPEAK: Final = (
+    update(consents)
+    .where(consents.c.consent_id == bindparam("consent"), consents.c.tenant == bindparam("of"))
+    .values(characters_used=consents.c.characters_used + bindparam("more"))
+)
+
+
+def _state_query() -> Select[Any]:
+    key, voice, consent = api_keys.c, voices.c, consents.c
+    tables = (
+        api_keys.outerjoin(replicas, replicas.c.replica_id == bindparam("replica"))
+        .outerjoin(voices, and_(voice.tenant == key.tenant, voice.voice_id == bindparam("voice")))
+        .outerjoin(consents, and_(consent.tenant == key.tenant, consent.consent_id == bindparam("consent")))
+    )
+    wanted = (
+        key.revoked_at, key.expires_at, replicas.c.public_key,
+        voice.state, voice.epoch, voice.prompt_digest, voice.said_salt,
+        consent.consent_id, consent.version, consent.voice_id, consent.state,
+        cast(consent.terms, Text), consent.characters_used,
+    )  # fmt: skip
+    mine = (key.key_id == bindparam("key")) & (key.tenant == bindparam("tenant"))
+    return select(*wanted).select_from(tables).where(mine)
+
+
+_STATE: Final = _state_query()
+
+
+def _state(row: Sequence[Any]) -> State:
+    revoked_at, expires_at, replica_key, state, epoch, prompt_digest, salt, *rest = row
+    consent_id, version, of_voice, stands, agreed, used = rest
+    consent = None
+    if consent_id is not None:
+        consent = ConsentFacts(consent_id, version, of_voice, stands, terms_of(agreed), used)
+    key = None if replica_key is None else bytes(replica_key)
+    return State(
+        revoked_at,
+        expires_at,
+        key,
+        state,
+        epoch,
+        prompt_digest or "",
+        None if salt is None else bytes(salt),
+        consent,
+    )

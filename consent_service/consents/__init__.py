@@ -1,0 +1,1 @@
+"""Consent records, their evidence and their receipts."""

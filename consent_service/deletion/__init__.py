@@ -1,0 +1,1 @@
+"""Decommissioning a voice: silence, erase, certify; retention and orphans."""

@@ -1,0 +1,1 @@
+"""What leaves the ledger for offline use: the log and the bundle."""

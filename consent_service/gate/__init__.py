@@ -1,0 +1,1 @@
+"""The gate: decide, redeem, register replicas, follow revocations."""

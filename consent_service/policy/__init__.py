@@ -1,0 +1,1 @@
+"""The rules alone: may this claim be allowed under this consent? Pure functions, no I/O."""

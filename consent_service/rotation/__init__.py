@@ -1,0 +1,1 @@
+"""Keys that change: rotation, rewrapping, superseded keys, the signing certificate."""

@@ -1,0 +1,1 @@
+"""What the person whose voice it is may see and do."""

@@ -1,0 +1,1 @@
+"""Recordings at rest, sealed; and references sealed to one replica's key."""

@@ -1,0 +1,1 @@
+"""Voices: enrolment, statements, review, designed voices."""

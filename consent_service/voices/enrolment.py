@@ -1,0 +1,134 @@
+"""How a person's voice comes in: a challenge, two recordings, their examination, and mostly the ears of a second
+person.
+
+What an enrolment proves is one sentence: this voice said that this grantee may use it for this purpose. Another
+grantee or purpose needs another statement (`statements`), compared with the voice that is sealed. A challenge is
+answered once, within ten minutes; recordings of bad quality leave it open, recordings of someone else or of a
+machine end it.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import RowMapping, insert
+
+from consent_service.access import Permission
+from consent_service.core import Core
+from consent_service.errors import RecordingRejected
+from consent_service.examination.examiner import Examiner
+from consent_service.examination.recordings import read_recording
+from consent_service.ids import new_id, require_name
+from consent_service.ledger import tables
+from consent_service.ledger.tables import subjects
+from consent_service.models import Challenge, Principal, Voice
+from consent_service.policy.languages import require_language
+from consent_service.vault.sealing import pack_reference
+from consent_service.voices import challenges, records
+
+
+def begin(
+    core: Core, by: Principal, *, name: str, language: str, grantee: str, purpose: str, subject_name: str
+) -> Challenge:
+    """Open an enrolment and say what must be read aloud."""
+    require_language(language)
+    name, subject_name = require_name(name, "a voice's name"), require_name(subject_name, "a person's name")
+    grantee = challenges.require_use(grantee, purpose)
+    with core.write(by, Permission.VOICE_ENROL) as writing:
+        voice_id, subject_id = new_id("voice"), new_id("subject")
+        subject = {"subject_id": subject_id, "tenant": writing.tenant, "name": subject_name}
+        writing.connection.execute(insert(subjects), subject)
+        voice = {
+            "voice_id": voice_id,
+            "tenant": writing.tenant,
+            "name": name,
+            "kind": "cloned",
+            "state": "enrolling",
+            "epoch": 1,
+            "language": language,
+            "created_at": writing.now,
+            "prompt_digest": "",
+            "subject_id": subject_id,
+        }
+        writing.connection.execute(insert(tables.voices), voice)
+        row = challenges.ask(
+            writing,
+            by,
+            kind="enrolment",
+            voice_id=voice_id,
+            language=language,
+            grantee=grantee,
+            purpose=purpose,
+        )
+        writing.log.append(
+            "voice.enrolment_begun",
+            by=by.key_id,
+            enrolment=row["enrolment_id"],
+            voice=voice_id,
+            language=language,
+            purpose=purpose,
+            grantee=writing.log.commit_to(row["enrolment_id"], "grantee", grantee),
+            subject=subject_id,
+            subject_name=writing.log.commit_to(subject_id, "name", subject_name),
+            name=writing.log.commit_to(voice_id, "name", name),
+        )
+    return challenges.to_challenge(row, language, subject_name)
+
+
+def complete(
+    core: Core,
+    examiner: Examiner,
+    by: Principal,
+    enrolment_id: str,
+    *,
+    reference: bytes,
+    transcript: str,
+    statement: bytes,
+    note: str,
+) -> Voice:
+    """Examine both recordings, and seal them; the voice then waits for its reviewer, or speaks for itself where the
+    configuration says so and nothing is in doubt."""
+    text, sample = records.require_transcript(transcript), read_recording(reference)
+    # The statement is evidence: it is checked like a sample, and kept byte for byte as it came.
+    heard = read_recording(statement)
+    note = require_name(note, "a note", 500) if note else ""
+    with core.read(by, Permission.VOICE_ENROL) as reading:
+        row = challenges.answerable(
+            reading.connection, reading.tenant, enrolment_id, "enrolment", reading.now
+        )
+        asked = challenges.to_asked(reading.connection, row)
+    try:
+        # No transaction waits for an examiner.
+        examined = examiner.examine(asked, reference=sample, statement=heard, files=(reference, statement))
+    except RecordingRejected as refused:
+        _turn_away(core, by, row, refused)
+        raise
+    doubtful = examiner.reviews_always or bool(examined.doubts)
+    with core.write(by, Permission.VOICE_ENROL) as writing:
+        row = challenges.find(writing.connection, writing.tenant, enrolment_id)
+        voice_id = str(row["voice_id"])
+        records.require_state(writing.connection, writing.tenant, voice_id, "enrolling")
+        challenges.require_pending(row)
+        # A crash before the commit leaves ciphertext that no row names; the next try replaces key and files.
+        core.vault.create_key(writing.tenant, voice_id)
+        prompt_digest = core.vault.store(
+            writing.tenant, voice_id, "reference", pack_reference(sample.wav, text), origin=enrolment_id
+        )
+        told = challenges.answer(core, writing, by, row, examined, statement, note, doubtful=doubtful)
+        writing.log.append(
+            "voice.enrolled",
+            by=by.key_id,
+            enrolment=enrolment_id,
+            voice=voice_id,
+            reference=prompt_digest,
+            seconds=round(sample.seconds, 3),
+            **told,
+        )
+        state = "review" if doubtful else "active"
+        return records.change(writing, voice_id, state=state, prompt_digest=prompt_digest)
+
+
+def _turn_away(core: Core, by: Principal, row: RowMapping, refused: RecordingRejected) -> None:
+    with core.write(by, Permission.VOICE_ENROL) as writing:
+        if challenges.find(writing.connection, writing.tenant, row["enrolment_id"])["state"] == "pending":
+            records.require_state(writing.connection, writing.tenant, row["voice_id"], "enrolling")
+            challenges.turn_away(writing, by, row, refused)
+            records.change(writing, row["voice_id"], state="refused")

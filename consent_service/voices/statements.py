@@ -1,0 +1,116 @@
+"""A further statement of a voice that is enrolled: for another grantee, or another purpose.
+
+The same challenge, the same examination; what it is compared with is the reference that is sealed. To be compared
+the reference is read, and reading it is audited first, whoever does it and why.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import RowMapping, select
+
+from consent_service.access import Permission
+from consent_service.core import Core, Writing
+from consent_service.errors import Conflict, RecordingRejected
+from consent_service.examination.examiner import Examiner
+from consent_service.examination.recordings import Recording, read_recording
+from consent_service.ids import require_name
+from consent_service.ledger.engine import fail_closed
+from consent_service.ledger.tables import enrolments, subjects
+from consent_service.models import Challenge, Principal
+from consent_service.vault.sealing import unpack_reference
+from consent_service.voices import challenges, records
+
+
+def begin(core: Core, by: Principal, voice_id: str, *, grantee: str, purpose: str) -> Challenge:
+    """Say what the person behind an active voice must read aloud."""
+    grantee = challenges.require_use(grantee, purpose)
+    with core.write(by, Permission.VOICE_ENROL) as writing:
+        voice = _active(writing, voice_id)
+        person = (subjects.c.tenant == writing.tenant) & (subjects.c.subject_id == voice["subject_id"])
+        name = writing.connection.execute(select(subjects.c.name).where(person)).scalar_one()
+        row = challenges.ask(
+            writing,
+            by,
+            kind="statement",
+            voice_id=voice_id,
+            language=voice["language"],
+            grantee=grantee,
+            purpose=purpose,
+        )
+        writing.log.append(
+            "voice.statement_begun",
+            by=by.key_id,
+            enrolment=row["enrolment_id"],
+            voice=voice_id,
+            purpose=purpose,
+            grantee=writing.log.commit_to(row["enrolment_id"], "grantee", grantee),
+        )
+    return challenges.to_challenge(row, voice["language"], name)
+
+
+def complete(
+    core: Core, examiner: Examiner, by: Principal, statement_id: str, *, statement: bytes, note: str
+) -> bool:
+    """Examine and seal the statement. Returns whether it counts already: False until its reviewer has approved."""
+    heard = read_recording(statement)
+    note = require_name(note, "a note", 500) if note else ""
+    with core.write(by, Permission.VOICE_ENROL) as writing:
+        row = challenges.answerable(
+            writing.connection, writing.tenant, statement_id, "statement", writing.now
+        )
+        asked = challenges.to_asked(writing.connection, row)
+        voice = _active(writing, row["voice_id"])
+        writing.log.append(
+            "voice.reference_read",
+            by=by.key_id,
+            voice=row["voice_id"],
+            enrolment=statement_id,
+            why="compared with a statement",
+        )
+    try:
+        examined = examiner.examine(
+            asked, reference=_sealed(core, voice["tenant"], voice["voice_id"], voice["prompt_digest"]),
+            statement=heard, files=(statement,),
+        )  # fmt: skip
+    except RecordingRejected as refused:
+        with core.write(by, Permission.VOICE_ENROL) as writing:
+            if challenges.find(writing.connection, writing.tenant, statement_id)["state"] == "pending":
+                challenges.turn_away(writing, by, row, refused)
+        raise
+    doubtful = examiner.reviews_always or bool(examined.doubts)
+    with core.write(by, Permission.VOICE_ENROL) as writing:
+        row = challenges.find(writing.connection, writing.tenant, statement_id)
+        challenges.require_pending(row)
+        _active(writing, row["voice_id"])
+        if doubtful and _in_review(writing, row["voice_id"]):
+            raise Conflict(
+                "another statement of this voice waits for its reviewer; let it be decided first",
+                code="statement_in_review",
+            )
+        told = challenges.answer(core, writing, by, row, examined, statement, note, doubtful=doubtful)
+        writing.log.append(
+            "voice.statement_given", by=by.key_id, enrolment=statement_id, voice=row["voice_id"], **told
+        )
+    return not doubtful
+
+
+def _active(writing: Writing, voice_id: str) -> RowMapping:
+    voice = records.find(writing.connection, writing.tenant, voice_id)
+    if voice["state"] != "active" or voice["kind"] != "cloned":
+        raise Conflict("a statement is of an approved voice of a person", code="voice_not_active")
+    return voice
+
+
+def _in_review(writing: Writing, voice_id: str) -> bool:
+    waiting = (
+        (enrolments.c.tenant == writing.tenant)
+        & (enrolments.c.voice_id == voice_id)
+        & (enrolments.c.state == "review")
+    )
+    return writing.connection.execute(select(enrolments.c.enrolment_id).where(waiting)).first() is not None
+
+
+def _sealed(core: Core, tenant: str, voice_id: str, digest: str) -> Recording:
+    with fail_closed():
+        packed = core.vault.open(tenant, voice_id, "reference", digest)
+    return read_recording(unpack_reference(packed)[0])

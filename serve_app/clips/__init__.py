@@ -1,0 +1,1 @@
+"""Clips at the online door: made, cached, streamed, kept, handed over."""

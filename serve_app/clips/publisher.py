@@ -1,0 +1,148 @@
+"""What becomes of a clip that was made: stored unseen, registered, closed in the log, and only then to be found.
+
+Nothing is decided here. What is stored is encrypted under a key that the gate alone can unwrap.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from consent_service.grants import Grant
+from consent_service.models import Closing, clip_record
+from consent_service.proofs.seams import ClipRecord, Standing
+from provenance.stamp import StampedClip
+from serve_app.clips.store import ClipHeader, ClipStore, StagedClip
+from serve_app.clips.stream import Outcome
+from serve_app.errors import RequestRefused
+from serve_app.remote import Remote, where
+from serve_app.voice.worker import Begun
+
+log = logging.getLogger("vouch.serve")
+
+STANDS: Final = (Standing.LIVE, Standing.NOT_REQUIRED)  # what may be handed over, and may be kept to be
+
+
+@dataclass(frozen=True, slots=True)
+class Rendition:
+    """How a file differs from its clip: an id of its own, and other bytes (SHA-256, hex)."""
+
+    clip_id: str
+    audio_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A clip as it is kept. manifest: None where the file carries its own."""
+
+    audio: bytes = field(repr=False)
+    manifest: bytes | None = field(repr=False)
+    media_type: str
+    record: ClipRecord = field(repr=False)
+    rendition: Rendition | None = None  # of the clip in another form
+
+    @property
+    def clip_id(self) -> str:
+        """What the file calls itself."""
+        return self.record.clip_id if self.rendition is None else self.rendition.clip_id
+
+    @property
+    def audio_sha256(self) -> str:
+        return self.record.audio_sha256 if self.rendition is None else self.rendition.audio_sha256
+
+
+class Keeper:
+    """Of one ingress replica."""
+
+    def __init__(self, gate: Remote, store: ClipStore, clock: Callable[[], float]) -> None:
+        self._gate = gate
+        self._store = store
+        self._clock = clock
+
+    async def keep(
+        self, begun: Begun, stamped: StampedClip, key: str, closing: Closing, *, by: str = "hand_over"
+    ) -> StagedClip:
+        """Store unseen, register and close, and only then let the store be read: a clip in the cache is registered."""
+        grant = begun.grant
+        staged: StagedClip | None = None
+        try:
+            data_key, wrapped = await self._gate.call("new_clip_key", grant.tenant, grant.clip_id)
+            header = _header(begun, stamped, key, wrapped)
+            staged = await asyncio.to_thread(
+                self._store.stage, header, stamped.data, data_key, stamped.manifest
+            )
+            await self._gate.call(
+                by, grant.grant_id, self._record(begun, stamped, staged.uri), closing,
+                replica_id=begun.replica_id, proof=begun.proof,
+            )  # fmt: skip
+        except Exception as exc:
+            if staged is not None:
+                with contextlib.suppress(Exception):  # nobody finds it, and the log must hear of the failure
+                    await asyncio.to_thread(self._store.discard, staged)
+            await self.close(grant.grant_id, "failed", getattr(exc, "code", "internal_error"))
+            raise
+        try:
+            await asyncio.to_thread(self._store.publish, staged)
+        except Exception as exc:  # noqa: BLE001 - the clip is marked, registered and closed; only the cache lacks it
+            log.warning("a clip could not be kept: %s", where(exc))
+        return staged
+
+    async def take_back(self, staged: StagedClip) -> None:
+        """What was published must not stay: every copy goes."""
+        await asyncio.to_thread(self._store.take_back, staged)
+
+    async def copy_of(self, record: ClipRecord, audio_sha256: str = "") -> Fetched:
+        """The clip as it left; or, by its digest, in another form. Raises RequestRefused not_found."""
+        wanted = audio_sha256 or record.audio_sha256
+        for uri in record.objects:
+            stored = await asyncio.to_thread(self._store.at, uri, record.clip_id, wanted)
+            if stored is None:
+                continue
+            header = stored.header
+            data_key = await self._gate.call("clip_key", record.tenant, record.clip_id, header.wrapped)
+            opened = await asyncio.to_thread(stored.open, data_key)
+            return Fetched(opened.audio, opened.manifest, header.media_type, record)
+        raise RequestRefused("not_found", "the clip is registered, but this service holds no copy of it")
+
+    async def standing(self, grant: Grant) -> Standing:
+        standing: Standing
+        standing, _ = await self._gate.call(
+            "standing", grant.clip_id, grant.consent_id, grant.consent_version
+        )
+        return standing
+
+    async def close(self, grant_id: str, outcome: Outcome, reason: str) -> None:
+        """Tell the log that nothing came of a grant. What went wrong first is what the caller hears of."""
+        try:
+            await self._gate.call("close_clip", grant_id, Closing(outcome, reason=reason))
+        except RequestRefused as exc:
+            if exc.code != "grant_unknown":  # it was never redeemed, so nothing is open
+                log.warning("audit entry of a failed synthesis stays open: %s", exc.code)
+
+    def _record(self, begun: Begun, stamped: StampedClip, uri: str) -> ClipRecord:
+        record = clip_record(begun.grant, begun.audit_leaf, created_at=self._clock())
+        return replace(
+            record,
+            audio_sha256=stamped.sha256,
+            seconds=stamped.seconds,
+            objects=(uri,),
+            fingerprint=stamped.fingerprint,
+        )
+
+
+def _header(begun: Begun, stamped: StampedClip, key: str, wrapped: bytes) -> ClipHeader:
+    return ClipHeader(
+        clip_id=begun.grant.clip_id,
+        tenant=begun.grant.tenant,
+        cache_key=key,
+        media_type=stamped.media_type,
+        seconds=stamped.seconds,
+        audio_sha256=stamped.sha256,
+        wrapped_key=base64.b64encode(wrapped).decode(),
+        manifest_bytes=len(stamped.manifest or b""),
+    )

@@ -1,0 +1,341 @@
+"""The way of one clip through the online door: may I? → say it → mark it → hand it over.
+
+No framework here: `ingress` translates HTTP to `Say` and back. Audio exists outside a voice replica only between
+`_speak` and the stamper, and leaves only from `_hand_over`, `_from_cache`, `fetch`, `renditions` and, marked already,
+from `stream`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from consent_service.grants import Utterance
+from consent_service.models import Allow, Closing, Deny, Redeemed, SpeechClaim
+from consent_service.proofs.seams import Standing
+from provenance.disclosure import Disclosure
+from provenance.formats.delivery import AS_SPOKEN, Delivery
+from provenance.formats.live import check_live
+from provenance.labels.http import headers
+from provenance.profiles.profile import DEFAULT, Profile, load_profile
+from provenance.stamp import StampedClip, Stamper
+from serve_app.clips.cache import SingleFlight, cache_key, seed_of
+from serve_app.clips.publisher import STANDS, Fetched, Keeper
+from serve_app.clips.renditions import Renditions
+from serve_app.clips.store import ClipStore, StoredClip
+from serve_app.clips.stream import LiveClip, Outcome, ended
+from serve_app.errors import RequestRefused
+from serve_app.gate.client import gates_own_refusals
+from serve_app.metrics import Metrics
+from serve_app.remote import Lost, Remote, StreamingRemote, gate_failed
+from serve_app.voice.worker import Begun, Order, Spoken
+from speech.engine import SAMPLE_RATE, EngineInfo, Mode
+
+log = logging.getLogger("vouch.serve")
+
+# Refusals that concern the grant of the one who led a flight, and not those who joined it.
+_OF_ONE_GRANT: Final = frozenset({"key_revoked", "grant_expired", "grant_used"})
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """One request, parsed and in canonical form."""
+
+    api_key: str = field(repr=False)
+    mode: Mode
+    voice: str  # ledger voice id, speaker name, or ""
+    utterance: Utterance
+    purpose: str | None = None
+    consent_token: str | None = field(default=None, repr=False)
+    seed: int | None = None
+    territory: str | None = None
+    channel: str | None = None
+    wanted: Delivery = AS_SPOKEN
+
+    def claim(self) -> SpeechClaim:
+        return SpeechClaim(
+            mode=self.mode,
+            voice_id=self.voice,
+            language=self.utterance.language,
+            said_digest=self.utterance.digest(),
+            characters=self.utterance.characters,
+            purpose=self.purpose,
+            consent_token=self.consent_token,
+            territory=self.territory,
+            channel=self.channel,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """A stamped clip on its way out."""
+
+    clip_id: str
+    audio: bytes = field(repr=False)
+    media_type: str
+    seconds: float
+    cached: bool
+    disclosure_headers: dict[str, str]
+    manifest: bytes | None = field(default=None, repr=False)  # None: the file carries its own
+
+
+class Door:
+    """Lives in an ingress replica. `gate` and `voice` are the two other deployments."""
+
+    def __init__(
+        self,
+        gate: Remote,
+        voice: StreamingRemote,
+        stamper: Stamper,
+        store: ClipStore,
+        metrics: Metrics,
+        *,
+        provider: str,
+        version: str,
+        profile: Profile | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._gate = gate
+        self._voice = voice
+        self._stamper = stamper
+        self._store = store
+        self._keeper = Keeper(gate, store, clock)
+        self.renditions = Renditions(gate, store, self._keeper, stamper, clock)
+        self._metrics = metrics
+        self._provider = provider
+        self._version = version
+        self._profile = profile or load_profile(DEFAULT)
+        self._clock = clock
+        self._flights: SingleFlight[Clip] = SingleFlight()
+        self._engine: EngineInfo | None = None
+
+    @property
+    def profile(self) -> Profile:
+        """What is asked of clips that leave here, beyond what every clip carries."""
+        return self._profile
+
+    async def engine_info(self) -> EngineInfo:
+        """What the voice replicas run; asked once."""
+        if self._engine is None:
+            self._engine = await self._voice.call("info")
+        return self._engine
+
+    async def say(self, request: Say) -> Clip:
+        """Raises RequestRefused; otherwise the clip is stamped, registered and audited."""
+        allowed = await self._may_i(request)
+        key = await self._key_of(request, allowed)
+        joins = self._flights.has(key)
+        if not joins:
+            stored = await asyncio.to_thread(self._store.find, allowed.grant.tenant, key)
+            if stored is not None:
+                # Quick, and half of it would leave an audit entry open: it runs to its end, whoever hangs up.
+                return await asyncio.shield(self._from_cache(stored, allowed))
+            joins = self._flights.has(key)
+        try:
+            clip = await self._flights.run(key, lambda: self._find_or_make(request, allowed, key))
+        except RequestRefused as exc:
+            if joins and exc.code in _OF_ONE_GRANT:
+                return await self.say(request)
+            raise
+        if not joins:
+            return clip
+        # Others waited for the same clip: each uses a grant of its own and has an audit entry of its own.
+        return await self.say(request)
+
+    async def stream(self, request: Say) -> Clip | LiveClip:
+        """As `say`, but heard while it is made; a clip that is kept already comes whole. Raises RequestRefused until
+        the first sound is there."""
+        check_live(request.wanted)
+        allowed = await self._may_i(request)
+        key = await self._key_of(request, allowed)
+        stored = await asyncio.to_thread(self._store.find, allowed.grant.tenant, key)
+        if stored is not None:
+            return await asyncio.shield(self._from_cache(stored, allowed))
+        seed = request.seed if request.seed is not None else seed_of(key)
+        try:
+            return await self._begin(request, allowed, seed)
+        except Lost:  # as in `_make`: nothing has left
+            return await self._begin(request, await self._may_i(request), seed)
+
+    async def _begin(self, request: Say, allowed: Allow, seed: int) -> LiveClip:
+        pieces = self._voice.stream("stream", Order(allowed.token, request.utterance, seed))
+        try:
+            begun: Begun = await anext(pieces)
+            if begun.grant != allowed.grant:
+                raise _answered_another()
+            first: bytes = await anext(pieces)
+            disclosure = self._disclosure(begun, request.utterance.language)
+            with gates_own_refusals():
+                token = await asyncio.to_thread(self._stamper.announce, disclosure)
+        except BaseException as exc:
+            await asyncio.shield(pieces.aclose())  # the replica need not go on
+            await asyncio.shield(self._keeper.close(allowed.grant.grant_id, *ended(exc)))
+            raise
+        return LiveClip(begun, first, pieces, request.wanted, disclosure, token, self._end_stream)
+
+    async def _end_stream(self, clip: LiveClip, outcome: Outcome, reason: str) -> None:
+        """The manifest over what was sent, kept and registered with it, however the stream ended (I4)."""
+        begun = clip.begun
+        self._metrics.count("vouch_streams_total", outcome=outcome, code=reason or "ok")
+        if not clip.sent:
+            await self._keeper.close(
+                begun.grant.grant_id, "failed" if outcome == "completed" else outcome, reason
+            )
+            return
+        stamped = await asyncio.to_thread(
+            self._stamper.stamp_stream,
+            clip.samples,
+            SAMPLE_RATE,
+            clip.sent,
+            clip.wanted.format,
+            clip.disclosure,
+        )
+        closing = Closing(outcome, stamped.seconds, stamped.sha256, reason)
+        # Under a key of its own: it is found by its id, and never served as the answer to another request.
+        staged = await self._keeper.keep(
+            begun, stamped, f"live-{begun.grant.clip_id}", closing, by="end_stream"
+        )
+        if await self._keeper.standing(begun.grant) is Standing.DECOMMISSIONED:
+            await self._keeper.take_back(staged)
+
+    async def manifest(self, api_key: str, clip_id: str, audio_sha256: str = "") -> Fetched:
+        """As `fetch`, for its manifest alone: that may be read as long as it is kept, whatever became of the consent.
+        What was sent is in the world, and whoever holds it may know what it is. audio_sha256: of which copy."""
+        record, _ = await self._gate.call("clip_for", api_key, clip_id)
+        return await self._keeper.copy_of(record, audio_sha256)
+
+    async def fetch(self, api_key: str, clip_id: str) -> Fetched:
+        """A stored clip of the caller's grantee. Raises RequestRefused when its consent no longer stands."""
+        record, standing = await self._gate.call("clip_for", api_key, clip_id)
+        stands = record.state == "live" and standing in STANDS
+        copy = await self._keeper.copy_of(record) if stands else None
+        # Last, as in `_from_cache`: audited before the first byte, and nothing slow in between. Refuses what fell.
+        await self._gate.call("release_clip", api_key, clip_id)
+        if copy is None:
+            raise RequestRefused("consent_revoked", "the consent behind this clip no longer stands")
+        return copy
+
+    async def _may_i(self, request: Say) -> Allow:
+        decision = await self._gate.call("authorize", request.api_key, request.claim())
+        if not isinstance(decision, Allow):
+            refused = (
+                RequestRefused(decision.code, decision.reason)
+                if isinstance(decision, Deny)
+                else gate_failed()
+            )
+            self._metrics.count("vouch_decisions_total", code=refused.code)
+            raise refused
+        self._metrics.count("vouch_decisions_total", code="ok")
+        return decision
+
+    async def _key_of(self, request: Say, allowed: Allow) -> str:
+        return cache_key(
+            allowed.cache_scope, request.utterance, await self.engine_info(),
+            seed=request.seed, profile=self._profile.name, delivery=request.wanted.key,
+        )  # fmt: skip
+
+    async def _from_cache(self, stored: StoredClip, allowed: Allow) -> Clip:
+        header = stored.header
+        data_key = await self._gate.call("clip_key", header.tenant, header.clip_id, header.wrapped)
+        opened = stored.open(data_key)
+        # Last, so that nothing slow lies between the recheck of the consent and the first byte.
+        redeemed: Redeemed = await self._gate.call("redeem_cached", allowed.token, header.clip_id)
+        closing = Closing("completed", header.seconds, header.audio_sha256)
+        await self._gate.call("close_clip", redeemed.grant.grant_id, closing)
+        self._metrics.count("vouch_cache_hits_total")
+        return Clip(
+            header.clip_id, opened.audio, header.media_type, header.seconds, True,
+            headers(header.clip_id), opened.manifest,
+        )  # fmt: skip
+
+    async def _find_or_make(self, request: Say, allowed: Allow, key: str) -> Clip:
+        # Another flight may have landed between the first look and this one's start.
+        stored = await asyncio.to_thread(self._store.find, allowed.grant.tenant, key)
+        if stored is not None:
+            return await asyncio.shield(self._from_cache(stored, allowed))
+        return await self._make(request, allowed, key)
+
+    async def _make(self, request: Say, allowed: Allow, key: str) -> Clip:
+        seed = request.seed if request.seed is not None else seed_of(key)
+        try:
+            spoken = await self._speak(allowed, Order(allowed.token, request.utterance, seed))
+        except Lost:
+            # A replica died. Nothing has left it, so a second grant is as safe as the first.
+            allowed = await self._may_i(request)
+            key = await self._key_of(request, allowed)  # the consent may have been narrowed meanwhile
+            spoken = await self._speak(allowed, Order(allowed.token, request.utterance, seed))
+        try:
+            stamped = await asyncio.to_thread(self._stamp, spoken, request.utterance.language, request.wanted)
+        except asyncio.CancelledError:
+            await asyncio.shield(self._keeper.close(spoken.grant.grant_id, "disconnected", "disconnected"))
+            raise
+        except Exception as exc:
+            await self._keeper.close(spoken.grant.grant_id, "failed", getattr(exc, "code", "stamp_failed"))
+            raise
+        # As above: from here on to its end, or a clip would be stored that nobody registered.
+        return await asyncio.shield(self._hand_over(spoken, stamped, key))
+
+    async def _speak(self, allowed: Allow, order: Order) -> Spoken:
+        try:
+            spoken: Spoken = await self._voice.call("synthesize", order)
+        except Exception as exc:
+            # Mostly the replica has closed the entry itself, and the first closing stands; but its answer may have
+            # been lost, or the replica with it.
+            await self._keeper.close(allowed.grant.grant_id, "failed", getattr(exc, "code", "internal_error"))
+            raise
+        if spoken.grant != allowed.grant:
+            raise _answered_another()
+        return spoken
+
+    async def _hand_over(self, spoken: Spoken, stamped: StampedClip, key: str) -> Clip:
+        grant = spoken.grant
+        staged = await self._keeper.keep(
+            spoken, stamped, key, Closing("completed", stamped.seconds, stamped.sha256)
+        )
+        # Storing took time (I5), and a deletion that ran meanwhile has not seen what was published after it.
+        if await self._keeper.standing(grant) not in STANDS:
+            await self._keeper.take_back(staged)
+            raise RequestRefused("consent_revoked", "the consent was withdrawn or has expired")
+        return Clip(
+            grant.clip_id, stamped.data, stamped.media_type, stamped.seconds, False, headers(grant.clip_id),
+            stamped.manifest,
+        )  # fmt: skip
+
+    def _stamp(self, spoken: Spoken, language: str, wanted: Delivery) -> StampedClip:
+        began = self._clock()
+        disclosure = self._disclosure(spoken, language)
+        with gates_own_refusals():
+            stamped = self._stamper.stamp(spoken.samples, SAMPLE_RATE, disclosure, wanted)
+        self._metrics.observe("vouch_stamp_seconds", self._clock() - began)
+        return stamped
+
+    def _disclosure(self, begun: Begun, language: str) -> Disclosure:
+        grant, engine = begun.grant, begun.engine
+        return Disclosure(
+            clip_id=grant.clip_id,
+            voice_id=grant.voice_id,
+            basis=grant.basis.value,
+            consent_id=grant.consent_id,
+            consent_version=grant.consent_version,
+            purpose=grant.purpose,
+            language=language,
+            generated_at=self._clock(),
+            provider=self._provider,
+            system_version=self._version,
+            engine=engine.name,
+            model=engine.model,
+            model_digest=engine.model_digest,
+            is_clone=engine.is_clone,
+            audit_leaf=begun.audit_leaf,
+            checkpoint=begun.checkpoint,
+            profile=self._profile.name,
+            keyed_epoch=begun.keyed_epoch,
+        )
+
+
+def _answered_another() -> RequestRefused:
+    return RequestRefused("synthesis_failed", "a replica answered for another request; nothing was released")

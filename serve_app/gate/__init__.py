@@ -1,0 +1,1 @@
+"""The consent gate behind a handle, and its client."""

@@ -1,0 +1,268 @@
+"""The consent gate: the one part of the online door that opens ledger, vault and keys.
+
+Plain class around `ConsentService`; its blocking calls run on a small thread pool, so that the replica's event
+loop stays free for health checks. Everything here fails closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any, Final, ParamSpec, TypeVar
+
+from consent_service.errors import GrantRevoked, PermissionDenied
+from consent_service.models import Allow, Closing, Deny, Principal, Redeemed, Revocation, SpeechClaim
+from consent_service.proofs.seams import ClipRecord, Standing, WatermarkTag
+from consent_service.service import ConsentService
+from serve_app.gate.clip_keys import ClipKeys
+from serve_app.gate.uploads import SealedUpload, UploadKeys, seal_to_reader
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+# What an authenticated caller may ask of the ledger over HTTP; the service checks the caller's role for each.
+ADMINISTRATION: Final = frozenset(
+    {
+        "begin_enrolment", "begin_statement", "under_review", "review_enrolment", "voices", "voice", "decommission",
+        "certificate",
+        "record_consent", "consent", "consents", "receipt", "narrow_consent", "revoke_consent", "clip",
+        "checkpoint", "audit_entries", "inclusion_proof", "consistency_proof",
+    }
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """A piece of the revocation feed: what is new, and where to go on from."""
+
+    events: tuple[Revocation, ...]
+    cursor: int
+
+
+class ConsentGate:
+    """Decides, redeems, registers. One per gate replica; all of them share one ledger."""
+
+    def __init__(self, service: ConsentService, *, threads: int = 8, poll_s: float = 0.04) -> None:
+        self._service = service
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="ledger")
+        self._poll_s = poll_s
+        self._upload_keys = UploadKeys(service.keys)
+        self._clip_keys = ClipKeys(service)
+
+    async def _run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, lambda: call(*args, **kwargs))
+
+    # decision -------------------------------------------------------------------------------------------------
+    async def authenticate(self, api_key: str) -> Principal:
+        return await self._run(self._service.authenticate, api_key)
+
+    async def authorize(self, api_key: str, claim: SpeechClaim) -> Allow | Deny:
+        """May this key have this said? Raises Unauthenticated."""
+
+        def decide() -> Allow | Deny:
+            return self._service.authorize(self._service.authenticate(api_key), claim)
+
+        return await self._run(decide)
+
+    async def redeem(self, token: str, replica_id: str) -> Redeemed:
+        return await self._run(self._service.redeem, token, replica_id)
+
+    async def redeem_cached(self, token: str, cached_clip_id: str) -> Redeemed:
+        return await self._run(self._service.redeem_cached, token, cached_clip_id)
+
+    async def register_replica(self, replica_id: str, public_key: bytes, proof: bytes) -> dict[str, bytes]:
+        return await self._run(self._service.register_replica, replica_id, public_key, proof)
+
+    async def close_clip(self, grant_id: str, closing: Closing) -> int:
+        return await self._run(self._service.close_clip, grant_id, closing)
+
+    async def hand_over(
+        self, grant_id: str, record: ClipRecord, closing: Closing, *, replica_id: str, proof: bytes
+    ) -> ClipRecord:
+        """The last step before audio leaves: the replica that redeemed the grant answers for the stamped clip; it is
+        registered, its consent looked at once more, and the audit closed. Raises GrantMismatch for any other
+        replica, GrantRevoked when the consent does not stand any more."""
+
+        def finish() -> ClipRecord:
+            self._service.report_design(grant_id, replica_id, proof, record.audio_sha256)
+            self._service.register_clip(record)
+            standing, _ = self._service.standing(record.clip_id, record.consent_id, record.consent_version)
+            if standing not in (Standing.LIVE, Standing.NOT_REQUIRED):
+                self._service.close_clip(grant_id, replace(closing, outcome="cut", reason="consent_revoked"))
+                raise GrantRevoked("the consent was withdrawn or has expired; nothing was released")
+            self._service.close_clip(grant_id, closing)
+            return record
+
+        return await self._run(finish)
+
+    async def end_stream(
+        self, grant_id: str, record: ClipRecord, closing: Closing, *, replica_id: str, proof: bytes
+    ) -> ClipRecord:
+        """Register and close what has been heard already. Whether the consent still stands decides nothing here: the
+        record must exist either way, so that what is in the world can be recognised."""
+
+        def finish() -> ClipRecord:
+            self._service.report_design(grant_id, replica_id, proof, record.audio_sha256)
+            self._service.register_clip(record)
+            self._service.close_clip(grant_id, closing)
+            return record
+
+        return await self._run(finish)
+
+    async def revocations(self, after: int, wait_s: float) -> Feed:
+        """What was revoked since `after`; waits up to `wait_s` seconds for something to come."""
+        until = time.monotonic() + wait_s
+        while True:
+            events = await self._run(self._service.revocations, after)
+            if events or time.monotonic() >= until:
+                return Feed(tuple(events), events[-1].seq if events else after)
+            await asyncio.sleep(self._poll_s)
+
+    async def register_store(self, uri: str) -> None:
+        """Where a door keeps clips of every tenant: deletion looks there."""
+        await self._run(self._service.register_store, uri, "cache")
+
+    # clips ----------------------------------------------------------------------------------------------------
+    async def new_clip_key(self, tenant: str, clip_id: str) -> tuple[bytes, bytes]:
+        """(data key, wrapped data key) for storing one stamped clip."""
+        return await self._run(self._clip_keys.new, tenant, clip_id)
+
+    async def clip_key(self, tenant: str, clip_id: str, wrapped: bytes) -> bytes:
+        return await self._run(self._clip_keys.open, tenant, clip_id, wrapped)
+
+    async def clip_for(self, api_key: str, clip_id: str) -> tuple[ClipRecord, Standing]:
+        """The record of a clip of the caller's tenant, and whether its consent stands."""
+
+        def look() -> tuple[ClipRecord, Standing]:
+            record = self._service.clip(self._service.authenticate(api_key), clip_id)
+            standing, _ = self._service.standing(record.clip_id, record.consent_id, record.consent_version)
+            return record, standing
+
+        return await self._run(look)
+
+    async def release_clip(self, api_key: str, clip_id: str, audio_sha256: str = "") -> ClipRecord:
+        """Whether a stored clip may go out once more, audited (I3), with the digest of a file that is not the
+        registered one. Raises GrantRevoked."""
+
+        def release() -> ClipRecord:
+            return self._service.release_clip(self._service.authenticate(api_key), clip_id, audio_sha256)
+
+        return await self._run(release)
+
+    async def add_copy(self, record: ClipRecord, uri: str) -> None:
+        """Where one more copy of a clip lies, in another form. Raises GrantRevoked after a decommissioning."""
+        copy = replace(record, objects=(uri,), audio_sha256="", seconds=0.0, fingerprint=b"")
+        await self._run(self._service.register_clip, copy)
+
+    async def standing(
+        self, clip_id: str, consent_id: str | None, consent_version: int | None
+    ) -> tuple[Standing, float]:
+        return await self._run(self._service.standing, clip_id, consent_id, consent_version)
+
+    async def knows_clip(self, clip_id: str, audio_sha256: str) -> bool | None:
+        return await self._run(self._service.knows_clip, clip_id, audio_sha256)
+
+    async def logged_at(self, clip_id: str, audio_sha256: str) -> float | None:
+        return await self._run(self._service.logged_at, clip_id, audio_sha256)
+
+    async def watermark_key(self, replica_id: str, epoch: int) -> bytes:
+        """Sealed to a registered replica or verifier."""
+        return await self._run(self._service.watermark_key, replica_id, epoch)
+
+    async def watermark_keys(self, replica_id: str) -> dict[int, bytes]:
+        """Every epoch's key, each sealed to a registered verifier."""
+        return await self._run(
+            lambda: {
+                epoch: self._service.watermark_key(replica_id, epoch)
+                for epoch in self._service.watermark_keys()
+            }
+        )
+
+    async def marked_clip(self, mark: WatermarkTag) -> ClipRecord | None:
+        return await self._run(self._service.marked_clip, mark)
+
+    # manifests ------------------------------------------------------------------------------------------------
+    async def certificate_chain(self) -> bytes:
+        return await self._run(self._service.keys.certificate_chain)
+
+    async def trust_anchor(self) -> bytes:
+        return await self._run(self._service.keys.trust_anchor)
+
+    async def sign_manifest(self, message: bytes, chain: bytes | None = None) -> bytes:
+        """The private key stays here: a stamper sends only the bytes to be signed, and the chain that a gate told."""
+        return await self._run(self._service.keys.sign_manifest, message, chain)
+
+    # administration -------------------------------------------------------------------------------------------
+    async def administer(self, api_key: str, operation: str, arguments: dict[str, Any]) -> Any:
+        """One ledger operation in the name of the key's owner."""
+        if operation not in ADMINISTRATION:
+            raise PermissionDenied("no such operation over HTTP")
+
+        def perform() -> Any:
+            return getattr(self._service, operation)(self._service.authenticate(api_key), **arguments)
+
+        return await self._run(perform)
+
+    async def upload_key(self, api_key: str, enrolment_id: str) -> tuple[bytes, bytes]:
+        """(X25519 public key, wrapped private key) for sealing recordings before they cross a handle (I6)."""
+
+        def new() -> tuple[bytes, bytes]:
+            self._service.authenticate(api_key)
+            return self._upload_keys.new(enrolment_id)
+
+        return await self._run(new)
+
+    async def complete_enrolment(
+        self, api_key: str, enrolment_id: str, uploads: dict[str, SealedUpload], *, transcript: str, note: str
+    ) -> Any:
+        """Open the two sealed recordings in memory and hand them to the ledger."""
+
+        def complete() -> Any:
+            principal = self._service.authenticate(api_key)
+            opened = {
+                part: self._upload_keys.open(enrolment_id, part, upload) for part, upload in uploads.items()
+            }
+            return self._service.complete_enrolment(
+                principal, enrolment_id, reference=opened["reference"], transcript=transcript,
+                statement=opened["statement"], note=note,
+            )  # fmt: skip
+
+        return await self._run(complete)
+
+    async def keep_designed_voice(self, api_key: str, arguments: dict[str, Any]) -> Any:
+        """Apart from the other operations, because it is waited for longer: the clip is examined."""
+
+        def keep() -> Any:
+            return self._service.keep_designed_voice(self._service.authenticate(api_key), **arguments)
+
+        return await self._run(keep)
+
+    async def complete_statement(
+        self, api_key: str, statement_id: str, uploads: dict[str, SealedUpload], *, note: str
+    ) -> bool:
+        """The same for a further statement."""
+
+        def complete() -> bool:
+            principal = self._service.authenticate(api_key)
+            statement = self._upload_keys.open(statement_id, "statement", uploads["statement"])
+            return self._service.complete_statement(principal, statement_id, statement=statement, note=note)
+
+        return await self._run(complete)
+
+    async def open_statement(self, api_key: str, voice_id: str, part: str, public_key: bytes) -> bytes:
+        """What a reviewer must hear, sealed to the ingress that asks for it (I6)."""
+
+        def look() -> bytes:
+            principal = self._service.authenticate(api_key)
+            wav = self._service.open_statement(principal, voice_id, part)  # type: ignore[arg-type] # it checks
+            return seal_to_reader(public_key, voice_id, part, wav)
+
+        return await self._run(look)
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=True)
+        self._service.close()

@@ -1,0 +1,1 @@
+"""The HTTP door: routes, edge, schemas. CPU only."""

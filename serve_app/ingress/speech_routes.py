@@ -1,0 +1,117 @@
+"""The four ways to ask for speech. Each ends in `Door.say`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from fastapi import APIRouter, Header, Response
+
+from provenance.errors import FormatUnsupported
+from provenance.formats.delivery import delivery
+from provenance.labels.spoken import disclaimed
+from serve_app.clips.service import Clip, Say
+from serve_app.clips.stream import LiveResponse
+from serve_app.errors import RequestRefused
+from serve_app.ingress.context import ApiKey, Context, Ctx
+from serve_app.ingress.openapi import AUDIO
+from serve_app.ingress.schemas import CustomVoiceBody, SpeechBody, VoiceCloneBody, VoiceDesignBody
+from speech.engine import Mode
+from speech.text import prepare
+
+router = APIRouter(tags=["speech"])
+
+# Which parameter a refusal is about.
+_PARAMETERS: Final = {
+    "format_unsupported": "response_format",
+    "sample_rate_unsupported": "sample_rate",
+    "loudness_unsupported": "loudness",
+}
+
+
+@router.post("/v1/voice-clone", response_class=Response, responses=AUDIO)
+async def voice_clone(body: VoiceCloneBody, ctx: Ctx, api_key: ApiKey) -> Response:
+    """Speak in an enrolled voice, under a live consent for this purpose."""
+    return await _say(ctx, api_key, "clone", body.voice_id, body.text, body.language, body.instruct, body)
+
+
+@router.post("/v1/custom-voice", response_class=Response, responses=AUDIO)
+async def custom_voice(body: CustomVoiceBody, ctx: Ctx, api_key: ApiKey) -> Response:
+    """Speak with a preset speaker of the model; no person's consent is needed."""
+    return await _say(ctx, api_key, "custom", body.speaker, body.text, body.language, body.instruct, body)
+
+
+@router.post("/v1/voice-design", response_class=Response, responses=AUDIO)
+async def voice_design(body: VoiceDesignBody, ctx: Ctx, api_key: ApiKey) -> Response:
+    """Speak in a voice described in words; no person stands behind it."""
+    if not body.instruct.strip():
+        raise RequestRefused("instruct_missing", "describe the voice in `instruct`", param="instruct")
+    return await _say(ctx, api_key, "design", "", body.text, body.language, body.instruct, body)
+
+
+@router.post("/v1/audio/speech", response_class=Response, responses=AUDIO)
+async def audio_speech(
+    body: SpeechBody, ctx: Ctx, api_key: ApiKey, x_consent_token: str | None = Header(default=None)
+) -> Response:
+    """OpenAI-compatible. `voice` is a preset speaker or the id of an enrolled voice."""
+    if body.speed != 1.0:
+        raise RequestRefused("speed_unsupported", "only speed 1.0 is supported", param="speed")
+    if body.stream_format != "audio":
+        raise RequestRefused(
+            "streaming_unsupported", "only stream_format=audio is supported", param="stream_format"
+        )
+    voice = body.voice if isinstance(body.voice, str) else str(body.voice.get("id", ""))
+    speaker = voice.removeprefix("preset:")
+    speakers = (await ctx.door.engine_info()).speakers
+    preset = next((s for s in speakers if s.lower() == speaker.lower()), None)
+    mode: Mode = "custom" if preset is not None else "clone"
+    token = body.consent_token or x_consent_token
+    language = ctx.limits.default_language if body.language is None else body.language
+    return await _say(
+        ctx, api_key, mode, preset or voice, body.input, language, body.instructions, body, token
+    )
+
+
+async def _say(
+    ctx: Context,
+    api_key: str,
+    mode: Mode,
+    voice: str,
+    text: str,
+    language: str,
+    instruct: str,
+    body: VoiceCloneBody | VoiceDesignBody | CustomVoiceBody | SpeechBody,
+    consent_token: str | None = None,
+) -> Response:
+    try:
+        wanted = delivery(body.response_format, body.sample_rate, body.loudness)
+    except FormatUnsupported as exc:
+        raise RequestRefused(exc.code, exc.message, param=_PARAMETERS[exc.code]) from None
+    utterance = prepare(
+        text, language, instruct, lexicon=body.lexicon, max_characters=ctx.limits.max_text_characters
+    )
+    spoken = ctx.door.profile.spoken(utterance.language, asked=body.spoken_disclaimer)
+    # After the caller's lexicon, which must not respell it; before the decision, which covers all that is said.
+    utterance = replace(utterance, text=disclaimed(utterance.text, spoken))
+    request = Say(
+        api_key=api_key,
+        mode=mode,
+        voice=voice,
+        utterance=utterance,
+        purpose=body.purpose,
+        consent_token=consent_token or getattr(body, "consent_token", None),
+        seed=body.seed,
+        territory=body.territory,
+        channel=body.channel,
+        wanted=wanted,
+    )
+    try:
+        clip = await (ctx.door.stream(request) if body.stream else ctx.door.say(request))
+    except FormatUnsupported as exc:
+        raise RequestRefused(exc.code, exc.message, param="stream") from None
+    return _audio(clip) if isinstance(clip, Clip) else LiveResponse(clip)
+
+
+def _audio(clip: Clip) -> Response:
+    headers = {**clip.disclosure_headers, "X-Cache": "hit" if clip.cached else "miss"}
+    return Response(clip.audio, media_type=clip.media_type, headers=headers)

@@ -1,0 +1,1 @@
+"""A voice replica: redeem a grant, speak, follow revocations."""

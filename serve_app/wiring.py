@@ -1,0 +1,117 @@
+"""Puts the parts of the ingress together, for a Serve replica and for a process without Ray alike."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from typing import Any
+
+from consent_service.errors import ConsentError
+from consent_service.service import ConsentService
+from consent_service.vault.sealing import load_node_secret
+from provenance.errors import ProvenanceError
+from provenance.profiles.profile import load_profile
+from provenance.stamp import Stamper
+from provenance.trust import TrustContext
+from provenance.verify import Verifier
+from serve_app.clips.service import Door
+from serve_app.clips.store import ClipStore
+from serve_app.config import AppConfig
+from serve_app.errors import RequestRefused
+from serve_app.gate.client import GateBridge
+from serve_app.gate.consent_gate import ConsentGate
+from serve_app.ingress.anonymous import Strangers
+from serve_app.ingress.context import Context
+from serve_app.memory import no_core_dumps
+from serve_app.metrics import Metrics, PrometheusMetrics
+from serve_app.remote import FailClosed, Remote, StreamingRemote
+from serve_app.version import VERSION
+from serve_app.voice.watch import RevocationWatch
+from serve_app.voice.worker import VoiceWorker
+from speech.errors import SpeechError
+from speech.load import load_engine
+
+
+async def open_context(config: AppConfig, gate: Remote, voice: StreamingRemote, metrics: Metrics) -> Context:
+    """Ask the gate for what a stamper and a verifier need, and warm the watermark up."""
+    gate = FailClosed(gate)
+    bridge = await GateBridge.connect(gate, load_node_secret(config.consent.data_dir))
+    anchor = await gate.call("trust_anchor")
+    await gate.call("register_store", config.clips)  # before any clip lies in it
+    stamper = Stamper(bridge)
+    await asyncio.to_thread(stamper.warm_up)
+    door = Door(
+        gate,
+        voice,
+        stamper,
+        ClipStore(config.clips),
+        metrics,
+        provider=config.consent.provider,
+        version=VERSION,
+        profile=load_profile(config.consent.disclosure_profile),
+    )
+    limits = config.ingress
+    return Context(
+        door,
+        gate,
+        Verifier(anchor),
+        Verifier(anchor, bridge),
+        TrustContext(anchor),
+        limits,
+        strangers=Strangers(
+            limits.anonymous_checks, limits.anonymous_checks_per_minute, limits.trusted_proxies
+        ),
+    )
+
+
+class LocalRemote:
+    """An object in this process as a `Remote`; errors of the rooms become refusals, as over a handle."""
+
+    def __init__(self, target: Any) -> None:
+        self._target = target
+
+    async def call(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return await getattr(self._target, method)(*args, **kwargs)
+        except (ConsentError, SpeechError, ProvenanceError, RequestRefused) as exc:
+            # A new one, also for a refusal: what the target lost on its way is not lost to us.
+            raise RequestRefused(exc.code, exc.message) from None
+
+    async def stream(self, method: str, *args: Any) -> AsyncGenerator[Any]:
+        try:
+            async with aclosing(getattr(self._target, method)(*args)) as pieces:
+                async for piece in pieces:
+                    yield piece
+        except (ConsentError, SpeechError, ProvenanceError, RequestRefused) as exc:
+            raise RequestRefused(exc.code, exc.message) from None
+
+
+@asynccontextmanager
+async def in_process(
+    config: AppConfig, service: ConsentService, metrics: Metrics | None = None
+) -> AsyncIterator[Context]:
+    """The online door without Ray: the same gate, the same worker, the same stamper, in this process.
+
+    For one clip from the command line, and for tests. `service` stays the caller's to close.
+    """
+    no_core_dumps()
+    gate = LocalRemote(ConsentGate(service))
+    metrics = metrics or PrometheusMetrics()
+    watch = RevocationWatch(
+        gate, wait_s=config.gate.revocation_wait_s, stale_after_s=config.voice.stale_after_s, metrics=metrics
+    )
+    worker = VoiceWorker(
+        load_engine(config.engine),
+        gate,
+        replica_id=f"local-{secrets.token_hex(8)}",
+        node_secret=load_node_secret(config.consent.data_dir),
+        metrics=metrics,
+        watch=watch,
+    )
+    try:
+        await worker.start()
+        yield await open_context(config, gate, LocalRemote(worker), metrics)
+    finally:
+        await worker.close()
