@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from consent_service.grants import Basis
 from consent_service.models import Claims, ConsentTerms, Deny, SpeechClaim
-from consent_service.policy.decide import ConsentFacts, Facts, Permitted, VoiceFacts, decide, purposes
-from consent_service.policy.decide import decide as policy
+from consent_service.policy import decide as policy
+from consent_service.policy import purposes
+from consent_service.policy.decide import ConsentFacts, Facts, Permitted, VoiceFacts, decide
 
 CLAIM = SpeechClaim("clone", "v", "en", "0" * 64, 5, purpose="narration.audiobook")
 TERMS = ConsentTerms("studio", ("narration",), ("en",), valid_from=100.0, valid_until=200.0)
