@@ -57,7 +57,7 @@ def _serve(service: ConsentService, config: ApiConfig) -> None:
 
 def _bootstrap(service: ConsentService, tenant: str) -> int:
     try:
-        sys.stdout.write(service.bootstrap_tenant(tenant) + "\n")
+        sys.stdout.write(service.tenants.bootstrap(tenant) + "\n")
     except ConsentError as exc:
         return _fail(_told(exc))
     finally:

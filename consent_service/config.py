@@ -8,10 +8,10 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from consent_service.examination.config import ExaminationConfig
-from consent_service.gate.limits import LimitsConfig
 from consent_service.keys.settings import KmsConfig
 from consent_service.ledger.address import complete, holds_password, read_address
 from consent_service.mail import SmtpConfig
+from consent_service.policy.limits import LimitsConfig
 
 
 class ConsentConfig(BaseModel):

@@ -11,15 +11,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 from sqlalchemy import Connection
 
 from consent_service import access
 from consent_service.access import Permission
-from consent_service.clips.watermarks import Tags
-from consent_service.commit.group_commit import Committer, Committers
+from consent_service.commit.group_commit import Committer
 from consent_service.config import ConsentConfig
-from consent_service.grants import GrantVerifier
 from consent_service.ledger.engine import Ledger
 from consent_service.ledger.log import LogWriter
 from consent_service.ledger.transaction import EVERYONE, FEED, Writing
@@ -51,9 +50,7 @@ class Core:
     keys: KeyProvider
     vault: Vault
     clock: Callable[[], float]
-    tags: Tags = field(default_factory=Tags)
-    _committers: Committers = field(default_factory=Committers)
-    _verifiers: dict[tuple[tuple[str, bytes], ...], GrantVerifier] = field(default_factory=dict)
+    _committers: dict[str, Committer] = field(default_factory=dict)
 
     @contextmanager
     def read(self, by: Principal, permission: Permission) -> Iterator[Reading]:
@@ -79,16 +76,12 @@ class Core:
 
     def committer(self, tenant: str) -> Committer:
         """Where operations on grants queue for the tenant's log."""
-        return self._committers.of(self, tenant)
-
-    def grant_verifier(self) -> GrantVerifier:
-        """Over every key that still verifies; a ring that was rotated gives another one."""
-        keys = tuple(sorted(self.keys.public_keys(KeyPurpose.GRANT).items()))
-        found = self._verifiers.get(keys)
-        if found is None:
-            self._verifiers.clear()
-            found = self._verifiers[keys] = GrantVerifier(dict(keys), clock=self.clock)
-        return found
+        known = self._committers.get(tenant)
+        if known is None:
+            begin, sign = partial(self.write_as, tenant), partial(self.checkpoint, tenant)
+            # `setdefault` is atomic: of two threads that come first, both get the same one.
+            known = self._committers.setdefault(tenant, Committer(begin, sign, self.ledger.busy_timeout_s))
+        return known
 
     def origin(self, tenant: str) -> str:
         """The name of a tenant's log (C2SP: a schema-less URL)."""

@@ -58,7 +58,7 @@ def _require_key(config: NarrateConfig, output: Folder) -> None:
     service = ConsentService.open(config.consent)
     try:
         tenant = principal_of(service, config).tenant
-        service.register_store(output.uri, "output", tenant=tenant)  # before any clip lies in it
+        service.clips.register_store(output.uri, "output", tenant=tenant)  # before any clip lies in it
     finally:
         service.close()
 

@@ -20,9 +20,9 @@ class RevocationWatch:
     def __init__(self, service: ConsentService, engine: SpeechEngine) -> None:
         self._engine = engine
         cursor = 0
-        while past := service.revocations(cursor):
+        while past := service.gate.revocations(cursor):
             cursor = past[-1].seq
-        self._stream = service.watch_revocations(cursor)
+        self._stream = service.gate.watch_revocations(cursor)
         self._thread = threading.Thread(target=self._run, name="revocation-watch", daemon=True)
         self._thread.start()
 

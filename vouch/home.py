@@ -136,7 +136,7 @@ def make_identity(
 ) -> dict[str, str]:
     """A new tenant, and one key for each part. Raises Conflict when it exists, unless `first_key` is its own."""
     try:
-        root = service.bootstrap_tenant(tenant, api_key=first_key)
+        root = service.tenants.bootstrap(tenant, api_key=first_key)
     except Conflict:
         if first_key is None or not _opens(service, first_key):
             raise
@@ -151,7 +151,7 @@ def make_identity(
     keys = {"admin": root}
     for part, roles in ROLES.items():
         if part != "admin":
-            keys[part] = service.create_api_key(
+            keys[part] = service.tenants.create_key(
                 by, grantee=grantee, roles=roles, claims=everything, label=part
             )
     return keys

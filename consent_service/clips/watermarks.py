@@ -13,16 +13,15 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from sqlalchemy import bindparam, select, update
 
+from consent_service.core import Core
+from consent_service.ledger.engine import Ledger
 from consent_service.ledger.tables import counters
 from consent_service.ledger.transaction import EVERYONE
 from consent_service.proofs.seams import WatermarkTag
-
-if TYPE_CHECKING:
-    from consent_service.core import Core
 
 # Half of what 24 bits hold: the rest is never allotted, and so shows misreadings.
 TAGS_PER_EPOCH: Final = 1 << 23
@@ -39,17 +38,18 @@ _DRAW: Final = (
 class Tags:
     """This process's tags. Thread-safe."""
 
-    def __init__(self) -> None:
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
         self._mutex = threading.Lock()
         self._free: deque[WatermarkTag] = deque()
 
-    def take(self, core: Core, count: int = 1) -> list[WatermarkTag]:
+    def take(self, count: int = 1) -> list[WatermarkTag]:
         """The next `count` tags. Not inside of a transaction: it may need one."""
         with self._mutex:
             missing = count - len(self._free)
             if missing > 0:
                 more = max(BLOCK, missing)
-                with core.ledger.write() as connection:
+                with self._ledger.write() as connection:
                     end: int = connection.execute(_DRAW, {"more": more}).scalar_one()
                 self._free += (_tag(number) for number in range(end - more, end))
             return [self._free.popleft() for _ in range(count)]

@@ -13,10 +13,10 @@ from typing import Any, Final
 
 from sqlalchemy import Select, Text, and_, bindparam, cast, insert, select, update
 
-from consent_service.gate.facts import terms_of
 from consent_service.ledger.log import LogMark
 from consent_service.ledger.tables import api_keys, clips, consents, redemptions, replicas, voices
 from consent_service.ledger.transaction import Writing
+from consent_service.policy import terms
 from consent_service.policy.decide import ConsentFacts
 
 _AT_ONCE: Final = 1000
@@ -232,7 +232,7 @@ def _state(row: Sequence[Any]) -> State:
     consent_id, version, of_voice, stands, agreed, used = rest
     consent = None
     if consent_id is not None:
-        consent = ConsentFacts(consent_id, version, of_voice, stands, terms_of(agreed), used)
+        consent = ConsentFacts(consent_id, version, of_voice, stands, terms.parse(agreed), used)
     key = None if replica_key is None else bytes(replica_key)
     return State(
         revoked_at,

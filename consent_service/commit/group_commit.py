@@ -10,19 +10,18 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
 from consent_service.commit.batch import Group
 from consent_service.errors import ConsentError, LedgerUnavailable
+from consent_service.ledger.transaction import Writing
 from consent_service.proofs.merkle import Frontier
-
-if TYPE_CHECKING:
-    from consent_service.core import Core
 
 T_co = TypeVar("T_co", covariant=True)
 T = TypeVar("T")
@@ -49,18 +48,18 @@ class Operation(Protocol[T_co]):
         """Record the refusal."""
 
 
-class Note:
+class LazyCheckpoint:
     """The checkpoint over a group's last leaf, signed once, when the first of its callers asks."""
 
-    def __init__(self, core: Core, tenant: str, tree: Frontier) -> None:
-        self._core, self._tenant, self._tree = core, tenant, tree
+    def __init__(self, sign: Callable[[Frontier], str], tree: Frontier) -> None:
+        self._sign, self._tree = sign, tree
         self._lock = threading.Lock()
         self._text = ""
 
     def text(self) -> str:
         with self._lock:
             if not self._text:
-                self._text = self._core.checkpoint(self._tenant, self._tree)
+                self._text = self._sign(self._tree)
             return self._text
 
 
@@ -69,7 +68,7 @@ class Committed(Generic[T_co]):
     """What an operation came to, on the disk."""
 
     value: T_co
-    note: Note
+    checkpoint: LazyCheckpoint
 
 
 @dataclass(slots=True, eq=False)
@@ -83,10 +82,18 @@ class _Ticket:
 
 
 class Committer:
-    """The queue before one tenant's log. Thread-safe."""
+    """The queue before one tenant's log. Thread-safe.
 
-    def __init__(self, core: Core, tenant: str) -> None:
-        self._core, self._tenant = core, tenant
+    begin: opens the tenant's transaction; leaving it commits. sign: a checkpoint over a tree of the tenant's log.
+    wait_s: how long a caller waits for its turn."""
+
+    def __init__(
+        self,
+        begin: Callable[[], AbstractContextManager[Writing]],
+        sign: Callable[[Frontier], str],
+        wait_s: float,
+    ) -> None:
+        self._begin, self._sign, self._wait_s = begin, sign, wait_s
         self._mutex = threading.Lock()
         self._queue: deque[_Ticket] = deque()
         self._busy = False
@@ -118,7 +125,7 @@ class Committer:
                 self._queue.append(ticket)
             else:
                 self._busy = ticket.leads = True
-        if not ticket.leads and not ticket.woken.wait(self._core.ledger.busy_timeout_s):
+        if not ticket.leads and not ticket.woken.wait(self._wait_s):
             self._leave(ticket)
         if ticket.leads:
             self._lead(ticket)
@@ -174,14 +181,14 @@ class Committer:
     def _transact(self, operations: Sequence[Operation[object]]) -> list[Committed[object] | Exception]:
         """One transaction. Raises when nothing of it was committed, or when that is unknown."""
         values: list[object] = []
-        with self._core.write_as(self._tenant) as writing:
+        with self._begin() as writing:
             grants = [each.grant_id for each in operations if each.grant_id is not None]
             group = Group(writing, grants, [each.clip_id for each in operations if each.clip_id is not None])
             for operation in operations:
                 values.append(_run(operation, group))
             group.flush()
-        note = Note(self._core, self._tenant, writing.log.tree)
-        return [value if isinstance(value, Exception) else Committed(value, note) for value in values]
+        checkpoint = LazyCheckpoint(self._sign, writing.log.tree)
+        return [value if isinstance(value, Exception) else Committed(value, checkpoint) for value in values]
 
 
 def _unavailable(cause: Exception) -> LedgerUnavailable:
@@ -194,18 +201,6 @@ def _unavailable(cause: Exception) -> LedgerUnavailable:
     error = LedgerUnavailable(told)
     error.__cause__ = cause
     return error
-
-
-class Committers:
-    """One committer a tenant."""
-
-    def __init__(self) -> None:
-        self._mutex = threading.Lock()
-        self._by_tenant: dict[str, Committer] = {}
-
-    def of(self, core: Core, tenant: str) -> Committer:
-        with self._mutex:
-            return self._by_tenant.setdefault(tenant, Committer(core, tenant))
 
 
 def _run(operation: Operation[object], group: Group) -> object:

@@ -18,12 +18,12 @@ from consent_service.commit.batch import Group
 from consent_service.core import Core
 from consent_service.errors import ConsentError, PermissionDenied, RateLimited
 from consent_service.gate.facts import Known, Question
-from consent_service.gate.limits import Limits
 from consent_service.grants import Grant, sign_grant
 from consent_service.models import Allow, Deny, Principal, SpeechClaim
 from consent_service.policy import purposes
 from consent_service.policy.decide import MAX_CHARACTERS, Permitted, decide, deny
 from consent_service.policy.languages import LANGUAGES
+from consent_service.policy.limits import Limits
 from consent_service.proofs import canonical
 from consent_service.proofs.seams import KeyPurpose
 

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Select, Text, and_, bindparam, cast, select
 
 from consent_service import access
 from consent_service.ledger.tables import api_keys, bindings, consents, voices
-from consent_service.models import Claims, ConsentTerms, Principal, Role, SpeechClaim
+from consent_service.models import Claims, Principal, Role, SpeechClaim
 from consent_service.policy import terms
 from consent_service.policy.decide import ConsentFacts, Facts, VoiceFacts
 
@@ -116,18 +116,12 @@ def _read(
             continue
         known.voices[voice_id] = VoiceFacts(voice_id, kind, state, epoch)
         if consent_id is not None:
-            consent = ConsentFacts(consent_id, version, voice_id, stands, terms_of(agreed), used)
+            consent = ConsentFacts(consent_id, version, voice_id, stands, terms.parse(agreed), used)
             if by_token:
                 known.by_token[voice_id, bytes(token)] = consent
             else:
                 known.by_binding[voice_id] = consent
     return known
-
-
-@lru_cache(maxsize=4096)
-def terms_of(stored: str) -> ConsentTerms:
-    """The terms that a JSON text holds."""
-    return terms.from_json(json.loads(stored))
 
 
 @lru_cache(maxsize=1024)

@@ -1,18 +1,21 @@
-"""Replicas: the processes that may be handed a reference, each known by a public key of its own."""
+"""Replicas: the processes that may be handed a reference, each known by a public key of its own, and answerable for
+the clips that came of the grants it redeemed."""
 
 from __future__ import annotations
 
 import hmac
+import json
 
 from sqlalchemy import Connection, delete, insert, select
 
 from consent_service.clips import watermarks
 from consent_service.core import EVERYONE, Core
-from consent_service.errors import NotFound, ReplicaUnknown
-from consent_service.ids import REPLICA
-from consent_service.ledger.tables import replicas
+from consent_service.errors import GrantMismatch, NotFound, ReplicaUnknown
+from consent_service.grants import Basis
+from consent_service.ids import REPLICA, SHA256_HEX
+from consent_service.ledger.tables import clips, design_reports, log_entries, redemptions, replicas
 from consent_service.proofs.seams import KeyPurpose
-from consent_service.vault.sealing import node_proof, seal, watermark_info
+from consent_service.vault.sealing import node_proof, seal, spoken_proof, watermark_info
 
 
 def register(
@@ -50,3 +53,48 @@ def watermark_key(core: Core, replica_id: str, epoch: int) -> bytes:
     with core.ledger.read() as connection:
         public_key = replica_key(connection, replica_id)
     return seal(public_key, core.keys.watermark_key(epoch), watermark_info(epoch, replica_id))
+
+
+def report_design(
+    core: Core, grant_id: str, replica_id: str, proof: bytes, audio_sha256: str, *, node_secret: bytes
+) -> None:
+    """The replica that redeemed a grant answers for what came of it. Raises GrantMismatch for any other."""
+    expected = spoken_proof(node_secret, replica_id, grant_id)
+    with core.ledger.read() as connection:
+        named = redemptions.c.grant_id == grant_id
+        used = connection.execute(select(redemptions).where(named)).mappings().one_or_none()
+        if used is None:
+            raise NotFound("no such grant was redeemed", code="grant_unknown")
+        redeemer = _redeemer(connection, used["tenant"], used["leaf"])
+        mine = (clips.c.tenant == used["tenant"]) & (clips.c.clip_id == used["clip_id"])
+        basis = connection.execute(select(clips.c.basis).where(mine)).scalar()
+    if (
+        not hmac.compare_digest(expected, proof)
+        or redeemer != replica_id
+        or not SHA256_HEX.fullmatch(audio_sha256)
+    ):
+        raise GrantMismatch("the clip does not come from the replica that redeemed its grant")
+    if basis != Basis.DESIGN.value:
+        return
+    with core.write_as(used["tenant"]) as writing:
+        own = (design_reports.c.tenant == writing.tenant) & (design_reports.c.clip_id == used["clip_id"])
+        before = writing.connection.execute(select(design_reports.c.audio_sha256).where(own)).scalar()
+        if before not in (None, audio_sha256):
+            raise GrantMismatch("another digest was reported for this clip")
+        if before is None:
+            row = {
+                "clip_id": used["clip_id"],
+                "tenant": used["tenant"],
+                "grant_id": grant_id,
+                "replica_id": replica_id,
+                "audio_sha256": audio_sha256,
+            }
+            writing.connection.execute(insert(design_reports), row)
+
+
+def _redeemer(connection: Connection, tenant: str, leaf: int) -> str | None:
+    """The replica that the audit entry of a redemption names."""
+    query = select(log_entries.c.entry).where(log_entries.c.tenant == tenant, log_entries.c.leaf == leaf)
+    entry = json.loads(bytes(connection.execute(query).scalar_one()))
+    replica = entry.get("replica")
+    return replica if isinstance(replica, str) else None

@@ -71,7 +71,7 @@ def build_app(service: ConsentService, config: ApiConfig) -> FastAPI:
 
 def _leaf_ends(service: ConsentService) -> float:
     try:
-        outlook = service.leaf_outlook()
+        outlook = service.rotation.certificate_outlook()
     except ConsentError:
         return math.nan  # the other series are still worth a scrape
     return math.nan if outlook is None else outlook.ends

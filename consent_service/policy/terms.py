@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, replace
+from functools import lru_cache
 from typing import Any, Final
 
 from consent_service.errors import InvalidInput
@@ -77,6 +79,12 @@ def from_json(stored: Mapping[str, Any]) -> ConsentTerms:
         name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()
     }
     return ConsentTerms(**fields)
+
+
+@lru_cache(maxsize=4096)
+def parse(stored: str) -> ConsentTerms:
+    """The terms that a JSON text holds."""
+    return from_json(json.loads(stored))
 
 
 def _unique(values: tuple[str, ...]) -> tuple[str, ...]:

@@ -7,14 +7,14 @@ What belongs to anybody else is not there for them.
 from __future__ import annotations
 
 from consent_service.core import Core
-from consent_service.gate.limits import Limits
 from consent_service.models import Consent, ContactState, Principal, Revocation, Session, Uses, Voice
+from consent_service.policy.limits import Limits
 from consent_service.self_service import queries
 from consent_service.subjects import contacts
 
 
-class Person:
-    """`ConsentService.person`. Thread-safe; stays in its process."""
+class SelfService:
+    """`ConsentService.self_service`. Thread-safe; stays in its process."""
 
     def __init__(self, core: Core, limits: Limits, post: contacts.Post) -> None:
         self._core, self._limits, self._post = core, limits, post

@@ -9,61 +9,22 @@ authorise, redeem and register gets a grant and no voice.
 from __future__ import annotations
 
 import hashlib
-import hmac
-import json
 
 from sqlalchemy import Connection, insert, select
 
 from consent_service.access import Permission
 from consent_service.core import Core
-from consent_service.errors import GrantMismatch, InvalidInput, NotFound
+from consent_service.errors import InvalidInput
 from consent_service.examination.examiner import Examiner
 from consent_service.examination.recordings import read_recording
 from consent_service.grants import Basis
-from consent_service.ids import SHA256_HEX, new_id, require_name
+from consent_service.ids import new_id, require_name
 from consent_service.ledger import tables
-from consent_service.ledger.tables import clips, design_reports, log_entries, redemptions
+from consent_service.ledger.tables import clips, design_reports
 from consent_service.models import Principal, Voice
 from consent_service.policy.languages import require_language
-from consent_service.vault.sealing import pack_reference, spoken_proof
+from consent_service.vault.sealing import pack_reference
 from consent_service.voices import records
-
-
-def report(
-    core: Core, grant_id: str, replica_id: str, proof: bytes, audio_sha256: str, *, node_secret: bytes
-) -> None:
-    """The replica that redeemed a grant answers for what came of it. Raises GrantMismatch for any other."""
-    expected = spoken_proof(node_secret, replica_id, grant_id)
-    with core.ledger.read() as connection:
-        named = redemptions.c.grant_id == grant_id
-        used = connection.execute(select(redemptions).where(named)).mappings().one_or_none()
-        if used is None:
-            raise NotFound("no such grant was redeemed", code="grant_unknown")
-        redeemer = _redeemer(connection, used["tenant"], used["leaf"])
-        mine = (clips.c.tenant == used["tenant"]) & (clips.c.clip_id == used["clip_id"])
-        basis = connection.execute(select(clips.c.basis).where(mine)).scalar()
-    if (
-        not hmac.compare_digest(expected, proof)
-        or redeemer != replica_id
-        or not SHA256_HEX.fullmatch(audio_sha256)
-    ):
-        raise GrantMismatch("the clip does not come from the replica that redeemed its grant")
-    if basis != Basis.DESIGN.value:
-        return
-    with core.write_as(used["tenant"]) as writing:
-        own = (design_reports.c.tenant == writing.tenant) & (design_reports.c.clip_id == used["clip_id"])
-        before = writing.connection.execute(select(design_reports.c.audio_sha256).where(own)).scalar()
-        if before not in (None, audio_sha256):
-            raise GrantMismatch("another digest was reported for this clip")
-        if before is None:
-            row = {
-                "clip_id": used["clip_id"],
-                "tenant": used["tenant"],
-                "grant_id": grant_id,
-                "replica_id": replica_id,
-                "audio_sha256": audio_sha256,
-            }
-            writing.connection.execute(insert(design_reports), row)
 
 
 def keep(
@@ -134,14 +95,6 @@ def _require_ours(connection: Connection, tenant: str, clip_id: str, digest: str
     )
     if connection.execute(query).one_or_none() is None:
         raise _not_designed()
-
-
-def _redeemer(connection: Connection, tenant: str, leaf: int) -> str | None:
-    """The replica that the audit entry of a redemption names."""
-    query = select(log_entries.c.entry).where(log_entries.c.tenant == tenant, log_entries.c.leaf == leaf)
-    entry = json.loads(bytes(connection.execute(query).scalar_one()))
-    replica = entry.get("replica")
-    return replica if isinstance(replica, str) else None
 
 
 def _not_designed() -> InvalidInput:

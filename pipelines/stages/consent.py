@@ -85,7 +85,7 @@ class Consent:
             return []
         try:
             # The key is checked for every batch: one revoked mid-run stops the run's speech at once.
-            return [*self._service.authorize_many(self._principal(), claims)]
+            return [*self._service.gate.authorize_many(self._principal(), claims)]
         except Exception as exc:  # noqa: BLE001 — fail closed: whatever went wrong, no grant
             return [exc] * len(claims)
 
@@ -112,12 +112,12 @@ class Consent:
         if made_under != (grant.purpose, grant.consent_id, grant.consent_version):
             return None
         # The output folder is anyone's who can write there: only the register says whose clip it is, and which.
-        known = self._service.find_clip(grant.tenant, done.clip_id)
+        known = self._service.clips.find_clip(grant.tenant, done.clip_id)
         if known is None or (known.voice_id, known.grantee, known.purpose, known.audio_sha256) != (
             grant.voice_id, grant.grantee, grant.purpose, done.audio_sha256,
         ):  # fmt: skip
             return None
-        standing, _ = self._service.standing(done.clip_id, done.consent_id, done.consent_version)
+        standing, _ = self._service.clips.standing(done.clip_id, done.consent_id, done.consent_version)
         uri = self._clips.uri(done.clip_id)
         if standing not in STANDS or not self._clips.has(uri):
             return None

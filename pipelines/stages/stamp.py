@@ -70,12 +70,12 @@ class Stamp:
             spoken.samples, spoken.sample_rate, self._disclosure(spoken, now), self._wanted
         )
         self._require_standing(grant)
-        self._service.register_clip(self._record(spoken, clip, now))
+        self._service.clips.register_clip(self._record(spoken, clip, now))
         if clip.manifest is not None:
             self._clips.write_manifest(grant.clip_id, clip.manifest)
         uri = self._clips.write(grant.clip_id, clip.data)
         self._require_standing(grant)
-        self._service.close_clip(grant.grant_id, Closing("completed", clip.seconds, clip.sha256))
+        self._service.gate.close(grant.grant_id, Closing("completed", clip.seconds, clip.sha256))
         return replace(
             spoken.row.result,
             status="ok",
@@ -88,7 +88,7 @@ class Stamp:
         )
 
     def _require_standing(self, grant: Grant) -> None:
-        standing, _ = self._service.standing(grant.clip_id, grant.consent_id, grant.consent_version)
+        standing, _ = self._service.clips.standing(grant.clip_id, grant.consent_id, grant.consent_version)
         if standing not in STANDS:
             raise GrantRevoked(
                 f"the consent no longer stands ({standing}); the audio was discarded", code="consent_revoked"

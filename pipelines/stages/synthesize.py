@@ -85,7 +85,7 @@ class Synthesize:
                 return self._speak(row)
             except (GrantExpired, GrantUsed, GrantRevoked, SynthesisCancelled):
                 pass  # expired, used by a lost attempt at this block, or revoked along with its voice
-        decision = self._service.authorize(self._principal(), row.claim())
+        decision = self._service.gate.authorize(self._principal(), row.claim())
         if isinstance(decision, Deny):
             return row.fail("refused", decision.code, decision.reason)
         return self._speak(row.granted(decision))
@@ -93,7 +93,7 @@ class Synthesize:
     def _register(self) -> GrantVerifier:
         """Make this actor's key known; in return it learns under which keys grants are signed now."""
         key = self._key
-        public_keys = self._service.register_replica(key.replica_id, key.public_bytes, self._proof)
+        public_keys = self._service.gate.register_replica(key.replica_id, key.public_bytes, self._proof)
         return GrantVerifier(public_keys, clock=self._clock)
 
     def _verified(self, row: Ready) -> VerifiedGrant:
@@ -105,7 +105,7 @@ class Synthesize:
 
     def _speak(self, row: Ready) -> Spoken:
         verified = self._verified(row)
-        redeemed = self._service.redeem(row.grant, self._key.replica_id)
+        redeemed = self._service.gate.redeem(row.grant, self._key.replica_id)
         # From here on the grant is used up: however this ends, the second audit record says so.
         try:
             chunks = list(self._engine.start(self._request(row, verified, redeemed)))
@@ -122,7 +122,7 @@ class Synthesize:
         """The keyed mark, as soon as there is something to mark. Raises StampFailed."""
         mark, reader = redeemed.watermark, self._key.replica_id
         if mark is not None and not self._marker.knows(mark.epoch):
-            sealed = self._service.watermark_key(reader, mark.epoch)
+            sealed = self._service.gate.watermark_key(reader, mark.epoch)
             self._marker.learn(mark.epoch, self._key.open(sealed, watermark_info(mark.epoch, reader)))
         return self._marker.mark(samples, mark)
 
@@ -157,6 +157,6 @@ def close_failed(service: ConsentService, redeemed: Redeemed, code: str, *, cut:
     """Close a grant that came to nothing. A ledger that is gone by now must not hide why."""
     try:
         closing = Closing("cut" if cut else "failed", reason=code)
-        service.close_clip(redeemed.grant.grant_id, closing)
+        service.gate.close(redeemed.grant.grant_id, closing)
     except Exception as exc:  # noqa: BLE001 — the row has failed already
         outcome_of(exc)

@@ -16,11 +16,11 @@ class ClipKeys:
     def new(self, tenant: str, clip_id: str) -> tuple[bytes, bytes]:
         """A fresh AES-256 key and its wrapped form."""
         data_key = secrets.token_bytes(32)
-        return data_key, self._service.wrap_clip_key(tenant, data_key, _aad(tenant, clip_id))
+        return data_key, self._service.clips.wrap_key(tenant, data_key, _aad(tenant, clip_id))
 
     def open(self, tenant: str, clip_id: str, wrapped: bytes) -> bytes:
         """Raises VaultError when the wrapped key belongs to another tenant or clip."""
-        return self._service.unwrap_clip_key(tenant, wrapped, _aad(tenant, clip_id))
+        return self._service.clips.unwrap_key(tenant, wrapped, _aad(tenant, clip_id))
 
 
 def _aad(tenant: str, clip_id: str) -> bytes:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import Any, Final, ParamSpec, TypeVar
 
 from consent_service.errors import GrantRevoked, PermissionDenied
@@ -24,14 +25,27 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 # What an authenticated caller may ask of the ledger over HTTP; the service checks the caller's role for each.
-ADMINISTRATION: Final = frozenset(
-    {
-        "begin_enrolment", "begin_statement", "under_review", "review_enrolment", "voices", "voice", "decommission",
-        "certificate",
-        "record_consent", "consent", "consents", "receipt", "narrow_consent", "revoke_consent", "clip",
-        "checkpoint", "audit_entries", "inclusion_proof", "consistency_proof",
-    }
-)  # fmt: skip
+ADMINISTRATION: Final = {
+    "begin_enrolment": attrgetter("voices.begin_enrolment"),
+    "begin_statement": attrgetter("voices.begin_statement"),
+    "under_review": attrgetter("voices.under_review"),
+    "review_enrolment": attrgetter("voices.review"),
+    "voices": attrgetter("voices.list_all"),
+    "voice": attrgetter("voices.get"),
+    "decommission": attrgetter("deletion.decommission"),
+    "certificate": attrgetter("deletion.certificate"),
+    "record_consent": attrgetter("consents.record"),
+    "consent": attrgetter("consents.get"),
+    "consents": attrgetter("consents.list_all"),
+    "receipt": attrgetter("consents.receipt"),
+    "narrow_consent": attrgetter("consents.narrow"),
+    "revoke_consent": attrgetter("consents.revoke"),
+    "clip": attrgetter("clips.get"),
+    "checkpoint": attrgetter("log.checkpoint"),
+    "audit_entries": attrgetter("log.entries"),
+    "inclusion_proof": attrgetter("log.inclusion_proof"),
+    "consistency_proof": attrgetter("log.consistency_proof"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,21 +78,21 @@ class ConsentGate:
         """May this key have this said? Raises Unauthenticated."""
 
         def decide() -> Allow | Deny:
-            return self._service.authorize(self._service.authenticate(api_key), claim)
+            return self._service.gate.authorize(self._service.authenticate(api_key), claim)
 
         return await self._run(decide)
 
     async def redeem(self, token: str, replica_id: str) -> Redeemed:
-        return await self._run(self._service.redeem, token, replica_id)
+        return await self._run(self._service.gate.redeem, token, replica_id)
 
     async def redeem_cached(self, token: str, cached_clip_id: str) -> Redeemed:
-        return await self._run(self._service.redeem_cached, token, cached_clip_id)
+        return await self._run(self._service.gate.redeem_cached, token, cached_clip_id)
 
     async def register_replica(self, replica_id: str, public_key: bytes, proof: bytes) -> dict[str, bytes]:
-        return await self._run(self._service.register_replica, replica_id, public_key, proof)
+        return await self._run(self._service.gate.register_replica, replica_id, public_key, proof)
 
     async def close_clip(self, grant_id: str, closing: Closing) -> int:
-        return await self._run(self._service.close_clip, grant_id, closing)
+        return await self._run(self._service.gate.close, grant_id, closing)
 
     async def hand_over(
         self, grant_id: str, record: ClipRecord, closing: Closing, *, replica_id: str, proof: bytes
@@ -88,13 +102,15 @@ class ConsentGate:
         replica, GrantRevoked when the consent does not stand any more."""
 
         def finish() -> ClipRecord:
-            self._service.report_design(grant_id, replica_id, proof, record.audio_sha256)
-            self._service.register_clip(record)
-            standing, _ = self._service.standing(record.clip_id, record.consent_id, record.consent_version)
+            self._service.gate.report_design(grant_id, replica_id, proof, record.audio_sha256)
+            self._service.clips.register_clip(record)
+            standing, _ = self._service.clips.standing(
+                record.clip_id, record.consent_id, record.consent_version
+            )
             if standing not in (Standing.LIVE, Standing.NOT_REQUIRED):
-                self._service.close_clip(grant_id, replace(closing, outcome="cut", reason="consent_revoked"))
+                self._service.gate.close(grant_id, replace(closing, outcome="cut", reason="consent_revoked"))
                 raise GrantRevoked("the consent was withdrawn or has expired; nothing was released")
-            self._service.close_clip(grant_id, closing)
+            self._service.gate.close(grant_id, closing)
             return record
 
         return await self._run(finish)
@@ -106,9 +122,9 @@ class ConsentGate:
         record must exist either way, so that what is in the world can be recognised."""
 
         def finish() -> ClipRecord:
-            self._service.report_design(grant_id, replica_id, proof, record.audio_sha256)
-            self._service.register_clip(record)
-            self._service.close_clip(grant_id, closing)
+            self._service.gate.report_design(grant_id, replica_id, proof, record.audio_sha256)
+            self._service.clips.register_clip(record)
+            self._service.gate.close(grant_id, closing)
             return record
 
         return await self._run(finish)
@@ -117,14 +133,14 @@ class ConsentGate:
         """What was revoked since `after`; waits up to `wait_s` seconds for something to come."""
         until = time.monotonic() + wait_s
         while True:
-            events = await self._run(self._service.revocations, after)
+            events = await self._run(self._service.gate.revocations, after)
             if events or time.monotonic() >= until:
                 return Feed(tuple(events), events[-1].seq if events else after)
             await asyncio.sleep(self._poll_s)
 
     async def register_store(self, uri: str) -> None:
         """Where a door keeps clips of every tenant: deletion looks there."""
-        await self._run(self._service.register_store, uri, "cache")
+        await self._run(self._service.clips.register_store, uri, "cache")
 
     # clips ----------------------------------------------------------------------------------------------------
     async def new_clip_key(self, tenant: str, clip_id: str) -> tuple[bytes, bytes]:
@@ -138,8 +154,10 @@ class ConsentGate:
         """The record of a clip of the caller's tenant, and whether its consent stands."""
 
         def look() -> tuple[ClipRecord, Standing]:
-            record = self._service.clip(self._service.authenticate(api_key), clip_id)
-            standing, _ = self._service.standing(record.clip_id, record.consent_id, record.consent_version)
+            record = self._service.clips.get(self._service.authenticate(api_key), clip_id)
+            standing, _ = self._service.clips.standing(
+                record.clip_id, record.consent_id, record.consent_version
+            )
             return record, standing
 
         return await self._run(look)
@@ -149,41 +167,41 @@ class ConsentGate:
         registered one. Raises GrantRevoked."""
 
         def release() -> ClipRecord:
-            return self._service.release_clip(self._service.authenticate(api_key), clip_id, audio_sha256)
+            return self._service.clips.release(self._service.authenticate(api_key), clip_id, audio_sha256)
 
         return await self._run(release)
 
     async def add_copy(self, record: ClipRecord, uri: str) -> None:
         """Where one more copy of a clip lies, in another form. Raises GrantRevoked after a decommissioning."""
         copy = replace(record, objects=(uri,), audio_sha256="", seconds=0.0, fingerprint=b"")
-        await self._run(self._service.register_clip, copy)
+        await self._run(self._service.clips.register_clip, copy)
 
     async def standing(
         self, clip_id: str, consent_id: str | None, consent_version: int | None
     ) -> tuple[Standing, float]:
-        return await self._run(self._service.standing, clip_id, consent_id, consent_version)
+        return await self._run(self._service.clips.standing, clip_id, consent_id, consent_version)
 
     async def knows_clip(self, clip_id: str, audio_sha256: str) -> bool | None:
-        return await self._run(self._service.knows_clip, clip_id, audio_sha256)
+        return await self._run(self._service.clips.knows_clip, clip_id, audio_sha256)
 
     async def logged_at(self, clip_id: str, audio_sha256: str) -> float | None:
-        return await self._run(self._service.logged_at, clip_id, audio_sha256)
+        return await self._run(self._service.clips.logged_at, clip_id, audio_sha256)
 
     async def watermark_key(self, replica_id: str, epoch: int) -> bytes:
         """Sealed to a registered replica or verifier."""
-        return await self._run(self._service.watermark_key, replica_id, epoch)
+        return await self._run(self._service.gate.watermark_key, replica_id, epoch)
 
     async def watermark_keys(self, replica_id: str) -> dict[int, bytes]:
         """Every epoch's key, each sealed to a registered verifier."""
         return await self._run(
             lambda: {
-                epoch: self._service.watermark_key(replica_id, epoch)
-                for epoch in self._service.watermark_keys()
+                epoch: self._service.gate.watermark_key(replica_id, epoch)
+                for epoch in self._service.clips.watermark_keys()
             }
         )
 
     async def marked_clip(self, mark: WatermarkTag) -> ClipRecord | None:
-        return await self._run(self._service.marked_clip, mark)
+        return await self._run(self._service.clips.marked_clip, mark)
 
     # manifests ------------------------------------------------------------------------------------------------
     async def certificate_chain(self) -> bytes:
@@ -203,7 +221,7 @@ class ConsentGate:
             raise PermissionDenied("no such operation over HTTP")
 
         def perform() -> Any:
-            return getattr(self._service, operation)(self._service.authenticate(api_key), **arguments)
+            return ADMINISTRATION[operation](self._service)(self._service.authenticate(api_key), **arguments)
 
         return await self._run(perform)
 
@@ -226,7 +244,7 @@ class ConsentGate:
             opened = {
                 part: self._upload_keys.open(enrolment_id, part, upload) for part, upload in uploads.items()
             }
-            return self._service.complete_enrolment(
+            return self._service.voices.complete_enrolment(
                 principal, enrolment_id, reference=opened["reference"], transcript=transcript,
                 statement=opened["statement"], note=note,
             )  # fmt: skip
@@ -237,7 +255,7 @@ class ConsentGate:
         """Apart from the other operations, because it is waited for longer: the clip is examined."""
 
         def keep() -> Any:
-            return self._service.keep_designed_voice(self._service.authenticate(api_key), **arguments)
+            return self._service.voices.keep_designed(self._service.authenticate(api_key), **arguments)
 
         return await self._run(keep)
 
@@ -249,7 +267,9 @@ class ConsentGate:
         def complete() -> bool:
             principal = self._service.authenticate(api_key)
             statement = self._upload_keys.open(statement_id, "statement", uploads["statement"])
-            return self._service.complete_statement(principal, statement_id, statement=statement, note=note)
+            return self._service.voices.complete_statement(
+                principal, statement_id, statement=statement, note=note
+            )
 
         return await self._run(complete)
 
@@ -258,7 +278,7 @@ class ConsentGate:
 
         def look() -> bytes:
             principal = self._service.authenticate(api_key)
-            wav = self._service.open_statement(principal, voice_id, part)  # type: ignore[arg-type] # it checks
+            wav = self._service.voices.open_statement(principal, voice_id, part)  # type: ignore[arg-type] # it checks
             return seal_to_reader(public_key, voice_id, part, wav)
 
         return await self._run(look)

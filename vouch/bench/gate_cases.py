@@ -64,14 +64,14 @@ class Gate:
     def audit(self) -> float:
         """A grant, used up: the audit entry committed, the reference sealed to the replica."""
         (allowed,) = self._allowed(1)
-        self._service.redeem(allowed.token, self._house.replica.replica_id)
+        self._service.gate.redeem(allowed.token, self._house.replica.replica_id)
         return 1.0
 
     def audit_and_close(self) -> float:
         """The whole of a request, its second audit record included."""
         (allowed,) = self._allowed(1)
-        self._service.redeem(allowed.token, self._house.replica.replica_id)
-        self._service.close_clip(allowed.grant.grant_id, Closing("completed", 1.0, _AUDIO))
+        self._service.gate.redeem(allowed.token, self._house.replica.replica_id)
+        self._service.gate.close(allowed.grant.grant_id, Closing("completed", 1.0, _AUDIO))
         return 1.0
 
     def authorize_many(self) -> float:
@@ -81,7 +81,7 @@ class Gate:
     def redeem_many(self) -> float:
         """Two hundred rows of one job: each holds a sealed copy of the reference."""
         tokens = [allowed.token for allowed in self._allowed(200)]
-        redeemed = self._service.redeem_many(tokens, self._house.replica.replica_id)
+        redeemed = self._service.gate.redeem_many(tokens, self._house.replica.replica_id)
         if not all(isinstance(each, Redeemed) for each in redeemed):
             raise Failed("refused", "the benchmark's own grant was refused")
         return float(len(redeemed))
@@ -90,16 +90,16 @@ class Gate:
         """A thousand finished clips of one job, their grants used up before."""
         if not self._clips:
             self._clips = self._finished(MANY)
-        if any(self._service.register_clips(self._clips)):
+        if any(self._service.clips.register_clips(self._clips)):
             raise Failed("refused", "the benchmark's own clips were refused")
         return float(len(self._clips))
 
     def _finished(self, count: int) -> list[ClipRecord]:
         """As a stamper describes them. Registering one again writes as much as the first time."""
         store = self._house.config.data_dir / "clips-of-a-job"
-        self._service.register_store(str(store), "output", tenant=self._house.narrator.tenant)
+        self._service.clips.register_store(str(store), "output", tenant=self._house.narrator.tenant)
         tokens = [allowed.token for allowed in self._allowed(count)]
-        redeemed = self._service.redeem_many(tokens, self._house.replica.replica_id)
+        redeemed = self._service.gate.redeem_many(tokens, self._house.replica.replica_id)
         records = [each.clip_record(created_at=0.0) for each in redeemed if isinstance(each, Redeemed)]
         return [
             replace(each, audio_sha256=_AUDIO, seconds=1.0, objects=(f"{store}/{each.clip_id}.wav",))
@@ -121,7 +121,9 @@ class Gate:
         return float(MANY)
 
     def _allowed(self, count: int) -> list[Allow]:
-        decisions = self._service.authorize_many(self._house.narrator, [self._claim() for _ in range(count)])
+        decisions = self._service.gate.authorize_many(
+            self._house.narrator, [self._claim() for _ in range(count)]
+        )
         allowed = [each for each in decisions if isinstance(each, Allow)]
         if len(allowed) != count:
             raise Failed("refused", "the benchmark's own claim was refused")

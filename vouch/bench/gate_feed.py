@@ -41,8 +41,8 @@ def _delays(house: House, seconds: float) -> list[float]:
         committed.append(time.perf_counter())
 
     heard: Queue[float] = Queue()
-    seen = house.service.revocations()
-    stream = house.service.watch_revocations(seen[-1].seq if seen else 0)
+    seen = house.service.gate.revocations()
+    stream = house.service.gate.watch_revocations(seen[-1].seq if seen else 0)
 
     def listen() -> None:
         for _ in stream:
@@ -58,7 +58,7 @@ def _delays(house: House, seconds: float) -> list[float]:
             time.sleep(random.uniform(0.0, POLL_S))
             committed.clear()
             budget -= 1
-            house.service.narrow_consent(house.admin, house.consent_id, character_budget=budget)
+            house.service.consents.narrow(house.admin, house.consent_id, character_budget=budget)
             delays.append(1000 * (heard.get(timeout=_PATIENCE_S) - committed[-1]))
         return delays
     finally:

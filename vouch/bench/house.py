@@ -82,10 +82,10 @@ def wav(samples: Samples) -> bytes:
 def _furnished(config: ConsentConfig, service: ConsentService) -> House:
     keys = make_identity(service, tenant="benchmark", grantee="benchmark")
     admin, narrator = service.authenticate(keys["admin"]), service.authenticate(keys["narrator"])
-    challenge = service.begin_enrolment(
+    challenge = service.voices.begin_enrolment(
         admin, name="Hum", language="en", grantee="benchmark", purpose=PURPOSE, subject_name="Nobody"
     )
-    service.complete_enrolment(
+    service.voices.complete_enrolment(
         admin,
         challenge.enrolment_id,
         reference=wav(hum(4.0)),
@@ -94,13 +94,13 @@ def _furnished(config: ConsentConfig, service: ConsentService) -> House:
         note=EVIDENCE,
     )
     reviewer = service.authenticate(keys["reviewer"])
-    service.review_enrolment(reviewer, challenge.voice_id, approve=True, note=EVIDENCE)
+    service.voices.review(reviewer, challenge.voice_id, approve=True, note=EVIDENCE)
     now = time.time()
     terms = ConsentTerms("benchmark", (PURPOSE,), ("*",), valid_from=now - 1, valid_until=now + _DAY_S)
-    recorded = service.record_consent(admin, voice_id=challenge.voice_id, terms=terms)
-    service.bind_consent(admin, narrator.key_id, recorded.consent.consent_id)
+    recorded = service.consents.record(admin, voice_id=challenge.voice_id, terms=terms)
+    service.tenants.bind_consent(admin, narrator.key_id, recorded.consent.consent_id)
     replica = ReplicaKey(REPLICA)
     proof = replica.proof(load_node_secret(config.data_dir))
-    service.register_replica(REPLICA, replica.public_bytes, proof)
+    service.gate.register_replica(REPLICA, replica.public_bytes, proof)
     consent_id = recorded.consent.consent_id
     return House(config, service, keys["narrator"], admin, narrator, challenge.voice_id, consent_id, replica)

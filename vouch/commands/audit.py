@@ -47,13 +47,13 @@ def export(
         with open_home() as home:
             auditor = home.act_as("auditor")
             if folder is not None:
-                home.service.export_audit(auditor, folder)
+                home.service.log.export(auditor, folder)
             if bundle is not None:
-                home.service.export_bundle(auditor, bundle)
+                home.service.exports.write_bundle(auditor, bundle)
             if standings is not None:
-                standings.write_text(home.service.standings(auditor), encoding="utf-8")
+                standings.write_text(home.service.exports.standings(auditor), encoding="utf-8")
             if keys is not None:
-                keys.write_text(home.service.trusted_keys(auditor), encoding="utf-8")
+                keys.write_text(home.service.exports.trusted_keys(auditor), encoding="utf-8")
         verified = [path for what, path in written.items() if what != "keys"]
         human = "\n".join(f"exported to {path}; verify with: vouch audit verify {path}" for path in verified)
         emit(written, as_json=as_json, human=human or f"public keys are in {keys}")
@@ -78,7 +78,7 @@ def verify(
 def checkpoint(as_json: Json = False) -> None:
     """The signed head of the log (C2SP tlog-checkpoint)."""
     with reporting(as_json=as_json), open_home() as home:
-        note = home.service.checkpoint(home.act_as("auditor"))
+        note = home.service.log.checkpoint(home.act_as("auditor"))
         emit({"checkpoint": note}, as_json=as_json, human=note)
 
 

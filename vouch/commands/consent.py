@@ -58,10 +58,10 @@ def record(
             outside_boundary=outside_boundary,
             character_budget=characters,
         )
-        recorded = home.service.record_consent(admin, voice_id=voice_id, terms=terms)
+        recorded = home.service.consents.record(admin, voice_id=voice_id, terms=terms)
         consent = recorded.consent
         if bind and grantee == GRANTEE:
-            home.service.bind_consent(admin, home.act_as("narrator").key_id, consent.consent_id)
+            home.service.tenants.bind_consent(admin, home.act_as("narrator").key_id, consent.consent_id)
         emit(recorded, as_json=as_json, human=_lines(recorded))
 
 
@@ -71,14 +71,14 @@ def list_(
 ) -> None:
     """All consents of the tenant."""
     with reporting(as_json=as_json), open_home() as home:
-        emit(home.service.consents(home.act_as("admin"), voice_id), as_json=as_json)
+        emit(home.service.consents.list_all(home.act_as("admin"), voice_id), as_json=as_json)
 
 
 @app.command()
 def show(consent_id: ConsentId, as_json: Json = False) -> None:
     """One consent, at its current version."""
     with reporting(as_json=as_json), open_home() as home:
-        emit(home.service.consent(home.act_as("admin"), consent_id), as_json=as_json)
+        emit(home.service.consents.get(home.act_as("admin"), consent_id), as_json=as_json)
 
 
 @app.command()
@@ -99,7 +99,7 @@ def narrow(
     if not any((purpose, language, territory, channel, until, characters is not None, inside_boundary)):
         raise typer.BadParameter("name what is to remain, for example --purpose narration.audiobook")
     with reporting(as_json=as_json), open_home() as home:
-        narrowed = home.service.narrow_consent(
+        narrowed = home.service.consents.narrow(
             home.act_as("admin"), consent_id, purposes=purpose, languages=language, territories=territory,
             channels=channel, valid_until=last_day(until) if until else None, character_budget=characters,
             inside_boundary=inside_boundary,
@@ -115,7 +115,7 @@ def revoke(
 ) -> None:
     """Immediate and irreversible; whatever speaks under it falls silent within a second."""
     with reporting(as_json=as_json), open_home() as home:
-        revocation = home.service.revoke_consent(home.act_as("admin"), consent_id, reason)
+        revocation = home.service.consents.revoke(home.act_as("admin"), consent_id, reason)
         emit(revocation, as_json=as_json, human=f"revoked: {consent_id}")
 
 
@@ -123,7 +123,7 @@ def revoke(
 def receipt(consent_id: ConsentId, as_json: Json = False) -> None:
     """The signed receipt (ISO/IEC TS 27560)."""
     with reporting(as_json=as_json), open_home() as home:
-        text = home.service.receipt(home.act_as("admin"), consent_id)
+        text = home.service.consents.receipt(home.act_as("admin"), consent_id)
         emit({"receipt": text}, as_json=as_json, human=text)
 
 

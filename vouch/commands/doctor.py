@@ -81,7 +81,7 @@ def _ledger() -> str:
 def _leaf() -> str:
     """Until when clips can be signed. Opening has renewed what was due and could be renewed."""
     with open_home() as home:
-        outlook = home.service.leaf_outlook()
+        outlook = home.service.rotation.certificate_outlook()
     if outlook is None:
         return "keys that are not ours to renew"
     until = datetime.fromtimestamp(outlook.ends, UTC).date()

@@ -38,7 +38,7 @@ def create(
         claims = Claims(
             tuple(purpose or ()), tuple(voice or ()), tuple(territory or ()), tuple(channel or ())
         )
-        key = home.service.create_api_key(
+        key = home.service.tenants.create_key(
             home.act_as("admin"), grantee=grantee, roles=role, claims=claims, label=label,
             expires_at=moment(expires) if expires else None,
         )  # fmt: skip
@@ -50,14 +50,14 @@ def create(
 def list_(as_json: Json = False) -> None:
     """Every key of the tenant, without its secret."""
     with reporting(as_json=as_json), open_home() as home:
-        emit(home.service.api_keys(home.act_as("admin")), as_json=as_json)
+        emit(home.service.tenants.list_keys(home.act_as("admin")), as_json=as_json)
 
 
 @app.command()
 def revoke(key_id: Annotated[str, typer.Argument(help="A key id.")], as_json: Json = False) -> None:
     """End a key at once."""
     with reporting(as_json=as_json), open_home() as home:
-        home.service.revoke_api_key(home.act_as("admin"), key_id)
+        home.service.tenants.revoke_key(home.act_as("admin"), key_id)
         emit({"revoked": key_id}, as_json=as_json, human=f"revoked: {key_id}")
 
 
@@ -69,7 +69,7 @@ def bind(
 ) -> None:
     """Let a key speak under a consent without sending a consent token."""
     with reporting(as_json=as_json), open_home() as home:
-        home.service.bind_consent(home.act_as("admin"), key_id, consent_id)
+        home.service.tenants.bind_consent(home.act_as("admin"), key_id, consent_id)
         emit({"key_id": key_id, "consent_id": consent_id}, as_json=as_json, human=f"{key_id} → {consent_id}")
 
 
@@ -89,10 +89,10 @@ def rotate(
     with reporting(as_json=as_json), open_home() as home, _bar(quiet=as_json) as progress:
         by = home.act_as("admin")
         if retire:
-            retired = home.service.retire_keys(by, kinds, progress)
+            retired = home.service.rotation.retire(by, kinds, progress)
             emit(retired, as_json=as_json, human="\n".join(map(_say_retired, retired)) or "nothing to retire")
         else:
-            rotated = home.service.rotate_keys(by, kinds, progress)
+            rotated = home.service.rotation.rotate(by, kinds, progress)
             emit(rotated, as_json=as_json, human="\n".join(map(_say_rotated, rotated)))
 
 

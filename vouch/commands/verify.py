@@ -45,7 +45,7 @@ def verify(
             verdict = Verifier(anchor.read_bytes()).verify(data, sidecar)
         else:
             with open_home() as home:
-                verdict = Verifier(home.service.keys.trust_anchor(), home.service).verify(data, sidecar)
+                verdict = Verifier(home.service.keys.trust_anchor(), home.service.clips).verify(data, sidecar)
         report = verdict.to_json() | proven
         emit(report, as_json=as_json, human=_lines(report))
         if report["integrity"] == "altered":

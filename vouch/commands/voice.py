@@ -46,7 +46,7 @@ def enrol(
         if enrolment is None:
             if not name or not subject:
                 raise typer.BadParameter("the first step needs --name and --subject")
-            challenge = home.service.begin_enrolment(
+            challenge = home.service.voices.begin_enrolment(
                 admin,
                 name=name,
                 language=language,
@@ -66,7 +66,7 @@ def enrol(
         if reference is None or statement is None or not transcript:
             raise typer.BadParameter("the second step needs --reference, --transcript and --statement")
         err.print(_EXAMINING, markup=False)
-        voice = home.service.complete_enrolment(
+        voice = home.service.voices.complete_enrolment(
             admin, enrolment, reference=reference.read_bytes(), transcript=transcript,
             statement=statement.read_bytes(), note=note,
         )  # fmt: skip
@@ -94,7 +94,7 @@ def state(
         if challenge is None:
             if voice_id is None:
                 raise typer.BadParameter("the first step needs a voice id")
-            begun = home.service.begin_statement(admin, voice_id, grantee=grantee, purpose=purpose)
+            begun = home.service.voices.begin_statement(admin, voice_id, grantee=grantee, purpose=purpose)
             human = (
                 f"Record the person reading this sentence aloud, within ten minutes:\n\n    {begun.sentence}\n\n"
                 f"then run:\n\n    vouch voice state --challenge {begun.enrolment_id} --statement STATEMENT.wav"
@@ -104,7 +104,7 @@ def state(
         if statement is None:
             raise typer.BadParameter("the second step needs --statement")
         err.print(_EXAMINING, markup=False)
-        counts = home.service.complete_statement(
+        counts = home.service.voices.complete_statement(
             admin, challenge, statement=statement.read_bytes(), note=note
         )
         human = "it counts" if counts else "it waits for a reviewer: vouch voice review VOICE --approve"
@@ -132,7 +132,7 @@ def review(
         if listen is not None:
             _write_recordings(home, reviewer, voice_id, listen)
         if approve is None:
-            waiting = home.service.under_review(reviewer, voice_id)
+            waiting = home.service.voices.under_review(reviewer, voice_id)
             human = (
                 f"To be heard in the statement:\n\n    {waiting.sentence}\n\n"
                 f"found: {', '.join(waiting.evidence.get('doubts', ())) or 'nothing in doubt'}\n"
@@ -141,7 +141,7 @@ def review(
             emit(waiting, as_json=as_json, human=human)
             return
         emit(
-            home.service.review_enrolment(reviewer, voice_id, approve=approve, note=note),
+            home.service.voices.review(reviewer, voice_id, approve=approve, note=note),
             as_json=as_json,
         )
 
@@ -153,7 +153,7 @@ def _write_recordings(home: Home, reviewer: Principal, voice_id: str, folder: Pa
         path = folder / f"{part}.wav"
         if path.exists():
             raise Failed("output_exists", f"{path} is there already; choose another folder")
-        write_private(path, home.service.open_statement(reviewer, voice_id, part))
+        write_private(path, home.service.voices.open_statement(reviewer, voice_id, part))
     err.print(
         f"statement.wav and reference.wav lie in {folder}; delete them when you have decided", markup=False
     )
@@ -180,7 +180,7 @@ def design(
                 )
 
         clip = asyncio.run(make())
-        voice = home.service.keep_designed_voice(
+        voice = home.service.voices.keep_designed(
             home.act_as("admin"), name=name, language=utterance.language, reference=clip.audio,
             transcript=utterance.text, clip_id=clip.clip_id,
         )  # fmt: skip
@@ -195,14 +195,14 @@ def design(
 def list_(as_json: Json = False) -> None:
     """All voices of the tenant."""
     with reporting(as_json=as_json), open_home() as home:
-        emit(home.service.voices(home.act_as("admin")), as_json=as_json)
+        emit(home.service.voices.list_all(home.act_as("admin")), as_json=as_json)
 
 
 @app.command()
 def show(voice_id: VoiceId, as_json: Json = False) -> None:
     """One voice."""
     with reporting(as_json=as_json), open_home() as home:
-        emit(home.service.voice(home.act_as("admin"), voice_id), as_json=as_json)
+        emit(home.service.voices.get(home.act_as("admin"), voice_id), as_json=as_json)
 
 
 @app.command()
@@ -220,14 +220,14 @@ def decommission(
     """Irreversible: revoke every consent, destroy key, recordings, clips and names, and write the certificate."""
     with reporting(as_json=as_json), open_home() as home:
         if resume:
-            finished = home.service.resume_decommissions(home.act_as("admin"))
+            finished = home.service.deletion.resume(home.act_as("admin"))
             emit([_with_certificate(home, voice, None) for voice in finished], as_json=as_json)
             return
         if voice_id is None or reason is None:
             raise typer.BadParameter("name a voice and give a --reason")
         if not yes and (as_json or not _confirmed(f"Destroy the recordings of {voice_id} for good?")):
             raise Failed("not_confirmed", "nothing was done; --yes does it without being asked")
-        gone = home.service.decommission(home.act_as("admin"), voice_id, reason)
+        gone = home.service.deletion.decommission(home.act_as("admin"), voice_id, reason)
         emit(_with_certificate(home, gone, certificate), as_json=as_json)
 
 
@@ -243,7 +243,7 @@ def keep(
     """Set how long a voice is kept; `vouch voice sweep` ends it afterwards."""
     with reporting(as_json=as_json), open_home() as home:
         ends = None if until is None else moment(until)
-        emit(home.service.keep_voice_until(home.act_as("admin"), voice_id, ends), as_json=as_json)
+        emit(home.service.deletion.keep_until(home.act_as("admin"), voice_id, ends), as_json=as_json)
 
 
 @app.command()
@@ -264,10 +264,10 @@ def sweep(
     """Decommission the voices whose retention period has passed: a dry run, unless confirmed."""
     with reporting(as_json=as_json), open_home() as home:
         if recordings:
-            lost = home.service.sweep_vault(home.act_as("admin"), confirm=confirm)
+            lost = home.service.deletion.sweep_vault(home.act_as("admin"), confirm=confirm)
             emit({"recordings": lost, "destroyed": confirm}, as_json=as_json, human=_say_swept(lost, confirm))
             return
-        due = home.service.sweep_voices(home.act_as("admin"), confirm=confirm)
+        due = home.service.deletion.sweep_voices(home.act_as("admin"), confirm=confirm)
         emit([_with_certificate(home, voice, None) for voice in due] if confirm else due, as_json=as_json)
 
 
@@ -279,7 +279,7 @@ def _say_swept(lost: list[str], confirmed: bool) -> str:
 
 def _with_certificate(home: Home, voice: Voice, file: Path | None) -> dict[str, Any]:
     """Write it, readable by its owner alone; whoever gets it decides who else may."""
-    text = home.service.certificate(home.act_as("admin"), voice.voice_id)
+    text = home.service.deletion.certificate(home.act_as("admin"), voice.voice_id)
     if file is None:
         file = home.config.consent.data_dir / "certificates" / f"{voice.voice_id}.json"
         make_private_folder(file.parent)

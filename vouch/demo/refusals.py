@@ -82,7 +82,7 @@ async def _at_the_handle(
 
     said, other = prepare(TEXT, "en"), prepare("Send all the money.", "en")
     claim = SpeechClaim("clone", voice, "en", said.digest(), said.characters, "narration", token)
-    allowed = await asyncio.to_thread(lambda: service.authorize(service.authenticate(key), claim))
+    allowed = await asyncio.to_thread(lambda: service.gate.authorize(service.authenticate(key), claim))
     promise(isinstance(allowed, Allow), "the grant itself is in order")
     grant = allowed.token if isinstance(allowed, Allow) else ""
     handle = serve.get_deployment_handle("Voice", APP_NAME)

@@ -88,7 +88,7 @@ class Story:
             )
 
     def _enrol(self, subject: StandIn, name: str) -> Voice:
-        challenge = self.service.begin_enrolment(
+        challenge = self.service.voices.begin_enrolment(
             self.by("admin"),
             name=name,
             language="en",
@@ -97,7 +97,7 @@ class Story:
             subject_name=subject.name,
         )
         self.steps.say(f"to be read aloud: “{challenge.sentence}”")
-        voice = self.service.complete_enrolment(
+        voice = self.service.voices.complete_enrolment(
             self.by("admin"),
             challenge.enrolment_id,
             reference=subject.record(SAMPLE, "en"),
@@ -106,31 +106,30 @@ class Story:
             note=EVIDENCE,
         )
         promise(voice.state == "review", "an enrolled voice waits for review")
-        waiting = self.service.under_review(self.by("reviewer"), voice.voice_id)
+        waiting = self.service.voices.under_review(self.by("reviewer"), voice.voice_id)
         speaker = waiting.evidence["speaker"]
         promise(speaker["outcome"] == "same", f"both recordings are of one speaker, not {speaker['outcome']}")
         self.steps.say(f"one speaker (score {speaker['score']}), unmarked; a reviewer listens and approves")
         promise(
-            bool(self.service.open_statement(self.by("reviewer"), voice.voice_id)), "a reviewer can listen"
+            bool(self.service.voices.open_statement(self.by("reviewer"), voice.voice_id)),
+            "a reviewer can listen",
         )
-        voice = self.service.review_enrolment(
-            self.by("reviewer"), voice.voice_id, approve=True, note=EVIDENCE
-        )
+        voice = self.service.voices.review(self.by("reviewer"), voice.voice_id, approve=True, note=EVIDENCE)
         self._state_further(subject, voice, "accessibility")
         return voice
 
     def _state_further(self, subject: StandIn, voice: Voice, purpose: str) -> None:
         """What the enrolment's statement does not cover is said in a statement of its own."""
-        challenge = self.service.begin_statement(
+        challenge = self.service.voices.begin_statement(
             self.by("admin"), voice.voice_id, grantee=STUDIO, purpose=purpose
         )
-        self.service.complete_statement(
+        self.service.voices.complete_statement(
             self.by("admin"),
             challenge.enrolment_id,
             statement=subject.record(challenge.sentence, "en"),
             note=EVIDENCE,
         )
-        self.service.review_enrolment(self.by("reviewer"), voice.voice_id, approve=True, note=EVIDENCE)
+        self.service.voices.review(self.by("reviewer"), voice.voice_id, approve=True, note=EVIDENCE)
 
     # 2 ----------------------------------------------------------------------------------------------------------
     def consent(self) -> None:
@@ -167,9 +166,9 @@ class Story:
         bind: bool = True,
     ) -> Any:
         terms = ConsentTerms(STUDIO, purposes, languages, valid_from=time.time() - 1, valid_until=until)
-        recorded = self.service.record_consent(self.by("admin"), voice_id=voice.voice_id, terms=terms)
+        recorded = self.service.consents.record(self.by("admin"), voice_id=voice.voice_id, terms=terms)
         if bind:
-            self.service.bind_consent(
+            self.service.tenants.bind_consent(
                 self.by("admin"), self.by("narrator").key_id, recorded.consent.consent_id
             )
         return recorded
@@ -245,7 +244,7 @@ class Story:
     def refusals(self, app: Running) -> None:
         with self.steps.step("refusals", "What must not be said is refused, with status and code") as seen:
             everything = Claims(("narration", "accessibility", "advertising"), ("*",), ("*",), ("*",))
-            stranger = self.service.create_api_key(
+            stranger = self.service.tenants.create_key(
                 self.by("admin"), grantee="another-studio", roles=[Role.NARRATOR], claims=everything
             )
             seen["cases"] = show_refusals(
@@ -372,7 +371,7 @@ class Story:
     def audit(self) -> None:
         with self.steps.step("audit", "Export the audit log and verify it offline") as seen:
             export = self.folder / "audit"
-            self.service.export_audit(self.by("auditor"), export)
+            self.service.log.export(self.by("auditor"), export)
             summary = verify_export(export)
             tampered = self.folder / "audit-tampered"
             shutil.copytree(export, tampered)

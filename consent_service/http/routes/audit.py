@@ -18,7 +18,7 @@ PathIndex = Annotated[int, Path(ge=0, le=LARGEST)]
 @router.get("/audit/checkpoint", response_class=Response)
 def checkpoint(service: Service, by: Caller) -> Response:
     """The signed head of the tenant's log (C2SP tlog-checkpoint). Needs `auditor` or `operator`."""
-    return Response(service.checkpoint(by), media_type="text/plain; charset=utf-8")
+    return Response(service.log.checkpoint(by), media_type="text/plain; charset=utf-8")
 
 
 @router.get("/audit/entries")
@@ -26,33 +26,33 @@ def entries(
     service: Service, by: Caller, start: Index = 0, limit: Annotated[int, Query(ge=1, le=1000)] = 100
 ) -> dict[str, Any]:
     """Leaves in order: canonical JSON, no personal data."""
-    return {"start": start, "entries": service.audit_entries(by, start, limit)}
+    return {"start": start, "entries": service.log.entries(by, start, limit)}
 
 
 @router.get("/audit/inclusion/{leaf}")
 def inclusion(leaf: PathIndex, size: Index, service: Service, by: Caller) -> dict[str, Any]:
     """RFC 6962 §2.1.1: that leaf is in the tree of that size. Hashes in hex."""
-    path = service.inclusion_proof(by, leaf, size)
+    path = service.log.inclusion_proof(by, leaf, size)
     return {"leaf": leaf, "size": size, "path": [node.hex() for node in path]}
 
 
 @router.get("/audit/consistency")
 def consistency(first: Index, second: Index, service: Service, by: Caller) -> dict[str, Any]:
     """RFC 6962 §2.1.2: that the smaller tree is a prefix of the larger. Hashes in hex."""
-    path = service.consistency_proof(by, first, second)
+    path = service.log.consistency_proof(by, first, second)
     return {"first": first, "second": second, "path": [node.hex() for node in path]}
 
 
 @router.get("/audit/standings", response_class=Response)
 def standings(service: Service, by: Caller) -> Response:
     """How every consent of the tenant stands now, signed."""
-    return Response(service.standings(by), media_type="application/json")
+    return Response(service.exports.standings(by), media_type="application/json")
 
 
 @router.get("/audit/trusted-keys", response_class=Response)
 def trusted_keys(service: Service, by: Caller) -> Response:
     """The public keys of log, receipts and certificates, in the form in which the offline verifier takes them."""
-    return Response(service.trusted_keys(by), media_type="application/json")
+    return Response(service.exports.trusted_keys(by), media_type="application/json")
 
 
 @router.get("/public-keys")

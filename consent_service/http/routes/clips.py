@@ -39,7 +39,7 @@ Index = Annotated[int, Query(ge=0, le=LARGEST)]
 @router.post("/decisions")
 def decide(body: DecideBody, ctx: Ctx, by: Caller) -> Decisions:
     """May this be spoken? A grant for each claim that may, a reason for each that may not. Needs `narrator`, `job`."""
-    verdicts = ctx.service.authorize_many(by, [claim.to_claim() for claim in body.claims])
+    verdicts = ctx.service.gate.authorize_many(by, [claim.to_claim() for claim in body.claims])
     ctx.metrics.decided(verdicts)
     return Decisions(decisions=[Decision.of(verdict) for verdict in verdicts])
 
@@ -47,7 +47,7 @@ def decide(body: DecideBody, ctx: Ctx, by: Caller) -> Decisions:
 @router.post("/grants/redeem")
 def redeem(body: RedeemBody, ctx: Ctx, by: Caller) -> RedeemedAnswer:
     """Use a grant up. The reference comes sealed to the replica's key. Needs `gate` or `replica`."""
-    redeemed = ctx.service.parts.redeem(by, body.token, body.replica_id)
+    redeemed = ctx.service.platform.redeem(by, body.token, body.replica_id)
     ctx.metrics.redeemed("spoken")
     return RedeemedAnswer.of(redeemed)
 
@@ -55,7 +55,7 @@ def redeem(body: RedeemBody, ctx: Ctx, by: Caller) -> RedeemedAnswer:
 @router.post("/grants/reuse")
 def redeem_cached(body: ReuseBody, ctx: Ctx, by: Caller) -> RedeemedAnswer:
     """Use a grant up for a clip that is there already. Needs `gate` or `replica`."""
-    redeemed = ctx.service.parts.redeem_cached(by, body.token, body.clip_id)
+    redeemed = ctx.service.platform.redeem_cached(by, body.token, body.clip_id)
     ctx.metrics.redeemed("reused")
     return RedeemedAnswer.of(redeemed)
 
@@ -63,27 +63,27 @@ def redeem_cached(body: ReuseBody, ctx: Ctx, by: Caller) -> RedeemedAnswer:
 @router.post("/grants/{grant_id}/close")
 def close_clip(grant_id: str, body: CloseBody, service: Service, by: Caller) -> Leaf:
     """The second audit record. Idempotent. Needs `gate` or `stamper`."""
-    return Leaf(leaf=service.parts.close_clip(by, grant_id, body.to_closing()))
+    return Leaf(leaf=service.platform.close_clip(by, grant_id, body.to_closing()))
 
 
 @router.post("/grants/{grant_id}/design", status_code=204)
 def report_design(grant_id: str, body: DesignBody, service: Service, by: Caller) -> None:
     """The replica that redeemed a grant answers for the one-off design that came of it. Needs `gate` or `replica`."""
-    service.parts.report_design(by, grant_id, body.replica_id, body.proof, body.audio_sha256)
+    service.platform.report_design(by, grant_id, body.replica_id, body.proof, body.audio_sha256)
 
 
 @router.put("/replicas/{replica_id}")
 def register_replica(replica_id: str, body: ReplicaBody, service: Service, by: Caller) -> dict[str, str]:
     """Register a replica's key, on the proof of the node secret. The answer: the grants' public keys (Ed25519, base64)
     by key id. Needs `replica`."""
-    keys = service.parts.register_replica(by, replica_id, body.public_key, body.proof)
+    keys = service.platform.register_replica(by, replica_id, body.public_key, body.proof)
     return {kid: base64_of(key) for kid, key in keys.items()}
 
 
 @router.get("/replicas/{replica_id}/watermark-keys/{epoch}")
 def watermark_key(replica_id: str, epoch: int, service: Service, by: Caller) -> SealedKey:
     """The keyed watermark's key of an epoch, sealed to the replica. Needs `replica`."""
-    return SealedKey(sealed=base64_of(service.parts.watermark_key(by, replica_id, epoch)))
+    return SealedKey(sealed=base64_of(service.platform.watermark_key(by, replica_id, epoch)))
 
 
 @router.get("/revocations")
@@ -94,7 +94,7 @@ async def revocations(
     `replica`."""
     until = asyncio.get_running_loop().time() + wait_s
     while True:
-        events = await run_in_threadpool(service.parts.revocations, by, after)
+        events = await run_in_threadpool(service.platform.revocations, by, after)
         if events or asyncio.get_running_loop().time() >= until:
             return events
         await asyncio.sleep(_POLL_S)
@@ -103,24 +103,24 @@ async def revocations(
 @router.put("/clips/{clip_id}", status_code=204)
 def register_clip(clip_id: str, body: ClipBody, service: Service, by: Caller) -> None:
     """Add digest, length and copies to a clip's record. Needs `stamper`."""
-    record = service.parts.find_clip(by, clip_id)
+    record = service.platform.find_clip(by, clip_id)
     finished = replace(
         record, audio_sha256=body.audio_sha256, seconds=body.seconds, objects=tuple(body.objects),
         fingerprint=body.fingerprint,
     )  # fmt: skip
-    service.parts.register_clip(by, finished)
+    service.platform.register_clip(by, finished)
 
 
 @router.get("/clips/{clip_id}")
 def show_clip(clip_id: str, service: Service, by: Caller) -> ClipAnswer:
     """A clip within the key's reach. Needs `narrator`, `job`, `auditor` or `voice_admin`."""
-    return ClipAnswer.of(service.clip(by, clip_id))
+    return ClipAnswer.of(service.clips.get(by, clip_id))
 
 
 @router.post("/clips/{clip_id}/release")
 def release_clip(clip_id: str, service: Service, by: Caller) -> ClipAnswer:
     """Before a stored clip goes out once more: audited, either way."""
-    return ClipAnswer.of(service.release_clip(by, clip_id))
+    return ClipAnswer.of(service.clips.release(by, clip_id))
 
 
 @router.get("/clips/{clip_id}/standing")
@@ -132,5 +132,5 @@ def standing(
     consent_version: int | None = None,
 ) -> StandingAnswer:
     """Whether what a clip says of itself still stands. Needs `gate` or `stamper`."""
-    found, as_of = service.parts.standing(by, clip_id, consent_id, consent_version)
+    found, as_of = service.platform.standing(by, clip_id, consent_id, consent_version)
     return StandingAnswer(standing=found.value, as_of=as_of)

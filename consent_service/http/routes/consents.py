@@ -14,34 +14,34 @@ router = APIRouter(prefix="/v1/consents", tags=["consents"])
 @router.post("", status_code=201)
 def record_consent(body: TermsBody, service: Service, by: Caller) -> RecordedConsent:
     """The answer holds the signed receipt and, this once, the consent token. Needs `voice_admin`."""
-    return service.record_consent(by, voice_id=body.voice_id, terms=body.to_terms())
+    return service.consents.record(by, voice_id=body.voice_id, terms=body.to_terms())
 
 
 @router.get("")
 def list_consents(service: Service, by: Caller, voice_id: str | None = None) -> list[Consent]:
     """Of the tenant, or of one of its voices."""
-    return service.consents(by, voice_id)
+    return service.consents.list_all(by, voice_id)
 
 
 @router.get("/{consent_id}")
 def show_consent(consent_id: str, service: Service, by: Caller) -> Consent:
     """One consent, at its current version."""
-    return service.consent(by, consent_id)
+    return service.consents.get(by, consent_id)
 
 
 @router.get("/{consent_id}/receipt", response_class=Response)
 def receipt(consent_id: str, service: Service, by: Caller) -> Response:
     """The signed receipt (ISO/IEC TS 27560:2023, JSON-LD), as it was signed."""
-    return Response(service.receipt(by, consent_id), media_type="application/json")
+    return Response(service.consents.receipt(by, consent_id), media_type="application/json")
 
 
 @router.post("/{consent_id}/narrow")
 def narrow_consent(consent_id: str, body: NarrowBody, service: Service, by: Caller) -> RecordedConsent:
     """A new version within the terms of the old: widening is a new consent. Needs `voice_admin`."""
-    return service.narrow_consent(by, consent_id, **body.model_dump())
+    return service.consents.narrow(by, consent_id, **body.model_dump())
 
 
 @router.post("/{consent_id}/revoke")
 def revoke_consent(consent_id: str, body: ReasonBody, service: Service, by: Caller) -> Revocation:
     """Immediate and irreversible. Needs `voice_admin`."""
-    return service.revoke_consent(by, consent_id, body.reason)
+    return service.consents.revoke(by, consent_id, body.reason)

@@ -15,7 +15,7 @@ router = APIRouter(prefix="/v1/keys", tags=["keys"])
 @router.post("", status_code=201)
 def create_key(body: NewKeyBody, service: Service, by: Caller) -> KeyMade:
     """A new key of the caller's tenant, shown this once. Needs `operator`."""
-    api_key = service.create_api_key(
+    api_key = service.tenants.create_key(
         by, grantee=body.grantee, roles=body.roles, claims=body.claims.to_claims(), label=body.label,
         expires_at=body.expires_at,
     )  # fmt: skip
@@ -25,16 +25,16 @@ def create_key(body: NewKeyBody, service: Service, by: Caller) -> KeyMade:
 @router.get("")
 def list_keys(service: Service, by: Caller) -> list[KeyInfo]:
     """Every key of the tenant, without its secret. Needs `operator`."""
-    return service.api_keys(by)
+    return service.tenants.list_keys(by)
 
 
 @router.post("/{key_id}/revoke", status_code=204)
 def revoke_key(key_id: str, service: Service, by: Caller) -> None:
     """At once, for grants that are out too. Needs `operator`."""
-    service.revoke_api_key(by, key_id)
+    service.tenants.revoke_key(by, key_id)
 
 
 @router.post("/{key_id}/bindings", status_code=204)
 def bind_consent(key_id: str, body: BindBody, service: Service, by: Caller) -> None:
     """Let a key speak under a consent without sending its token. Needs `voice_admin` or `operator`."""
-    service.bind_consent(by, key_id, body.consent_id)
+    service.tenants.bind_consent(by, key_id, body.consent_id)

@@ -54,19 +54,19 @@ async def _read(request: Request, model: type[_Model]) -> _Model:
 @router.get("")
 def list_voices(service: Service, by: Caller) -> list[Voice]:
     """Those that the key may claim; all of them for who administers, reviews, audits or operates."""
-    return service.voices(by)
+    return service.voices.list_all(by)
 
 
 @router.get("/{voice_id}")
 def show_voice(voice_id: str, service: Service, by: Caller) -> Voice:
     """One voice."""
-    return service.voice(by, voice_id)
+    return service.voices.get(by, voice_id)
 
 
 @router.post("/enrolments", status_code=201)
 def begin_enrolment(body: BeginEnrolmentBody, service: Service, by: Caller) -> Challenge:
     """A sentence that the person reads aloud; a link to the contact goes out. Needs `voice_admin`."""
-    return service.begin_enrolment(by, **body.model_dump())
+    return service.voices.begin_enrolment(by, **body.model_dump())
 
 
 @router.post("/enrolments/{enrolment_id}/complete", openapi_extra=_document(CompleteEnrolmentBody))
@@ -75,7 +75,7 @@ async def complete_enrolment(enrolment_id: str, request: Request, service: Servi
     body = await _read(request, CompleteEnrolmentBody)
 
     def complete() -> Voice:
-        return service.complete_enrolment(
+        return service.voices.complete_enrolment(
             by, enrolment_id, reference=body.reference, transcript=body.transcript, statement=body.statement,
             note=body.note,
         )  # fmt: skip
@@ -89,7 +89,7 @@ async def keep_designed_voice(request: Request, service: Service, by: Caller) ->
     body = await _read(request, KeepDesignBody)
 
     def keep() -> Voice:
-        return service.keep_designed_voice(
+        return service.voices.keep_designed(
             by, name=body.name, language=body.language, reference=body.reference, transcript=body.transcript,
             clip_id=body.clip_id,
         )  # fmt: skip
@@ -100,7 +100,7 @@ async def keep_designed_voice(request: Request, service: Service, by: Caller) ->
 @router.post("/{voice_id}/statements", status_code=201)
 def begin_statement(voice_id: str, body: BeginStatementBody, service: Service, by: Caller) -> Challenge:
     """A further statement, for a grantee or purpose that the enrolment does not cover. Needs `voice_admin`."""
-    return service.begin_statement(by, voice_id, grantee=body.grantee, purpose=body.purpose)
+    return service.voices.begin_statement(by, voice_id, grantee=body.grantee, purpose=body.purpose)
 
 
 @router.post("/statements/{statement_id}/complete", openapi_extra=_document(CompleteStatementBody))
@@ -111,7 +111,7 @@ async def complete_statement(
     body = await _read(request, CompleteStatementBody)
 
     def complete() -> bool:
-        return service.complete_statement(by, statement_id, statement=body.statement, note=body.note)
+        return service.voices.complete_statement(by, statement_id, statement=body.statement, note=body.note)
 
     return StatementAnswer(counts=await run_in_threadpool(complete))
 
@@ -119,7 +119,7 @@ async def complete_statement(
 @router.get("/{voice_id}/review")
 def under_review(voice_id: str, service: Service, by: Caller) -> UnderReview:
     """What a reviewer decides on, and what the examination found. Needs `reviewer`."""
-    return service.under_review(by, voice_id)
+    return service.voices.under_review(by, voice_id)
 
 
 @router.get(
@@ -131,46 +131,46 @@ def open_statement(
     voice_id: str, part: Literal["statement", "reference"], service: Service, by: Caller
 ) -> Response:
     """What a reviewer must hear, while it waits for the decision; audited before it is read. Needs `reviewer`."""
-    return Response(service.open_statement(by, voice_id, part), media_type="audio/wav")
+    return Response(service.voices.open_statement(by, voice_id, part), media_type="audio/wav")
 
 
 @router.post("/{voice_id}/review")
 def review_voice(voice_id: str, body: ReviewBody, service: Service, by: Caller) -> Voice:
     """Approve or refuse, by another key than the enroller's. Needs `reviewer`."""
-    return service.review_enrolment(by, voice_id, approve=body.approve, note=body.note)
+    return service.voices.review(by, voice_id, approve=body.approve, note=body.note)
 
 
 @router.post("/{voice_id}/contact", status_code=202)
 def propose_contact(voice_id: str, body: ContactBody, service: Service, by: Caller) -> ContactAnswer:
     """Send the link by which a contact confirms itself; while one is confirmed, it must agree. Needs `voice_admin`."""
-    return ContactAnswer(state=service.propose_contact(by, voice_id, body.contact).value)
+    return ContactAnswer(state=service.subjects.propose_contact(by, voice_id, body.contact).value)
 
 
 @router.post("/{voice_id}/retention")
 def keep_voice_until(voice_id: str, body: RetentionBody, service: Service, by: Caller) -> Voice:
     """When its retention period ends. Needs `voice_admin`."""
-    return service.keep_voice_until(by, voice_id, body.until)
+    return service.deletion.keep_until(by, voice_id, body.until)
 
 
 @router.post("/{voice_id}/decommission")
 def decommission(voice_id: str, body: ReasonBody, service: Service, by: Caller) -> Voice:
     """Irreversible: consents, key, recordings, clips and names. Call again where it was interrupted."""
-    return service.decommission(by, voice_id, body.reason)
+    return service.deletion.decommission(by, voice_id, body.reason)
 
 
 @router.get("/{voice_id}/certificate", response_class=Response)
 def certificate(voice_id: str, service: Service, by: Caller) -> Response:
     """The signed certificate of its deletion, as it was signed."""
-    return Response(service.certificate(by, voice_id), media_type="application/json")
+    return Response(service.deletion.certificate(by, voice_id), media_type="application/json")
 
 
 @router.post("/sweep")
 def sweep_voices(body: SweepBody, service: Service, by: Caller) -> list[Voice]:
     """The voices whose retention period has passed: listed, or with `confirm` decommissioned."""
-    return service.sweep_voices(by, confirm=body.confirm)
+    return service.deletion.sweep_voices(by, confirm=body.confirm)
 
 
 @router.post("/resume-decommissions")
 def resume_decommissions(service: Service, by: Caller) -> list[Voice]:
     """Finish whatever was interrupted."""
-    return service.resume_decommissions(by)
+    return service.deletion.resume(by)

@@ -25,7 +25,7 @@ Operation = Callable[[ConsentService, Principal, str], Any]
 
 
 def complete(service: ConsentService, by: Principal, enrolment_id: str) -> None:
-    service.complete_enrolment(
+    service.voices.complete_enrolment(
         by,
         enrolment_id,
         reference=tone(4.0),
@@ -35,15 +35,15 @@ def complete(service: ConsentService, by: Principal, enrolment_id: str) -> None:
 
 
 def redeem(service: ConsentService, _: Principal, token: str) -> None:
-    service.redeem(token, "acme-replica")
+    service.gate.redeem(token, "acme-replica")
 
 
 def revoke(service: ConsentService, by: Principal, consent_id: str) -> None:
-    service.revoke_consent(by, consent_id, "no more")
+    service.consents.revoke(by, consent_id, "no more")
 
 
 def decommission(service: ConsentService, by: Principal, voice_id: str) -> None:
-    service.decommission(by, voice_id, "the end")
+    service.deletion.decommission(by, voice_id, "the end")
 
 
 def run(

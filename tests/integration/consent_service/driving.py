@@ -116,7 +116,7 @@ def authorize(world: World, known: Known, told: Told, which: int, rows: int) -> 
         )
         for row in range(rows)
     ]
-    decisions = world.service.authorize_many(world.narrator, claims)
+    decisions = world.service.gate.authorize_many(world.narrator, claims)
     told.decisions += len(decisions)
     # A few of them are handed out, to be redeemed by anyone.
     told.allowed += [each.token for each in decisions if isinstance(each, Allow)][:6]
@@ -124,7 +124,7 @@ def authorize(world: World, known: Known, told: Told, which: int, rows: int) -> 
 
 def redeem(world: World, known: Known, told: Told, start: int, count: int) -> None:
     grants = _pick((*known.grants, *told.allowed), start, count // 5 + 1)
-    for outcome in world.service.redeem_many(grants, "acme-replica"):
+    for outcome in world.service.gate.redeem_many(grants, "acme-replica"):
         if isinstance(outcome, Redeemed):
             told.redeemed.append((outcome.grant.grant_id, outcome.audit_leaf))
         elif isinstance(outcome, LedgerUnavailable):
@@ -133,11 +133,11 @@ def redeem(world: World, known: Known, told: Told, start: int, count: int) -> No
 
 def redeem_one(world: World, known: Known, told: Told, start: int, _: int) -> None:
     for grant in _pick((*known.grants, *told.allowed), start, 1):
-        redeemed = world.service.redeem(grant, "acme-replica")
+        redeemed = world.service.gate.redeem(grant, "acme-replica")
         told.redeemed.append((redeemed.grant.grant_id, redeemed.audit_leaf))
-        world.service.close_clip(redeemed.grant.grant_id, Closing("completed", 1.0, digest(grant)))
+        world.service.gate.close(redeemed.grant.grant_id, Closing("completed", 1.0, digest(grant)))
         try:
-            world.service.redeem(grant, "acme-replica")
+            world.service.gate.redeem(grant, "acme-replica")
         except (GrantUsed, LedgerUnavailable):
             return
         raise AssertionError("a grant was redeemed twice")
@@ -148,35 +148,37 @@ def record(world: World, known: Known, told: Told, which: int, terms: int) -> No
     _state(world, voice_id)
     lasts_s, budget = (15.0, 60.0, 86_400.0)[terms % 3], (None, 400, 4_000)[terms // 3 % 3]
     agreed = world.terms(valid_until=world.clock() + lasts_s, character_budget=budget)
-    recorded = world.service.record_consent(world.admin, voice_id=voice_id, terms=agreed)
+    recorded = world.service.consents.record(world.admin, voice_id=voice_id, terms=agreed)
     told.consents.append(Consented(recorded.consent.consent_id, voice_id, recorded.consent_token))
 
 
 def _state(world: World, voice_id: str) -> None:
     """A further statement: a withdrawal took back those before it. Another process may be about the same."""
     with suppress(Conflict):
-        asked = world.service.begin_statement(world.admin, voice_id, grantee="studio", purpose="narration")
-        world.service.complete_statement(world.admin, asked.enrolment_id, statement=SPOKEN)
+        asked = world.service.voices.begin_statement(
+            world.admin, voice_id, grantee="studio", purpose="narration"
+        )
+        world.service.voices.complete_statement(world.admin, asked.enrolment_id, statement=SPOKEN)
     with suppress(Conflict):
-        world.service.review_enrolment(world.reviewer, voice_id, approve=True)
+        world.service.voices.review(world.reviewer, voice_id, approve=True)
 
 
 def narrow(world: World, known: Known, told: Told, which: int, amount: int) -> None:
     before = known.consents[which % len(known.consents)]
-    after = world.service.narrow_consent(world.admin, before.consent_id, character_budget=100 + 30 * amount)
+    after = world.service.consents.narrow(world.admin, before.consent_id, character_budget=100 + 30 * amount)
     told.ended.append(before.consent_id)  # its token, at least
     told.consents.append(Consented(before.consent_id, before.voice_id, after.consent_token))
 
 
 def revoke(world: World, known: Known, told: Told, which: int, _: int) -> None:
     consent = known.consents[which % len(known.consents)]
-    world.service.revoke_consent(world.admin, consent.consent_id, "no more")
+    world.service.consents.revoke(world.admin, consent.consent_id, "no more")
     told.ended.append(consent.consent_id)
 
 
 def decommission(world: World, known: Known, told: Told, which: int, _: int) -> None:
     voice_id = known.consents[which % len(known.consents)].voice_id
-    world.service.decommission(world.admin, voice_id, "the end")
+    world.service.deletion.decommission(world.admin, voice_id, "the end")
     told.ended += [each.consent_id for each in known.consents if each.voice_id == voice_id]
 
 

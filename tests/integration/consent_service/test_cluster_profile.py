@@ -62,20 +62,20 @@ def test_a_voice_is_enrolled_spoken_with_and_ended_where_nothing_is_local(
 ) -> None:
     world, service = cluster.world, cluster.world.service
     other = ConsentService.open(cluster.config, clock=world.clock)  # another node
-    redeemed = other.redeem(world.allow().token, world.replica.replica_id)
+    redeemed = other.gate.redeem(world.allow().token, world.replica.replica_id)
     assert open_reference(world.replica, redeemed)[0].startswith(b"RIFF")
-    other.rotate_keys(world.admin, list(KeyKind)[:3])
+    other.rotation.rotate(world.admin, list(KeyKind)[:3])
     assert service.keys.current_key_id(KeyPurpose.GRANT) == other.keys.current_key_id(KeyPurpose.GRANT)
-    redeemed = service.redeem(world.allow("again").token, world.replica.replica_id)
+    redeemed = service.gate.redeem(world.allow("again").token, world.replica.replica_id)
     assert open_reference(world.replica, redeemed)[0].startswith(b"RIFF")
     stored = {path.name for path in (tmp_path / "data").rglob("*") if path.is_file()}
     assert stored <= {"node.secret", ".opening.lock", ".rotating.lock"}, stored
 
-    service.decommission(world.admin, world.voice.voice_id, "the end")
+    service.deletion.decommission(world.admin, world.voice.voice_id, "the end")
     assert not [key for key in cluster.aws.copies(cluster.bucket) if world.voice.voice_id in key]
     with pytest.raises(KeyDestroyed):
         service._core.vault.open("acme", world.voice.voice_id, "reference", world.voice.prompt_digest)
-    service.export_audit(world.auditor, tmp_path / "export")
+    service.log.export(world.auditor, tmp_path / "export")
     assert verify_export(tmp_path / "export")
     other.close()
 
@@ -118,14 +118,14 @@ def test_a_rotation_reaches_other_nodes_and_every_voice_in_s3(cluster: Cluster, 
     config = cluster.config.model_copy(update={"kms": kms.config(kek=kms.new_kek(), seal=kms.kek)})
     operator = ConsentService.open(config, clock=world.clock)
     before = world.service._core.vault.wrapped_key("acme", world.voice.voice_id)
-    (rotated,) = operator.rotate_keys(world.admin, [KeyKind.KEK])
+    (rotated,) = operator.rotation.rotate(world.admin, [KeyKind.KEK])
     assert (rotated.rewrapped, rotated.left) == (1, 0)
     kept = [key for key in cluster.aws.copies(cluster.bucket) if key.endswith(".wrapped")]
     assert len(kept) == 1  # no older version, which a leaked key would open
-    redeemed = world.service.redeem(world.allow().token, world.replica.replica_id)
+    redeemed = world.service.gate.redeem(world.allow().token, world.replica.replica_id)
     assert open_reference(world.replica, redeemed)[0].startswith(b"RIFF")
     world.clock.now += 2 * DAY
-    operator.retire_keys(world.admin, [KeyKind.KEK])
+    operator.rotation.retire(world.admin, [KeyKind.KEK])
     with pytest.raises(ConsentError):
         world.service.keys.unwrap_key(before, b"")
     operator.close()

@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from consent_service.gate.limits import LimitsConfig
+from consent_service.policy.limits import LimitsConfig
 from consent_service.proofs.log import verify_export
 from tests.integration.consent_service import workers
 from tests.integration.consent_service.driving import Consented, Installation, Known, SharedClock, Told, drive
@@ -151,7 +151,7 @@ def history_of(fleet: Fleet) -> type[RuleBasedStateMachine]:
                 assert self.redeemed.items() <= judge.redeemed.items()
                 assert fleet.counted["unknown"] or len(self.redeemed) == len(judge.redeemed)
                 folder = Path(self.folder.name) / "export"
-                self.world.service.export_audit(self.world.auditor, folder)
+                self.world.service.log.export(self.world.auditor, folder)
                 assert verify_export(folder).size == judge.size
             finally:
                 self.world.service.close()
@@ -161,7 +161,7 @@ def history_of(fleet: Fleet) -> type[RuleBasedStateMachine]:
 
         def _entries(self) -> Iterator[dict[str, Any]]:
             for start in itertools.count(0, 1000):
-                page = self.world.service.audit_entries(self.world.auditor, start, 1000)
+                page = self.world.service.log.entries(self.world.auditor, start, 1000)
                 yield from map(json.loads, page)
                 if len(page) < 1000:
                     return

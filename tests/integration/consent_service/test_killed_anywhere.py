@@ -30,7 +30,7 @@ ENDS = (
 
 
 def verified(world: World, folder: Path) -> LogSummary:
-    world.service.export_audit(world.auditor, folder)
+    world.service.log.export(world.auditor, folder)
     return verify_export(folder)
 
 
@@ -44,13 +44,13 @@ class Enrolling:
     operation = staticmethod(crashing.complete)
 
     def prepare(self, world: World, _: Path) -> str:
-        self.begun = world.service.begin_enrolment(
+        self.begun = world.service.voices.begin_enrolment(
             world.admin, name="V", language="en", grantee="studio", purpose="narration", subject_name="P"
         )
         return self.begun.enrolment_id
 
     def check(self, world: World, *, killed: bool) -> None:
-        voice = world.service.voice(world.admin, self.begun.voice_id)
+        voice = world.service.voices.get(world.admin, self.begun.voice_id)
         told = [entry for entry in entries(world, "voice.enrolled") if entry["voice"] == voice.voice_id]
         if voice.state == "enrolling":
             assert killed
@@ -58,7 +58,7 @@ class Enrolling:
             crashing.complete(
                 world.service, world.admin, self.begun.enrolment_id
             )  # nothing stands in the way
-            voice = world.service.voice(world.admin, self.begun.voice_id)
+            voice = world.service.voices.get(world.admin, self.begun.voice_id)
         else:
             assert len(told) == 1
         assert voice.state == "review"
@@ -97,11 +97,11 @@ class Revoking:
         return self.consent_id
 
     def check(self, world: World, *, killed: bool) -> None:
-        ended = world.service.consent(world.auditor, self.consent_id).state == "revoked"
+        ended = world.service.consents.get(world.auditor, self.consent_id).state == "revoked"
         assert ended or killed
         told = [entry for entry in entries(world, "consent.revoked") if entry["consent"] == self.consent_id]
-        fed = [entry for entry in world.service.revocations() if entry.consent_id == self.consent_id]
-        epoch = world.service.voice(world.admin, self.voice.voice_id).epoch
+        fed = [entry for entry in world.service.gate.revocations() if entry.consent_id == self.consent_id]
+        epoch = world.service.voices.get(world.admin, self.voice.voice_id).epoch
         assert (len(told), len(fed), epoch) == ((1, 1, 2) if ended else (0, 0, 1))
 
 
@@ -113,8 +113,8 @@ class Decommissioning:
     def prepare(self, world: World, folder: Path) -> str:
         self.voice = world.enrol("Ended", hertz=223.0)
         consent_id = world.record(self.voice).consent.consent_id
-        world.service.bind_consent(world.admin, world.narrator.key_id, consent_id)
-        redeemed = world.service.redeem(
+        world.service.tenants.bind_consent(world.admin, world.narrator.key_id, consent_id)
+        redeemed = world.service.gate.redeem(
             world.allow(voice_id=self.voice.voice_id).token, world.replica.replica_id
         )
         self.file = folder / f"{redeemed.grant.clip_id}.wav"
@@ -122,22 +122,24 @@ class Decommissioning:
         record = redeemed.clip_record(created_at=world.clock.now)
         fields = {name: getattr(record, name) for name in record.__slots__}
         placed = {**fields, "audio_sha256": "ab" * 32, "seconds": 1.0, "objects": (str(self.file),)}
-        world.service.register_store(str(folder), "output", tenant="acme")
-        world.service.register_clip(type(record)(**placed))
-        world.service.close_clip(redeemed.grant.grant_id, Closing("completed", 1.0, "ab" * 32))
+        world.service.clips.register_store(str(folder), "output", tenant="acme")
+        world.service.clips.register_clip(type(record)(**placed))
+        world.service.gate.close(redeemed.grant.grant_id, Closing("completed", 1.0, "ab" * 32))
         return self.voice.voice_id
 
     def check(self, world: World, *, killed: bool) -> None:
         voice_id = self.voice.voice_id
-        if world.service.voice(world.admin, voice_id).state != "decommissioned":
+        if world.service.voices.get(world.admin, voice_id).state != "decommissioned":
             assert killed
-            world.service.decommission(world.admin, voice_id, "the end")
+            world.service.deletion.decommission(world.admin, voice_id, "the end")
         else:
-            world.service.resume_decommissions(world.admin)
+            world.service.deletion.resume(world.admin)
         for kind in ENDS:
             assert len([entry for entry in entries(world, kind) if entry["voice"] == voice_id]) == 1, kind
-        trusted = TrustedKeys.from_text(world.service.trusted_keys(world.auditor))
-        account = verify_certificate(world.service.certificate(world.admin, voice_id), trusted).account
+        trusted = TrustedKeys.from_text(world.service.exports.trusted_keys(world.auditor))
+        account = verify_certificate(
+            world.service.deletion.certificate(world.admin, voice_id), trusted
+        ).account
         assert account["wrapped_key"]
         assert account["clips"]["copies"] == 1
         assert not self.file.exists()

@@ -41,7 +41,7 @@ def redemptions(world: World, folder: Path) -> dict[str, int]:
     clips = dict(world.rows("SELECT clip_id, audit_leaf FROM clips"))
     assert spent == in_log  # never a nonce without its entry, nor the reverse
     assert clips == {str(entry["clip"]): entry["n"] for entry in entries}
-    world.service.export_audit(world.auditor, folder)
+    world.service.log.export(world.auditor, folder)
     assert verify_export(folder).kinds.get("speech.redeemed", 0) == len(in_log)
     return in_log
 

@@ -39,15 +39,15 @@ def everything_works(world: World, service: ConsentService, text: str) -> None:
     vault = service._core.vault
     for tenant, voice_id in vault.voices():
         assert vault._data_key(tenant, voice_id)
-    allowed = service.authorize(world.narrator, world.claim(text))
+    allowed = service.gate.authorize(world.narrator, world.claim(text))
     assert isinstance(allowed, Allow), allowed
-    redeemed = service.redeem(allowed.token, world.replica.replica_id)
+    redeemed = service.gate.redeem(allowed.token, world.replica.replica_id)
     assert open_reference(world.replica, redeemed)[0].startswith(b"RIFF")
 
 
 def finish(world: World) -> None:
     """Ask again, in this process; then nothing is left under way, and the old keys can go."""
-    rotated = world.service.rotate_keys(world.admin, list(KeyKind))
+    rotated = world.service.rotation.rotate(world.admin, list(KeyKind))
     assert [one.left for one in rotated] == [0] * len(rotated)
     keys = world.service.keys
     assert isinstance(keys, RingProvider)
@@ -55,7 +55,7 @@ def finish(world: World) -> None:
         assert ring.coming is None
         assert not ring.unfinished
     world.clock.now += 2 * DAY
-    world.service.retire_keys(world.admin)
+    world.service.rotation.retire(world.admin)
     assert len(keys.ring(Ring.KEK).keys) == len(keys.ring(Ring.GRANT).keys) == 1
 
 
@@ -65,13 +65,13 @@ def die_at(world: World, steps: list[int], folder: Path) -> None:
         before = world.allow(f"before {number}")
         rotate_until(world, number)  # one that goes on where another died may get through: it has less to do
         everything_works(world, world.service, f"running {number}")  # a process that ran all along
-        assert world.service.redeem(before.token, world.replica.replica_id)
+        assert world.service.gate.redeem(before.token, world.replica.replica_id)
         fresh = ConsentService.open(world.config, clock=world.clock)
         everything_works(world, fresh, f"fresh {number}")
         fresh.close()
     finish(world)
     everything_works(world, world.service, "after all")
-    world.service.export_audit(world.auditor, folder)
+    world.service.log.export(world.auditor, folder)
     assert verify_export(folder).kinds["key.rotated"] >= len(KeyKind)
 
 
@@ -92,5 +92,5 @@ def test_killed_at_every_step_a_rotation_can_always_be_finished(world: World, tm
     assert step > 40
     finish(world)
     everything_works(world, world.service, "after all")
-    world.service.export_audit(world.auditor, tmp_path / "export")
+    world.service.log.export(world.auditor, tmp_path / "export")
     assert verify_export(tmp_path / "export")

@@ -22,7 +22,7 @@ def test_clips_from_before_during_and_after_a_renewal_all_verify(tmp_path: Path)
         time.time() - YEAR
     )  # c2pa reads the machine's clock: the new leaf must be valid by that one
     service = ConsentService.open(ConsentConfig(data_dir=tmp_path / "data"), clock=clock)
-    service.bootstrap_tenant("acme")
+    service.tenants.bootstrap("acme")
     old = age(service, 7.9)
     stamper = Stamper(service.keys)
     clips = [stamper.stamp(speech_like(0.2), RATE, a_disclosure())]

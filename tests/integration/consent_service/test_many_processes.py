@@ -56,15 +56,15 @@ def test_a_grant_raced_by_processes_is_won_by_one_and_the_log_is_whole(world: Wo
     assert sorted(grant for wins in won for grant in wins) == sorted(each.grant.grant_id for each in allowed)
     kinds = Counter(world.kinds())
     assert kinds["speech.redeemed"] == kinds["speech.closed"] == len(allowed)
-    world.service.export_audit(world.auditor, tmp_path / "export")
+    world.service.log.export(world.auditor, tmp_path / "export")
     assert verify_export(tmp_path / "export").size == len(world.log())
 
 
 def test_a_withdrawal_in_one_process_is_seen_by_the_others_at_once(world: World) -> None:
     other = ConsentService.open(world.config, clock=world.clock)
     allowed = world.allow()
-    revocation = other.revoke_consent(world.admin, world.consent_id, "no more")
-    assert world.service.revocations() == [revocation]
+    revocation = other.consents.revoke(world.admin, world.consent_id, "no more")
+    assert world.service.gate.revocations() == [revocation]
     with pytest.raises(GrantRevoked):
-        world.service.redeem(allowed.token, world.replica.replica_id)
+        world.service.gate.redeem(allowed.token, world.replica.replica_id)
     other.close()

@@ -49,35 +49,35 @@ def test_no_secret_is_found_anywhere(world: World, elsewhere: Path, caplog: pyte
     caplog.set_level(logging.DEBUG)
     service, shown = world.service, []
     reference, statement = marked(1), marked(2)
-    token = service.create_api_key(
+    token = service.tenants.create_key(
         world.admin, grantee="studio", roles=[Role.NARRATOR], claims=Claims(("narration",), ("*",))
     )
     narrator = service.authenticate(token)
-    challenge = service.begin_enrolment(
+    challenge = service.voices.begin_enrolment(
         world.admin, name="V", language="en", grantee="studio", purpose="narration", subject_name="P"
     )
-    service.complete_enrolment(
+    service.voices.complete_enrolment(
         world.admin, challenge.enrolment_id, reference=reference, transcript=TRANSCRIPT, statement=statement
     )
-    voice = service.review_enrolment(world.reviewer, challenge.voice_id, approve=True)
+    voice = service.voices.review(world.reviewer, challenge.voice_id, approve=True)
     recorded = world.record(voice)
     said = Utterance(SAID, "en")
     claim = world.claim(
         voice_id=voice.voice_id, said_digest=said.digest(), consent_token=recorded.consent_token
     )
-    allowed = service.authorize(narrator, claim)
+    allowed = service.gate.authorize(narrator, claim)
     assert isinstance(allowed, Allow)
-    redeemed = service.redeem(allowed.token, world.replica.replica_id)
+    redeemed = service.gate.redeem(allowed.token, world.replica.replica_id)
     wav, transcript = open_reference(world.replica, redeemed)
     assert transcript == TRANSCRIPT
-    service.close_clip(redeemed.grant.grant_id, Closing("completed", 1.0, "ab" * 32))
+    service.gate.close(redeemed.grant.grant_id, Closing("completed", 1.0, "ab" * 32))
     for attempt in (
-        lambda: service.redeem(allowed.token, world.replica.replica_id),
+        lambda: service.gate.redeem(allowed.token, world.replica.replica_id),
         lambda: service.authenticate(token + "x"),
-        lambda: service.complete_enrolment(
+        lambda: service.voices.complete_enrolment(
             world.admin, "none", reference=reference, transcript=TRANSCRIPT, statement=statement
         ),
-        lambda: service.complete_enrolment(
+        lambda: service.voices.complete_enrolment(
             world.admin, "none", reference=reference[:9000], transcript=TRANSCRIPT, statement=statement
         ),
     ):
@@ -89,29 +89,29 @@ def test_no_secret_is_found_anywhere(world: World, elsewhere: Path, caplog: pyte
     data_key = service.keys.unwrap_key(
         vault.wrapped_key("acme", voice.voice_id), key_aad("acme", voice.voice_id)
     )
-    again = service.authorize(narrator, claim)
+    again = service.gate.authorize(narrator, claim)
     assert isinstance(again, Allow)
-    service.redeem_cached(again.token, _stored(world, redeemed))
-    narrowed = service.narrow_consent(world.admin, recorded.consent.consent_id, languages=("en",))
-    service.revoke_consent(world.admin, recorded.consent.consent_id, "enough")
-    service.export_audit(world.auditor, elsewhere / "export")
-    service.export_bundle(world.auditor, elsewhere / "bundle")
-    (elsewhere / "standings").write_text(service.standings(world.auditor))
-    (elsewhere / "keys").write_text(service.trusted_keys(world.auditor))
-    service.decommission(world.admin, voice.voice_id, "the end")
-    (elsewhere / "certificate").write_text(service.certificate(world.admin, voice.voice_id))
+    service.gate.redeem_cached(again.token, _stored(world, redeemed))
+    narrowed = service.consents.narrow(world.admin, recorded.consent.consent_id, languages=("en",))
+    service.consents.revoke(world.admin, recorded.consent.consent_id, "enough")
+    service.log.export(world.auditor, elsewhere / "export")
+    service.exports.write_bundle(world.auditor, elsewhere / "bundle")
+    (elsewhere / "standings").write_text(service.exports.standings(world.auditor))
+    (elsewhere / "keys").write_text(service.exports.trusted_keys(world.auditor))
+    service.deletion.decommission(world.admin, voice.voice_id, "the end")
+    (elsewhere / "certificate").write_text(service.deletion.certificate(world.admin, voice.voice_id))
     shown += [
         again,
         narrowed,
-        service.voices(world.admin),
-        service.consents(world.auditor),
-        service.revocations(),
+        service.voices.list_all(world.admin),
+        service.consents.list_all(world.auditor),
+        service.gate.revocations(),
     ]
 
     secrets = [*pieces(reference), *pieces(statement), *pieces(wav), TRANSCRIPT.encode(), SAID.encode()]
     secrets += [token.split("_", 2)[2].encode(), recorded.consent_token.encode(), allowed.token.encode()]
     secrets += [narrowed.consent_token.encode(), again.token.encode(), data_key]
-    secrets += service.watermark_keys().values()
+    secrets += service.clips.watermark_keys().values()
     node_secret = load_node_secret(world.data_dir)
 
     spoken = "\n".join(map(str, shown)) + "\n".join(map(repr, shown)) + caplog.text
@@ -132,7 +132,7 @@ def test_no_secret_is_found_anywhere(world: World, elsewhere: Path, caplog: pyte
 
 def _stored(world: World, redeemed: Redeemed) -> str:
     record = redeemed.clip_record(created_at=world.clock.now)
-    world.service.register_clip(replace(record, audio_sha256="ab" * 32, seconds=1.0))
+    world.service.clips.register_clip(replace(record, audio_sha256="ab" * 32, seconds=1.0))
     return redeemed.grant.clip_id
 
 
@@ -170,20 +170,20 @@ def test_after_the_end_no_page_of_the_database_holds_what_was_erased(world: Worl
         "voice": "Marked Ulverton Voice",
         "reason": "marked because of Yarrow",
     }
-    challenge = service.begin_enrolment(
+    challenge = service.voices.begin_enrolment(
         world.admin, name=words["voice"], language="en", grantee="studio", purpose="narration",
         subject_name=words["name"],
     )  # fmt: skip
     voice_id = challenge.voice_id
-    service.complete_enrolment(
+    service.voices.complete_enrolment(
         world.admin, challenge.enrolment_id, reference=marked(3), transcript=TRANSCRIPT, statement=marked(4),
         note="marked note Xanthe",
     )  # fmt: skip
-    service.review_enrolment(world.reviewer, voice_id, approve=True)
-    consent_id = service.record_consent(
+    service.voices.review(world.reviewer, voice_id, approve=True)
+    consent_id = service.consents.record(
         world.admin, voice_id=voice_id, terms=world.terms()
     ).consent.consent_id
-    service.revoke_consent(world.admin, consent_id, words["reason"])
+    service.consents.revoke(world.admin, consent_id, words["reason"])
     salts = [
         bytes(salt)
         for object_id in (voice_id, consent_id, challenge.enrolment_id)
@@ -196,7 +196,7 @@ def test_after_the_end_no_page_of_the_database_holds_what_was_erased(world: Worl
         database_files(world, kept_only=True), words["name"].encode()
     )  # the search finds what is there
 
-    service.decommission(world.admin, voice_id, "marked the end Zephyr")
+    service.deletion.decommission(world.admin, voice_id, "marked the end Zephyr")
     kept = database_files(world, kept_only=True)
     for needle in (*words.values(), "marked note Xanthe", "marked the end Zephyr"):
         assert not holds(kept, needle.encode()), needle

@@ -44,10 +44,10 @@ def race(config: ConsentConfig, tokens: list[str], line: Connection) -> None:
     won = []
     for token in tokens:
         try:
-            redeemed = service.redeem(token, "acme-replica")
+            redeemed = service.gate.redeem(token, "acme-replica")
         except GrantUsed:
             continue
-        service.close_clip(redeemed.grant.grant_id, Closing("completed", 1.0, "ab" * 32))
+        service.gate.close(redeemed.grant.grant_id, Closing("completed", 1.0, "ab" * 32))
         won.append(redeemed.grant.grant_id)
     line.send(won)
     service.close()
@@ -57,7 +57,7 @@ def redeem_until_killed(config: ConsentConfig, tokens: list[str], line: Connecti
     """Tell of every redemption as soon as it is answered."""
     service = ConsentService.open(config, clock=Clock())
     for token in tokens:
-        redeemed = service.redeem(token, "acme-replica")
+        redeemed = service.gate.redeem(token, "acme-replica")
         line.send((redeemed.grant.grant_id, redeemed.audit_leaf))
 
 
@@ -72,7 +72,7 @@ def redeem_and_die(config: ConsentConfig, token: str, step: int, line: Connectio
 
     for moment in ("before_cursor_execute", "commit"):
         event.listen(service._core.ledger.engine, moment, count)
-    service.redeem(token, "acme-replica")
+    service.gate.redeem(token, "acme-replica")
     line.send("alive")
 
 
@@ -93,6 +93,6 @@ def rotate_and_die(config: ConsentConfig, by: Principal, step: int, line: Connec
         event.listen(service._core.ledger.engine, moment, count)
     # The interpreter's own audit events: a file is opened, renamed, removed.
     sys.addaudithook(lambda name, _: count() if name in ("open", "os.rename", "os.remove") else None)
-    service.rotate_keys(by, list(KeyKind))
+    service.rotation.rotate(by, list(KeyKind))
     line.send(taken)
     service.close()

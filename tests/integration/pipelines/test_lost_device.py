@@ -94,7 +94,7 @@ def script(house: House, count: int) -> list[dict[str, Any]]:
 def closings(house: House) -> Counter[str]:
     """How the grants that were used up ended; one that was not closed shows as open."""
     folder = house.folder / "export"
-    house.service.export_audit(house.admin, folder)
+    house.service.log.export(house.admin, folder)
     entries = [json.loads(line) for line in (folder / "entries.jsonl").read_bytes().splitlines()]
     closed = {one["grant"]: one["outcome"] for one in entries if one["kind"] == "speech.closed"}
     return Counter(closed.get(one["grant"], "open") for one in entries if one["kind"] == "speech.redeemed")

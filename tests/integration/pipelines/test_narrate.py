@@ -96,7 +96,7 @@ def test_every_row_has_one_result_and_withdrawal_takes_clips_back(
     assert all(one["code"] and one["message"] for one in rows if one["status"] != "ok")
     spoken = [one for one in rows if one["status"] == "ok"]
     assert clips(house) == {one["clip_uri"] for one in spoken}
-    verifier = Verifier(house.service.keys.trust_anchor(), house.service)
+    verifier = Verifier(house.service.keys.trust_anchor(), house.service.clips)
     for one in spoken:
         data = Path(one["clip_uri"]).read_bytes()
         assert hashlib.sha256(data).hexdigest() == one["audio_sha256"]
@@ -121,7 +121,7 @@ def test_every_row_has_one_result_and_withdrawal_takes_clips_back(
     assert {path: Path(path).stat().st_mtime_ns for path in clips(house)} == before
 
     # Anna withdraws: her rows are refused and her clips are gone, the others stay.
-    house.service.revoke_consent(house.admin, house.anna_consent, "asked by subject")
+    house.service.consents.revoke(house.admin, house.anna_consent, "asked by subject")
     summary = narrate(config)
     hers = [one for one in spoken if one["voice"] == house.anna]
     assert (summary.ok, summary.kept) == (50 - len(hers), 50 - len(hers))
@@ -172,7 +172,7 @@ def test_a_faulty_script_leaves_no_trace(house: House, rows: list[dict[str, Any]
 
 
 def test_a_bad_key_leaves_no_trace(house: House) -> None:
-    house.service.revoke_api_key(house.admin, house.narrator.key_id)
+    house.service.tenants.revoke_key(house.admin, house.narrator.key_id)
     with pytest.raises(Unauthenticated):
         narrate(house.config([row("a")]))
     assert not (house.folder / "out").exists()

@@ -38,5 +38,5 @@ def age_root(service: ConsentService, years: float, leaf_years: float) -> bytes:
 def settled(service: ConsentService) -> bytes:
     """Ask for the chain, let what that began end, and ask again."""
     service.keys.certificate_chain()
-    service._keeper.wait(30)
+    service._renewer.wait(30)
     return service.keys.certificate_chain()

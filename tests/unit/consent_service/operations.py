@@ -8,149 +8,203 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from consent_service.access import Permission
-from consent_service.http.platform import Parts
+from consent_service.clips.service import Clips
+from consent_service.consents.service import Consents
+from consent_service.deletion.service import Deletion
+from consent_service.exports.log import Log
+from consent_service.exports.service import Exports
+from consent_service.gate.platform import PlatformApi
+from consent_service.gate.service import Gate
 from consent_service.models import Claims, Closing, Principal, Role
 from consent_service.proofs.seams import ClipRecord
-from consent_service.self_service.service import Person
-from consent_service.service import ConsentService
+from consent_service.rotation.service import Rotation
+from consent_service.self_service.service import SelfService
+from consent_service.subjects.service import Subjects
+from consent_service.tenants.service import Tenants
+from consent_service.voices.service import Voices
 from tests.unit.consent_service.world import World, tone
 
 P = Permission
 Operation: TypeAlias = tuple[Permission, Callable[[World, Principal], Any]]
 
 OPERATIONS: Mapping[str, Operation] = {
-    "create_api_key": (
+    "tenants.create_key": (
         P.KEY_MANAGE,
-        lambda w, by: w.service.create_api_key(by, grantee="g", roles=[Role.JOB], claims=Claims()),
+        lambda w, by: w.service.tenants.create_key(by, grantee="g", roles=[Role.JOB], claims=Claims()),
     ),
-    "revoke_api_key": (P.KEY_MANAGE, lambda w, by: w.service.revoke_api_key(by, w.narrator.key_id)),
-    "api_keys": (P.KEY_MANAGE, lambda w, by: w.service.api_keys(by)),
-    "bind_consent": (
+    "tenants.revoke_key": (P.KEY_MANAGE, lambda w, by: w.service.tenants.revoke_key(by, w.narrator.key_id)),
+    "tenants.list_keys": (P.KEY_MANAGE, lambda w, by: w.service.tenants.list_keys(by)),
+    "tenants.bind_consent": (
         P.KEY_BIND,
-        lambda w, by: w.service.bind_consent(by, w.narrator.key_id, w.consent_id),
+        lambda w, by: w.service.tenants.bind_consent(by, w.narrator.key_id, w.consent_id),
     ),
-    "rotate_keys": (P.KEY_ROTATE, lambda w, by: w.service.rotate_keys(by)),
-    "retire_keys": (P.KEY_ROTATE, lambda w, by: w.service.retire_keys(by)),
-    "begin_enrolment": (
+    "rotation.rotate": (P.KEY_ROTATE, lambda w, by: w.service.rotation.rotate(by)),
+    "rotation.retire": (P.KEY_ROTATE, lambda w, by: w.service.rotation.retire(by)),
+    "voices.begin_enrolment": (
         P.VOICE_ENROL,
-        lambda w, by: w.service.begin_enrolment(
+        lambda w, by: w.service.voices.begin_enrolment(
             by, name="n", language="en", grantee="g", purpose="narration", subject_name="s"
         ),
     ),
-    "complete_enrolment": (
+    "voices.complete_enrolment": (
         P.VOICE_ENROL,
-        lambda w, by: w.service.complete_enrolment(
+        lambda w, by: w.service.voices.complete_enrolment(
             by, "enrolment_x", reference=tone(3.1), transcript="t", statement=tone(3.1)
         ),
     ),
-    "begin_statement": (
+    "voices.begin_statement": (
         P.VOICE_ENROL,
-        lambda w, by: w.service.begin_statement(by, w.voice.voice_id, grantee="g", purpose="narration"),
+        lambda w, by: w.service.voices.begin_statement(
+            by, w.voice.voice_id, grantee="g", purpose="narration"
+        ),
     ),
-    "complete_statement": (
+    "voices.complete_statement": (
         P.VOICE_ENROL,
-        lambda w, by: w.service.complete_statement(by, "statement_x", statement=tone(3.1)),
+        lambda w, by: w.service.voices.complete_statement(by, "statement_x", statement=tone(3.1)),
     ),
-    "under_review": (P.VOICE_REVIEW, lambda w, by: w.service.under_review(by, w.voice.voice_id)),
-    "open_statement": (P.VOICE_REVIEW, lambda w, by: w.service.open_statement(by, w.voice.voice_id)),
-    "keep_designed_voice": (
+    "voices.under_review": (
+        P.VOICE_REVIEW,
+        lambda w, by: w.service.voices.under_review(by, w.voice.voice_id),
+    ),
+    "voices.open_statement": (
+        P.VOICE_REVIEW,
+        lambda w, by: w.service.voices.open_statement(by, w.voice.voice_id),
+    ),
+    "voices.keep_designed": (
         P.VOICE_ENROL,
-        lambda w, by: w.service.keep_designed_voice(
+        lambda w, by: w.service.voices.keep_designed(
             by, name="n", language="en", reference=tone(3.1), transcript="t", clip_id="c"
         ),
     ),
-    "review_enrolment": (
+    "voices.review": (
         P.VOICE_REVIEW,
-        lambda w, by: w.service.review_enrolment(by, w.voice.voice_id, approve=True),
+        lambda w, by: w.service.voices.review(by, w.voice.voice_id, approve=True),
     ),
-    "voices": (P.VOICE_READ, lambda w, by: w.service.voices(by)),
-    "voice": (P.VOICE_READ, lambda w, by: w.service.voice(by, w.voice.voice_id)),
-    "keep_voice_until": (
+    "voices.list_all": (P.VOICE_READ, lambda w, by: w.service.voices.list_all(by)),
+    "voices.get": (P.VOICE_READ, lambda w, by: w.service.voices.get(by, w.voice.voice_id)),
+    "deletion.keep_until": (
         P.VOICE_ENROL,
-        lambda w, by: w.service.keep_voice_until(by, w.voice.voice_id, w.clock.now + 1.0),
+        lambda w, by: w.service.deletion.keep_until(by, w.voice.voice_id, w.clock.now + 1.0),
     ),
-    "record_consent": (
+    "consents.record": (
         P.CONSENT_RECORD,
-        lambda w, by: w.service.record_consent(by, voice_id=w.voice.voice_id, terms=w.terms()),
+        lambda w, by: w.service.consents.record(by, voice_id=w.voice.voice_id, terms=w.terms()),
     ),
-    "narrow_consent": (
+    "consents.narrow": (
         P.CONSENT_RECORD,
-        lambda w, by: w.service.narrow_consent(by, w.consent_id, purposes=["narration"]),
+        lambda w, by: w.service.consents.narrow(by, w.consent_id, purposes=["narration"]),
     ),
-    "consent": (P.CONSENT_READ, lambda w, by: w.service.consent(by, w.consent_id)),
-    "consents": (P.CONSENT_READ, lambda w, by: w.service.consents(by)),
-    "receipt": (P.CONSENT_READ, lambda w, by: w.service.receipt(by, w.consent_id)),
-    "certificate": (P.CONSENT_READ, lambda w, by: w.service.certificate(by, w.voice.voice_id)),
-    "propose_contact": (
+    "consents.get": (P.CONSENT_READ, lambda w, by: w.service.consents.get(by, w.consent_id)),
+    "consents.list_all": (P.CONSENT_READ, lambda w, by: w.service.consents.list_all(by)),
+    "consents.receipt": (P.CONSENT_READ, lambda w, by: w.service.consents.receipt(by, w.consent_id)),
+    "deletion.certificate": (
+        P.CONSENT_READ,
+        lambda w, by: w.service.deletion.certificate(by, w.voice.voice_id),
+    ),
+    "subjects.propose_contact": (
         P.CONTACT_PROPOSE,
-        lambda w, by: w.service.propose_contact(by, w.voice.voice_id, "person@example.org"),
+        lambda w, by: w.service.subjects.propose_contact(by, w.voice.voice_id, "person@example.org"),
     ),
-    "authorize": (P.SPEAK, lambda w, by: w.service.authorize(by, w.claim())),
-    "authorize_many": (P.SPEAK, lambda w, by: w.service.authorize_many(by, [w.claim()])),
-    "clip": (P.CLIP_READ, lambda w, by: w.service.clip(by, "clip")),
-    "release_clip": (P.CLIP_READ, lambda w, by: w.service.release_clip(by, "clip")),
-    "export_audit": (P.AUDIT_READ, lambda w, by: w.service.export_audit(by, w.data_dir / "export")),
-    "checkpoint": (P.AUDIT_READ, lambda w, by: w.service.checkpoint(by)),
-    "audit_entries": (P.AUDIT_READ, lambda w, by: w.service.audit_entries(by)),
-    "inclusion_proof": (P.AUDIT_READ, lambda w, by: w.service.inclusion_proof(by, 0, 1)),
-    "consistency_proof": (P.AUDIT_READ, lambda w, by: w.service.consistency_proof(by, 1, 1)),
-    "export_bundle": (P.AUDIT_READ, lambda w, by: w.service.export_bundle(by, w.data_dir / "bundle")),
-    "standings": (P.AUDIT_READ, lambda w, by: w.service.standings(by)),
-    "trusted_keys": (P.AUDIT_READ, lambda w, by: w.service.trusted_keys(by)),
-    "close_abandoned": (P.KEY_MANAGE, lambda w, by: w.service.close_abandoned(by)),
-    "forget_replicas": (P.REPLICA_FORGET, lambda w, by: w.service.forget_replicas(by, 3600.0)),
-    "own_voices": (P.OWN_READ, lambda w, by: w.service.person.own_voices(by)),
-    "own_consents": (P.OWN_READ, lambda w, by: w.service.person.own_consents(by)),
-    "own_uses": (P.OWN_READ, lambda w, by: w.service.person.own_uses(by)),
-    "own_receipt": (P.OWN_READ, lambda w, by: w.service.person.own_receipt(by, w.consent_id)),
-    "own_certificate": (P.OWN_READ, lambda w, by: w.service.person.own_certificate(by, w.voice.voice_id)),
-    "revoke_own_consent": (P.OWN_REVOKE, lambda w, by: w.service.person.revoke_own_consent(by, w.consent_id)),
+    "gate.authorize": (P.SPEAK, lambda w, by: w.service.gate.authorize(by, w.claim())),
+    "gate.authorize_many": (P.SPEAK, lambda w, by: w.service.gate.authorize_many(by, [w.claim()])),
+    "clips.get": (P.CLIP_READ, lambda w, by: w.service.clips.get(by, "clip")),
+    "clips.release": (P.CLIP_READ, lambda w, by: w.service.clips.release(by, "clip")),
+    "log.export": (P.AUDIT_READ, lambda w, by: w.service.log.export(by, w.data_dir / "export")),
+    "log.checkpoint": (P.AUDIT_READ, lambda w, by: w.service.log.checkpoint(by)),
+    "log.entries": (P.AUDIT_READ, lambda w, by: w.service.log.entries(by)),
+    "log.inclusion_proof": (P.AUDIT_READ, lambda w, by: w.service.log.inclusion_proof(by, 0, 1)),
+    "log.consistency_proof": (P.AUDIT_READ, lambda w, by: w.service.log.consistency_proof(by, 1, 1)),
+    "exports.write_bundle": (
+        P.AUDIT_READ,
+        lambda w, by: w.service.exports.write_bundle(by, w.data_dir / "bundle"),
+    ),
+    "exports.standings": (P.AUDIT_READ, lambda w, by: w.service.exports.standings(by)),
+    "exports.trusted_keys": (P.AUDIT_READ, lambda w, by: w.service.exports.trusted_keys(by)),
+    "gate.close_abandoned": (P.KEY_MANAGE, lambda w, by: w.service.gate.close_abandoned(by)),
+    "gate.forget_replicas": (P.REPLICA_FORGET, lambda w, by: w.service.gate.forget_replicas(by, 3600.0)),
+    "self_service.own_voices": (P.OWN_READ, lambda w, by: w.service.self_service.own_voices(by)),
+    "self_service.own_consents": (P.OWN_READ, lambda w, by: w.service.self_service.own_consents(by)),
+    "self_service.own_uses": (P.OWN_READ, lambda w, by: w.service.self_service.own_uses(by)),
+    "self_service.own_receipt": (
+        P.OWN_READ,
+        lambda w, by: w.service.self_service.own_receipt(by, w.consent_id),
+    ),
+    "self_service.own_certificate": (
+        P.OWN_READ,
+        lambda w, by: w.service.self_service.own_certificate(by, w.voice.voice_id),
+    ),
+    "self_service.revoke_own_consent": (
+        P.OWN_REVOKE,
+        lambda w, by: w.service.self_service.revoke_own_consent(by, w.consent_id),
+    ),
     # The parts of a platform.
-    "register_replica": (
+    "platform.register_replica": (
         P.REPLICA_REGISTER,
         lambda w, by: parts(w).register_replica(by, "elsewhere", bytes(32), bytes(32)),
     ),
-    "watermark_key": (P.REPLICA_REGISTER, lambda w, by: parts(w).watermark_key(by, w.replica.replica_id, 1)),
-    "redeem": (P.GRANT_REDEEM, lambda w, by: parts(w).redeem(by, w.allow().token, w.replica.replica_id)),
-    "redeem_cached": (P.GRANT_REDEEM, lambda w, by: parts(w).redeem_cached(by, w.allow().token, "clip")),
-    "report_design": (
+    "platform.watermark_key": (
+        P.REPLICA_REGISTER,
+        lambda w, by: parts(w).watermark_key(by, w.replica.replica_id, 1),
+    ),
+    "platform.redeem": (
+        P.GRANT_REDEEM,
+        lambda w, by: parts(w).redeem(by, w.allow().token, w.replica.replica_id),
+    ),
+    "platform.redeem_cached": (
+        P.GRANT_REDEEM,
+        lambda w, by: parts(w).redeem_cached(by, w.allow().token, "clip"),
+    ),
+    "platform.report_design": (
         P.GRANT_REDEEM,
         lambda w, by: parts(w).report_design(by, "grant", w.replica.replica_id, bytes(32), "0" * 64),
     ),
-    "revocations": (P.FEED_READ, lambda w, by: parts(w).revocations(by)),
-    "register_clip": (P.CLIP_WRITE, lambda w, by: parts(w).register_clip(by, no_clip(w))),
-    "close_clip": (P.CLIP_CLOSE, lambda w, by: parts(w).close_clip(by, "grant", Closing("completed"))),
-    "find_clip": (P.CLIP_LOOK_UP, lambda w, by: parts(w).find_clip(by, "clip")),
-    "standing": (P.CLIP_LOOK_UP, lambda w, by: parts(w).standing(by, "clip", None, None)),
-    # What ends something comes last.
-    "sign_out": (P.OWN_READ, lambda w, by: w.service.person.sign_out(by)),
-    "revoke_consent": (P.CONSENT_REVOKE, lambda w, by: w.service.revoke_consent(by, w.consent_id, "no more")),
-    "sweep_vault": (P.VOICE_DECOMMISSION, lambda w, by: w.service.sweep_vault(by)),
-    "sweep_voices": (P.VOICE_DECOMMISSION, lambda w, by: w.service.sweep_voices(by)),
-    "resume_decommissions": (P.VOICE_DECOMMISSION, lambda w, by: w.service.resume_decommissions(by)),
-    "decommission_own_voice": (
-        P.OWN_DECOMMISSION,
-        lambda w, by: w.service.person.decommission_own_voice(by, "voice", "the end"),
+    "platform.revocations": (P.FEED_READ, lambda w, by: parts(w).revocations(by)),
+    "platform.register_clip": (P.CLIP_WRITE, lambda w, by: parts(w).register_clip(by, no_clip(w))),
+    "platform.close_clip": (
+        P.CLIP_CLOSE,
+        lambda w, by: parts(w).close_clip(by, "grant", Closing("completed")),
     ),
-    "decommission": (
+    "platform.find_clip": (P.CLIP_LOOK_UP, lambda w, by: parts(w).find_clip(by, "clip")),
+    "platform.standing": (P.CLIP_LOOK_UP, lambda w, by: parts(w).standing(by, "clip", None, None)),
+    # What ends something comes last.
+    "self_service.sign_out": (P.OWN_READ, lambda w, by: w.service.self_service.sign_out(by)),
+    "consents.revoke": (
+        P.CONSENT_REVOKE,
+        lambda w, by: w.service.consents.revoke(by, w.consent_id, "no more"),
+    ),
+    "deletion.sweep_vault": (P.VOICE_DECOMMISSION, lambda w, by: w.service.deletion.sweep_vault(by)),
+    "deletion.sweep_voices": (P.VOICE_DECOMMISSION, lambda w, by: w.service.deletion.sweep_voices(by)),
+    "deletion.resume": (P.VOICE_DECOMMISSION, lambda w, by: w.service.deletion.resume(by)),
+    "self_service.decommission_own_voice": (
+        P.OWN_DECOMMISSION,
+        lambda w, by: w.service.self_service.decommission_own_voice(by, "voice", "the end"),
+    ),
+    "deletion.decommission": (
         P.VOICE_DECOMMISSION,
-        lambda w, by: w.service.decommission(by, w.voice.voice_id, "the end"),
+        lambda w, by: w.service.deletion.decommission(by, w.voice.voice_id, "the end"),
     ),
 }
 
 
+SERVICES: Mapping[str, type] = {
+    "tenants": Tenants, "subjects": Subjects, "voices": Voices, "consents": Consents, "gate": Gate, "clips": Clips,
+    "platform": PlatformApi, "self_service": SelfService, "deletion": Deletion, "rotation": Rotation,
+    "exports": Exports, "log": Log,
+}  # fmt: skip
+
+
 def asking_for_a_principal() -> set[str]:
-    """The public methods of service, person and parts whose first argument is the caller."""
+    """The public methods of every domain's service whose first argument is the caller, as `domain.method`."""
     return {
-        name
-        for owner in (ConsentService, Parts, Person)
+        f"{domain}.{name}"
+        for domain, owner in SERVICES.items()
         for name, method in inspect.getmembers(owner, inspect.isfunction)
         if not name.startswith("_") and next(iter(list(inspect.signature(method).parameters)[1:]), "") == "by"
     }
 
 
-def parts(world: World) -> Parts:
-    return world.service.parts
+def parts(world: World) -> PlatformApi:
+    return world.service.platform
 
 
 def no_clip(world: World) -> ClipRecord:

@@ -25,7 +25,7 @@ from tests.unit.consent_service.world import DAY, World
 
 
 def test_a_key_opens_what_it_was_made_for(world: World) -> None:
-    token = world.service.create_api_key(
+    token = world.service.tenants.create_key(
         world.admin,
         grantee="studio",
         roles=[Role.NARRATOR],
@@ -55,7 +55,7 @@ def test_a_key_opens_what_it_was_made_for(world: World) -> None:
 def test_anything_else_is_unauthenticated_in_the_same_words(
     world: World, spoil: Callable[[str], str]
 ) -> None:
-    token = world.service.create_api_key(world.admin, grantee="s", roles=[Role.NARRATOR], claims=Claims())
+    token = world.service.tenants.create_key(world.admin, grantee="s", roles=[Role.NARRATOR], claims=Claims())
     with pytest.raises(Unauthenticated) as refused:
         world.service.authenticate(spoil(token))
     assert refused.value.message == "the API key is missing, unknown, revoked or expired"
@@ -63,25 +63,25 @@ def test_anything_else_is_unauthenticated_in_the_same_words(
 
 def test_a_revoked_or_expired_key_is_a_stranger_at_once(world: World) -> None:
     until = world.clock.now + 10
-    token = world.service.create_api_key(
+    token = world.service.tenants.create_key(
         world.admin, grantee="studio", roles=[Role.AUDITOR], claims=Claims(), expires_at=until
     )
     who = world.service.authenticate(token)
     world.clock.now = until
-    for attempt in (lambda: world.service.authenticate(token), lambda: world.service.voices(who)):
+    for attempt in (lambda: world.service.authenticate(token), lambda: world.service.voices.list_all(who)):
         with pytest.raises(Unauthenticated):
             attempt()
     allowed = world.allow()
-    world.service.revoke_api_key(world.admin, world.narrator.key_id)
-    world.service.revoke_api_key(world.admin, world.narrator.key_id)
+    world.service.tenants.revoke_key(world.admin, world.narrator.key_id)
+    world.service.tenants.revoke_key(world.admin, world.narrator.key_id)
     with pytest.raises(Unauthenticated):
-        world.service.authorize(world.narrator, world.claim())
+        world.service.gate.authorize(world.narrator, world.claim())
     with pytest.raises(GrantRevoked, match="key"):
-        world.service.redeem(allowed.token, world.replica.replica_id)
+        world.service.gate.redeem(allowed.token, world.replica.replica_id)
 
 
 def test_no_secret_of_a_key_is_stored(world: World) -> None:
-    token = world.service.create_api_key(world.admin, grantee="s", roles=[Role.NARRATOR], claims=Claims())
+    token = world.service.tenants.create_key(world.admin, grantee="s", roles=[Role.NARRATOR], claims=Claims())
     secret = token.split("_", 2)[2]
     assert token.split("_")[1] in world.dump()
     assert secret not in world.dump()
@@ -92,12 +92,12 @@ def test_what_a_key_may_do_is_read_from_the_ledger_and_not_from_the_caller(world
         "acme", world.narrator.key_id, "studio", frozenset(Role), Claims(("advertising",), ("*",))
     )
     with pytest.raises(PermissionDenied):
-        world.service.revoke_consent(mighty, world.consent_id, "no")
-    denied = world.service.authorize(mighty, world.claim(purpose="advertising"))
+        world.service.consents.revoke(mighty, world.consent_id, "no")
+    denied = world.service.gate.authorize(mighty, world.claim(purpose="advertising"))
     assert isinstance(denied, Deny)
     assert denied.code == "purpose_not_claimable"
     with pytest.raises(Unauthenticated):
-        world.service.voices(Principal("acme", "0" * 16, "studio", frozenset(Role), Claims()))
+        world.service.voices.list_all(Principal("acme", "0" * 16, "studio", frozenset(Role), Claims()))
 
 
 def test_every_operation_that_takes_a_principal_has_its_cell() -> None:
@@ -129,7 +129,7 @@ def test_a_role_may_do_exactly_what_its_row_says(world: World, role: Role) -> No
 
 def test_nobody_is_handed_the_role_of_a_subject(world: World) -> None:
     with pytest.raises(InvalidInput) as refused:
-        world.service.create_api_key(
+        world.service.tenants.create_key(
             world.admin, grantee="g", roles=[Role.NARRATOR, Role.SUBJECT], claims=Claims()
         )
     assert refused.value.code == "role_not_assignable"
@@ -139,7 +139,7 @@ def test_a_subject_s_role_without_a_person_behind_it_reaches_nothing(world: Worl
     by = key_of(world, Role.SUBJECT, subject_id=None)
     for name in ("own_voices", "own_consents", "own_uses", "own_receipt", "revoke_own_consent"):
         with pytest.raises(PermissionDenied):
-            OPERATIONS[name][1](world, by)
+            OPERATIONS[f"self_service.{name}"][1](world, by)
 
 
 def key_of(world: World, role: Role, subject_id: str | None = "subject_of_no_voice") -> Principal:
@@ -159,14 +159,14 @@ def test_whoever_speaks_sees_the_voices_that_the_key_may_claim(world: World) -> 
     everything = {world.voice.voice_id, second.voice_id}
 
     def seen(by: Principal) -> set[str]:
-        return {voice.voice_id for voice in world.service.voices(by)}
+        return {voice.voice_id for voice in world.service.voices.list_all(by)}
 
     for role in (Role.NARRATOR, Role.JOB):
         one = world.key(role, voices=(second.voice_id,))
         assert seen(one) == {second.voice_id}
-        assert world.service.voice(one, second.voice_id) == second
+        assert world.service.voices.get(one, second.voice_id) == second
         with pytest.raises(NotFound):
-            world.service.voice(one, world.voice.voice_id)
+            world.service.voices.get(one, world.voice.voice_id)
         assert seen(world.key(role, voices=("*",))) == everything
         assert seen(world.key(role, voices=("design", "preset:*"))) == set()
     for role in (Role.VOICE_ADMIN, Role.AUDITOR, Role.REVIEWER, Role.OPERATOR):
@@ -174,11 +174,11 @@ def test_whoever_speaks_sees_the_voices_that_the_key_may_claim(world: World) -> 
 
 
 def test_the_list_of_keys_tells_everything_but_the_secret(world: World) -> None:
-    token = world.service.create_api_key(
+    token = world.service.tenants.create_key(
         world.admin, grantee="radio", roles=[Role.NARRATOR], claims=Claims(channels=("podcast",)), label="x",
         expires_at=world.clock.now + DAY,
     )  # fmt: skip
-    listed = {key.key_id: key for key in world.service.api_keys(world.admin)}
+    listed = {key.key_id: key for key in world.service.tenants.list_keys(world.admin)}
     made = listed[world.service.authenticate(token).key_id]
     assert (made.grantee, made.roles, made.claims.channels) == ("radio", (Role.NARRATOR,), ("podcast",))
     assert made.expires_at == world.clock.now + DAY
@@ -190,11 +190,11 @@ def test_a_first_key_can_be_kept_before_it_counts(world: World) -> None:
     key = NewKey.mint()
     with pytest.raises(Unauthenticated):
         world.service.authenticate(key.token)
-    assert world.service.bootstrap_tenant("later", api_key=key.token) == key.token
+    assert world.service.tenants.bootstrap("later", api_key=key.token) == key.token
     assert world.service.authenticate(key.token).tenant == "later"
     for wrong in ("", "vouch_1_2", key.token[:-1], key.token + "x", "other" + key.token[5:]):
         with pytest.raises(InvalidInput):
-            world.service.bootstrap_tenant("never", api_key=wrong)
+            world.service.tenants.bootstrap("never", api_key=wrong)
 
 
 def test_a_key_can_not_claim_what_does_not_exist(world: World) -> None:
@@ -205,12 +205,12 @@ def test_a_key_can_not_claim_what_does_not_exist(world: World) -> None:
         (Claims(voices=("a voice",)), "voice_unknown"),
     ):
         with pytest.raises(InvalidInput) as refused:
-            world.service.create_api_key(world.admin, grantee="g", roles=[Role.JOB], claims=claims)
+            world.service.tenants.create_key(world.admin, grantee="g", roles=[Role.JOB], claims=claims)
         assert refused.value.code == code
     with pytest.raises(InvalidInput):
-        world.service.create_api_key(world.admin, grantee="g", roles=[], claims=Claims())
+        world.service.tenants.create_key(world.admin, grantee="g", roles=[], claims=Claims())
     with pytest.raises(InvalidInput):
-        world.service.create_api_key(
+        world.service.tenants.create_key(
             world.admin, grantee="g", roles=[Role.JOB], claims=Claims(), expires_at=world.clock.now
         )
 
@@ -218,18 +218,18 @@ def test_a_key_can_not_claim_what_does_not_exist(world: World) -> None:
 def test_a_consent_is_bound_only_to_a_key_of_its_grantee(world: World) -> None:
     stranger = world.key(Role.NARRATOR, grantee="others", purposes=("narration",), voices=("*",))
     with pytest.raises(Conflict) as refused:
-        world.service.bind_consent(world.admin, stranger.key_id, world.consent_id)
+        world.service.tenants.bind_consent(world.admin, stranger.key_id, world.consent_id)
     assert refused.value.code == "grantee_mismatch"
     with pytest.raises(NotFound):
-        world.service.bind_consent(world.admin, "0" * 16, world.consent_id)
-    world.service.revoke_consent(world.admin, world.consent_id, "no more")
+        world.service.tenants.bind_consent(world.admin, "0" * 16, world.consent_id)
+    world.service.consents.revoke(world.admin, world.consent_id, "no more")
     with pytest.raises(Conflict):
-        world.service.bind_consent(world.admin, world.narrator.key_id, world.consent_id)
+        world.service.tenants.bind_consent(world.admin, world.narrator.key_id, world.consent_id)
 
 
 def test_a_tenant_is_made_once(world: World, tmp_path: Path) -> None:
     with pytest.raises(Conflict):
-        world.service.bootstrap_tenant("acme")
+        world.service.tenants.bootstrap("acme")
     for name in ("", "../up", "Ünïcode", "a/b", "*", "x" * 64):
         with pytest.raises(InvalidInput):
-            world.service.bootstrap_tenant(name)
+            world.service.tenants.bootstrap(name)

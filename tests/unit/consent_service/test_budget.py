@@ -16,7 +16,7 @@ from tests.unit.consent_service.world import World
 def budgeted(world: World) -> World:
     """Its narrator's consent allows a hundred characters in all."""
     world.consent = world.record(character_budget=100)
-    world.service.bind_consent(world.admin, world.narrator.key_id, world.consent_id)
+    world.service.tenants.bind_consent(world.admin, world.narrator.key_id, world.consent_id)
     return world
 
 
@@ -26,10 +26,10 @@ def used(world: World) -> int:
 
 
 def test_what_is_spoken_is_counted_and_the_rest_is_refused(budgeted: World) -> None:
-    redeemed = budgeted.service.redeem(budgeted.allow(characters=60).token, budgeted.replica.replica_id)
+    redeemed = budgeted.service.gate.redeem(budgeted.allow(characters=60).token, budgeted.replica.replica_id)
     assert isinstance(redeemed, Redeemed)
     assert used(budgeted) == 60
-    refused = budgeted.service.authorize(budgeted.narrator, budgeted.claim(characters=41))
+    refused = budgeted.service.gate.authorize(budgeted.narrator, budgeted.claim(characters=41))
     assert isinstance(refused, Deny)
     assert refused.code == "budget_exhausted"
     budgeted.allow(characters=40)
@@ -37,7 +37,7 @@ def test_what_is_spoken_is_counted_and_the_rest_is_refused(budgeted: World) -> N
 
 def test_grants_that_fit_one_by_one_do_not_fit_together(budgeted: World) -> None:
     tokens = [budgeted.allow(str(number), characters=40).token for number in range(4)]
-    outcomes = budgeted.service.redeem_many(tokens, budgeted.replica.replica_id)
+    outcomes = budgeted.service.gate.redeem_many(tokens, budgeted.replica.replica_id)
     assert [isinstance(each, Redeemed) for each in outcomes] == [True, True, False, False]
     assert {each.code for each in outcomes if isinstance(each, ConsentError)} == {"budget_exhausted"}
     assert used(budgeted) == 80
@@ -48,7 +48,7 @@ def test_callers_at_once_never_exceed_it(budgeted: World) -> None:
 
     def redeem(token: str) -> str:
         try:
-            budgeted.service.redeem(token, budgeted.replica.replica_id)
+            budgeted.service.gate.redeem(token, budgeted.replica.replica_id)
         except GrantRevoked as exc:
             return exc.code
         return "spoken"
@@ -61,17 +61,17 @@ def test_callers_at_once_never_exceed_it(budgeted: World) -> None:
 
 def test_a_refused_redemption_spends_nothing(budgeted: World) -> None:
     allowed = budgeted.allow(characters=50)
-    budgeted.service.redeem(allowed.token, budgeted.replica.replica_id)
-    budgeted.service.redeem_many([allowed.token] * 3, budgeted.replica.replica_id)
+    budgeted.service.gate.redeem(allowed.token, budgeted.replica.replica_id)
+    budgeted.service.gate.redeem_many([allowed.token] * 3, budgeted.replica.replica_id)
     assert used(budgeted) == 50
 
 
 def test_processing_outside_the_boundary_needs_the_consent_s_word(world: World) -> None:
     outside = world.claim(outside_boundary=True)
-    refused = world.service.authorize(world.narrator, outside)
+    refused = world.service.gate.authorize(world.narrator, outside)
     assert isinstance(refused, Deny)
     assert refused.code == "processing_outside_not_consented"
     wider = world.record(outside_boundary=True)
-    assert world.service.authorize(
+    assert world.service.gate.authorize(
         world.narrator, world.claim(outside_boundary=True, consent_token=wider.consent_token)
     )

@@ -23,19 +23,19 @@ from tests.unit.consent_service.world import DAY, World, digest, open_world, sql
 
 
 def spoken(world: World, text: str = "hello", **changes: object) -> Redeemed:
-    redeemed = world.service.redeem(world.allow(text, **changes).token, world.replica.replica_id)
+    redeemed = world.service.gate.redeem(world.allow(text, **changes).token, world.replica.replica_id)
     record = redeemed.clip_record(created_at=world.clock.now)
-    world.service.register_clip(dataclasses.replace(record, audio_sha256=digest(text), seconds=1.0))
-    world.service.close_clip(redeemed.grant.grant_id, Closing("completed", 1.0, digest(text)))
+    world.service.clips.register_clip(dataclasses.replace(record, audio_sha256=digest(text), seconds=1.0))
+    world.service.gate.close(redeemed.grant.grant_id, Closing("completed", 1.0, digest(text)))
     return redeemed
 
 
 def trusted(world: World) -> TrustedKeys:
-    return TrustedKeys.from_text(world.service.trusted_keys(world.auditor))
+    return TrustedKeys.from_text(world.service.exports.trusted_keys(world.auditor))
 
 
 def bundle(world: World, folder: Path) -> Bundle:
-    world.service.export_bundle(world.auditor, folder / "bundle")
+    world.service.exports.write_bundle(world.auditor, folder / "bundle")
     return Bundle.read((folder / "bundle").read_bytes(), trusted(world), clock=world.clock)
 
 
@@ -48,9 +48,9 @@ def test_a_bundle_answers_as_the_ledger_did_when_it_was_exported(world: World, t
     live, preset = spoken(world), spoken(world, mode="custom", voice_id="Vivian")
     withdrawn_voice = world.enrol("Withdrawn", hertz=300.0)
     recorded = world.record(withdrawn_voice)
-    world.service.bind_consent(world.admin, world.narrator.key_id, recorded.consent.consent_id)
+    world.service.tenants.bind_consent(world.admin, world.narrator.key_id, recorded.consent.consent_id)
     withdrawn = spoken(world, "again", voice_id=withdrawn_voice.voice_id)
-    world.service.revoke_consent(world.admin, recorded.consent.consent_id, "no more")
+    world.service.consents.revoke(world.admin, recorded.consent.consent_id, "no more")
     reader = bundle(world, tmp_path)
     for redeemed, expected in (
         (live, Standing.LIVE),
@@ -81,7 +81,7 @@ def test_a_withdrawal_after_the_export_is_not_known_and_the_answer_says_as_of_wh
     exported_at = world.clock.now
     reader = bundle(world, tmp_path)
     world.clock.now += DAY
-    world.service.revoke_consent(world.admin, world.consent_id, "no more")
+    world.service.consents.revoke(world.admin, world.consent_id, "no more")
     grant = redeemed.grant
     assert reader.standing(grant.clip_id, grant.consent_id, grant.consent_version) == (
         Standing.LIVE,
@@ -101,7 +101,7 @@ def test_a_consent_that_ran_out_since_is_seen_to_have_expired(world: World, tmp_
 
 def test_tombstones_are_in_the_bundle(world: World, tmp_path: Path) -> None:
     redeemed = spoken(world)
-    world.service.decommission(world.admin, world.voice.voice_id, "the end")
+    world.service.deletion.decommission(world.admin, world.voice.voice_id, "the end")
     reader = bundle(world, tmp_path)
     assert standing(reader, redeemed) is Standing.DECOMMISSIONED
     assert reader.standings.consents[world.consent_id].standing is Standing.DECOMMISSIONED
@@ -145,9 +145,9 @@ def test_a_history_that_was_rewritten_since_is_found(world: World, tmp_path: Pat
 
 def test_a_bundle_that_was_put_together_from_two_is_refused(world: World, tmp_path: Path) -> None:
     spoken(world)
-    world.service.export_bundle(world.auditor, tmp_path / "one")
+    world.service.exports.write_bundle(world.auditor, tmp_path / "one")
     spoken(world, "more")
-    world.service.export_bundle(world.auditor, tmp_path / "two")
+    world.service.exports.write_bundle(world.auditor, tmp_path / "two")
     one, two = ((tmp_path / name).read_bytes().partition(b"\n") for name in ("one", "two"))
     with pytest.raises(ProofInvalid):
         Bundle.read(one[0] + b"\n" + two[2], trusted(world))
@@ -156,7 +156,7 @@ def test_a_bundle_that_was_put_together_from_two_is_refused(world: World, tmp_pa
 def test_a_bundle_of_someone_else_is_whole_and_not_trusted(world: World, tmp_path: Path) -> None:
     other = open_world(tmp_path / "elsewhere")
     spoken(other)
-    other.service.export_bundle(other.auditor, tmp_path / "theirs")
+    other.service.exports.write_bundle(other.auditor, tmp_path / "theirs")
     raw = (tmp_path / "theirs").read_bytes()
     Bundle.read(raw)
     with pytest.raises(ProofInvalid):
@@ -166,26 +166,26 @@ def test_a_bundle_of_someone_else_is_whole_and_not_trusted(world: World, tmp_pat
 
 def test_a_bundle_holds_no_name_no_text_and_no_key(world: World, tmp_path: Path) -> None:
     spoken(world)
-    world.service.export_bundle(world.auditor, tmp_path / "bundle")
+    world.service.exports.write_bundle(world.auditor, tmp_path / "bundle")
     raw = (tmp_path / "bundle").read_bytes()
     for secret in (b"A Person", b"A voice", b"studio", digest("hello").encode() + b'","said'):
         assert secret not in raw
-    assert world.service.watermark_keys()[1] not in raw
+    assert world.service.clips.watermark_keys()[1] not in raw
     assert b"PRIVATE" not in raw
 
 
 def test_standings_are_a_list_of_their_own(world: World) -> None:
-    listed = verify_standings(world.service.standings(world.auditor), trusted(world))
+    listed = verify_standings(world.service.exports.standings(world.auditor), trusted(world))
     (found,) = listed.consents.values()
     assert (found.consent_id, found.standing) == (world.consent_id, Standing.LIVE)
     assert listed.of("consent_unknown", world.clock.now) == (Standing.UNKNOWN, world.clock.now)
     with pytest.raises(ProofInvalid):
-        verify_standings(world.service.receipt(world.auditor, world.consent_id), trusted(world))
+        verify_standings(world.service.consents.receipt(world.auditor, world.consent_id), trusted(world))
 
 
 def test_a_bundle_that_can_not_be_written_says_so(world: World, tmp_path: Path) -> None:
     with pytest.raises(InvalidInput):
-        world.service.export_bundle(world.auditor, tmp_path / "nowhere" / "bundle")
+        world.service.exports.write_bundle(world.auditor, tmp_path / "nowhere" / "bundle")
 
 
 def lines(raw: bytes) -> Iterator[dict[str, object]]:
@@ -198,7 +198,7 @@ def lines(raw: bytes) -> Iterator[dict[str, object]]:
 def test_clips_come_in_the_order_of_the_log(world: World, tmp_path: Path) -> None:
     for text in ("one", "two", "three"):
         spoken(world, text)
-    world.service.export_bundle(world.auditor, tmp_path / "bundle")
+    world.service.exports.write_bundle(world.auditor, tmp_path / "bundle")
     leaves = [line["leaf"] for line in lines((tmp_path / "bundle").read_bytes())]
     assert leaves == sorted(leaves, key=str) or leaves == sorted(leaves, key=lambda leaf: int(str(leaf)))
 
@@ -234,7 +234,7 @@ def test_a_bundle_whose_clips_the_log_does_not_bear_out_is_refused_whoever_signe
 ) -> None:
     spoken(world, "one")
     spoken(world, "two")
-    world.service.export_bundle(world.auditor, tmp_path / "bundle")
+    world.service.exports.write_bundle(world.auditor, tmp_path / "bundle")
     raw = (tmp_path / "bundle").read_bytes()
     Bundle.read(rebuilt(world, raw, lambda clips, leaves: (clips, leaves)), trusted(world))
 
@@ -260,7 +260,7 @@ def test_a_bundle_whose_clips_the_log_does_not_bear_out_is_refused_whoever_signe
 
 
 def test_standings_that_lack_what_a_list_says_are_refused_whoever_signed_them(world: World) -> None:
-    for body in ({}, {"checkpoint": world.service.checkpoint(world.auditor), "consents": [{}]}):
+    for body in ({}, {"checkpoint": world.service.log.checkpoint(world.auditor), "consents": [{}]}):
         text = sign_statement(
             STANDINGS_TYPE, body, lambda message: world.service.keys.sign(KeyPurpose.RECEIPT, message)
         )

@@ -10,13 +10,13 @@ from tests.unit.consent_service.world import World
 
 
 def made(world: World) -> str:
-    return world.service.redeem(world.allow().token, world.replica.replica_id).grant.clip_id
+    return world.service.gate.redeem(world.allow().token, world.replica.replica_id).grant.clip_id
 
 
 def test_a_clip_is_not_there_for_another_grantee_of_the_tenant(world: World) -> None:
     clip_id = made(world)
     stranger = world.key(Role.NARRATOR, Role.JOB, grantee="others", purposes=("narration",), voices=("*",))
-    for ask in (world.service.clip, world.service.release_clip):
+    for ask in (world.service.clips.get, world.service.clips.release):
         with pytest.raises(NotFound) as refused:
             ask(stranger, clip_id)
         assert refused.value.code == "clip_unknown"
@@ -31,50 +31,50 @@ def test_a_key_that_could_not_have_asked_for_a_clip_does_not_get_it_later(
     clip_id = made(world)
     narrow = world.key(Role.NARRATOR, **claims)
     with pytest.raises(NotFound):
-        world.service.release_clip(narrow, clip_id)
+        world.service.clips.release(narrow, clip_id)
 
 
 def test_who_answers_for_the_consents_sees_every_clip_made_under_them(world: World) -> None:
     clip_id = made(world)
     for role in (Role.AUDITOR, Role.VOICE_ADMIN):
         overseer = world.key(role, grantee="the office")
-        assert world.service.clip(overseer, clip_id).clip_id == clip_id
+        assert world.service.clips.get(overseer, clip_id).clip_id == clip_id
 
 
 def test_every_release_of_a_stored_clip_is_audited_and_so_is_every_refusal(world: World) -> None:
     clip_id = made(world)
-    world.service.release_clip(world.narrator, clip_id)
+    world.service.clips.release(world.narrator, clip_id)
     released = world.log()[-1]
     assert (released["kind"], released["clip"], released["by"]) == (
         "clip.released", clip_id, world.narrator.key_id,
     )  # fmt: skip
-    world.service.revoke_consent(world.admin, world.consent_id, "no more")
+    world.service.consents.revoke(world.admin, world.consent_id, "no more")
     with pytest.raises(GrantRevoked):
-        world.service.release_clip(world.narrator, clip_id)
+        world.service.clips.release(world.narrator, clip_id)
     assert (world.log()[-1]["kind"], world.log()[-1]["clip"]) == ("clip.withheld", clip_id)
 
 
 def test_a_release_in_another_form_names_the_file_that_goes_out(world: World) -> None:
     clip_id = made(world)
-    world.service.release_clip(world.narrator, clip_id, "0f" * 32)
+    world.service.clips.release(world.narrator, clip_id, "0f" * 32)
     assert world.log()[-1]["audio"] == "0f" * 32
     with pytest.raises(InvalidInput):
-        world.service.release_clip(world.narrator, clip_id, "no digest")
+        world.service.clips.release(world.narrator, clip_id, "no digest")
 
 
 def test_a_clip_whose_consent_has_expired_is_withheld(world: World) -> None:
     clip_id = made(world)
     world.clock.now = world.consent.consent.terms.valid_until
     with pytest.raises(GrantRevoked):
-        world.service.release_clip(world.narrator, clip_id)
+        world.service.clips.release(world.narrator, clip_id)
 
 
 def test_a_key_revoked_since_releases_nothing(world: World) -> None:
     clip_id = made(world)
-    token = world.service.create_api_key(
+    token = world.service.tenants.create_key(
         world.admin, grantee="studio", roles=[Role.AUDITOR], claims=Claims(), expires_at=world.clock.now + 1
     )
     late = world.service.authenticate(token)
     world.clock.now += 1
     with pytest.raises(Exception, match="revoked or expired"):
-        world.service.release_clip(late, clip_id)
+        world.service.clips.release(late, clip_id)

@@ -9,10 +9,10 @@ from tests.unit.consent_service.world import World, digest
 
 def test_a_file_was_handed_over_when_the_log_closed_its_clip(world: World) -> None:
     core = world.service._core
-    grant = world.service.redeem(world.allow().token, world.replica.replica_id).grant
+    grant = world.service.gate.redeem(world.allow().token, world.replica.replica_id).grant
     assert logged_at(core, grant.clip_id, digest("file")) is None, "it is not finished"
     world.clock.now += 5
-    world.service.close_clip(grant.grant_id, Closing("completed", 1.0, digest("file")))
+    world.service.gate.close(grant.grant_id, Closing("completed", 1.0, digest("file")))
     assert logged_at(core, grant.clip_id, digest("file")) == world.clock.now
     assert logged_at(core, grant.clip_id, digest("another file")) is None
     assert logged_at(core, "0" * 32, digest("file")) is None

@@ -16,24 +16,24 @@ from tests.unit.consent_service.world import DAY, World
 
 def spoken(world: World, text: str = "hello", **claim: Any) -> str:
     """A finished clip; returns its id."""
-    redeemed = world.service.redeem(world.allow(text, **claim).token, world.replica.replica_id)
-    record = world.service.find_clip("acme", redeemed.grant.clip_id)
+    redeemed = world.service.gate.redeem(world.allow(text, **claim).token, world.replica.replica_id)
+    record = world.service.clips.find_clip("acme", redeemed.grant.clip_id)
     assert record is not None
-    world.service.register_store("file:///var/clips", "output")
-    world.service.register_clip(
+    world.service.clips.register_store("file:///var/clips", "output")
+    world.service.clips.register_clip(
         replace(record, audio_sha256="ab" * 32, seconds=1.0, objects=("file:///var/clips/acme/a",))
     )
     return record.clip_id
 
 
 def denied(world: World, **claim: Any) -> str:
-    verdict = world.service.authorize(world.narrator, world.claim(**claim))
+    verdict = world.service.gate.authorize(world.narrator, world.claim(**claim))
     assert isinstance(verdict, Deny)
     return verdict.code
 
 
 def standing(world: World, clip_id: str, version: int = 1) -> Standing:
-    return world.service.standing(clip_id, world.consent_id, version)[0]
+    return world.service.clips.standing(clip_id, world.consent_id, version)[0]
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_the_bearer_token_of_a_consent_works_for_its_grantee_and_voice_alone(wor
     second = world.enrol("Another", 220.0)
 
     def code(by: Any, **claim: Any) -> str:
-        verdict = world.service.authorize(by, world.claim(**claim))
+        verdict = world.service.gate.authorize(by, world.claim(**claim))
         return verdict.code if isinstance(verdict, Deny) else "allowed"
 
     assert code(free) == "consent_required"
@@ -89,23 +89,23 @@ def test_a_withdrawal_ends_everything_made_under_it_and_nothing_else(world: Worl
     made = spoken(world)
     other = world.record()
     pending = world.allow("not yet redeemed")
-    before = world.service.revocations()
+    before = world.service.gate.revocations()
     assert standing(world, made) is Standing.LIVE
 
-    revocation = world.service.revoke_consent(world.admin, world.consent_id, "changed my mind")
+    revocation = world.service.consents.revoke(world.admin, world.consent_id, "changed my mind")
 
     assert denied(world) == "consent_revoked"
     with pytest.raises(GrantRevoked):
-        world.service.redeem(pending.token, world.replica.replica_id)
+        world.service.gate.redeem(pending.token, world.replica.replica_id)
     assert standing(world, made) is Standing.WITHDRAWN
-    clip = world.service.find_clip("acme", made)
+    clip = world.service.clips.find_clip("acme", made)
     assert clip is not None
     assert clip.state == "withdrawn"
     assert clip.objects == ("file:///var/clips/acme/a",)  # still known, so that it can be deleted
-    assert world.service.revocations(after=before[-1].seq if before else 0) == [revocation]
-    assert revocation.voice_epoch == world.service.voice(world.admin, world.voice.voice_id).epoch
+    assert world.service.gate.revocations(after=before[-1].seq if before else 0) == [revocation]
+    assert revocation.voice_epoch == world.service.voices.get(world.admin, world.voice.voice_id).epoch
     with pytest.raises(Conflict):
-        world.service.revoke_consent(world.admin, world.consent_id, "again")
+        world.service.consents.revoke(world.admin, world.consent_id, "again")
     # The other consent of the same voice still stands; its holder only asks anew.
     assert world.allow(consent_token=other.consent_token)
     assert world.kinds().count("consent.revoked") == 1
@@ -113,9 +113,12 @@ def test_a_withdrawal_ends_everything_made_under_it_and_nothing_else(world: Worl
 
 def test_the_receipt_tells_of_the_withdrawal(world: World) -> None:
     keys = world.service.keys.public_keys(KeyPurpose.RECEIPT)
-    assert verify_receipt(world.service.receipt(world.auditor, world.consent_id), keys)["state"] == "live"
-    world.service.revoke_consent(world.admin, world.consent_id, "private words")
-    text = world.service.receipt(world.auditor, world.consent_id)
+    assert (
+        verify_receipt(world.service.consents.receipt(world.auditor, world.consent_id), keys)["state"]
+        == "live"
+    )
+    world.service.consents.revoke(world.admin, world.consent_id, "private words")
+    text = world.service.consents.receipt(world.auditor, world.consent_id)
     body = verify_receipt(text, keys)
     assert body["state"] == "revoked"
     assert [event["event_type"] for event in body["events"]] == ["given", "withdrawn"]
@@ -126,51 +129,51 @@ def test_narrowing_takes_purposes_away_and_gives_none(world: World) -> None:
     kept, lost = spoken(world, purpose="narration.audiobook"), spoken(world, purpose="narration.news")
     pending = world.allow(purpose="narration.audiobook")
     old = world.consent.consent_token
-    narrowed = world.service.narrow_consent(world.admin, world.consent_id, purposes=["narration.audiobook"])
+    narrowed = world.service.consents.narrow(world.admin, world.consent_id, purposes=["narration.audiobook"])
 
     assert (narrowed.consent.version, narrowed.consent.terms.purposes) == (2, ("narration.audiobook",))
     assert denied(world, purpose="narration.news") == "purpose_not_consented"
     assert world.allow(purpose="narration.audiobook").grant.consent_version == 2
     with pytest.raises(GrantRevoked):
-        world.service.redeem(pending.token, world.replica.replica_id)
+        world.service.gate.redeem(pending.token, world.replica.replica_id)
     assert standing(world, kept) is Standing.LIVE
     assert standing(world, lost) is Standing.WITHDRAWN
     assert denied(world, purpose="narration.audiobook", consent_token=old) == "consent_token_invalid"
     assert world.allow(purpose="narration.audiobook", consent_token=narrowed.consent_token)
     for wider in (["narration"], ["narration.news"], ["advertising"]):
         with pytest.raises(InvalidInput) as refused:
-            world.service.narrow_consent(world.admin, world.consent_id, purposes=wider)
+            world.service.consents.narrow(world.admin, world.consent_id, purposes=wider)
         assert refused.value.code == "purpose_not_consented"
-    world.service.revoke_consent(world.admin, world.consent_id, "no more")
+    world.service.consents.revoke(world.admin, world.consent_id, "no more")
     with pytest.raises(Conflict):
-        world.service.narrow_consent(world.admin, world.consent_id, purposes=["narration.audiobook"])
+        world.service.consents.narrow(world.admin, world.consent_id, purposes=["narration.audiobook"])
 
 
 def test_the_standing_of_a_clip_follows_its_consent(world: World) -> None:
     made = spoken(world)
     assert standing(world, made) is Standing.LIVE
     assert standing(world, made, version=2) is Standing.UNKNOWN
-    assert world.service.standing(made, None, None)[0] is Standing.UNKNOWN
+    assert world.service.clips.standing(made, None, None)[0] is Standing.UNKNOWN
     preset = spoken(world, mode="custom", voice_id="Vivian")
-    assert world.service.standing(preset, None, None) == (Standing.NOT_REQUIRED, world.clock.now)
+    assert world.service.clips.standing(preset, None, None) == (Standing.NOT_REQUIRED, world.clock.now)
     world.clock.now += 31 * DAY
     assert standing(world, made) is Standing.EXPIRED
 
 
 def test_decommissioning_silences_the_voice_for_good(world: World) -> None:
     made, pending = spoken(world), world.allow()
-    voice = world.service.decommission(world.admin, world.voice.voice_id, "the contract ended")
+    voice = world.service.deletion.decommission(world.admin, world.voice.voice_id, "the contract ended")
     assert voice.state == "decommissioned"
     assert denied(world) == "voice_decommissioned"
     with pytest.raises(GrantRevoked):
-        world.service.redeem(pending.token, world.replica.replica_id)
+        world.service.gate.redeem(pending.token, world.replica.replica_id)
     assert standing(world, made) is Standing.DECOMMISSIONED
-    assert world.service.consent(world.auditor, world.consent_id).state == "revoked"
+    assert world.service.consents.get(world.auditor, world.consent_id).state == "revoked"
     with pytest.raises(KeyDestroyed):
         world.service._core.vault.open("acme", voice.voice_id, "reference", voice.prompt_digest)
     assert not list(world.data_dir.rglob(f"*{voice.voice_id}*"))
-    assert world.service.decommission(world.admin, world.voice.voice_id, "again") == voice
-    assert [entry.consent_id for entry in world.service.revocations()] == [None]
+    assert world.service.deletion.decommission(world.admin, world.voice.voice_id, "again") == voice
+    assert [entry.consent_id for entry in world.service.gate.revocations()] == [None]
 
 
 def test_a_destruction_that_was_cut_off_is_finished_by_the_next_call(
@@ -182,16 +185,16 @@ def test_a_destruction_that_was_cut_off_is_finished_by_the_next_call(
     with monkeypatch.context() as broken:
         broken.setattr("consent_service.vault.vault.Vault.destroy", cut)
         with pytest.raises(OSError, match="disk gone"):
-            world.service.decommission(world.admin, world.voice.voice_id, "the end")
+            world.service.deletion.decommission(world.admin, world.voice.voice_id, "the end")
     assert denied(world) == "voice_decommissioned"
     assert list(world.data_dir.rglob(f"*{world.voice.voice_id}*"))
-    world.service.decommission(world.admin, world.voice.voice_id, "the end")
+    world.service.deletion.decommission(world.admin, world.voice.voice_id, "the end")
     assert not list(world.data_dir.rglob(f"*{world.voice.voice_id}*"))
     assert world.kinds().count("voice.decommissioned") == world.kinds().count("voice.key_destroyed") == 1
 
 
 def test_reasons_and_names_reach_the_log_as_commitments_only(world: World) -> None:
-    world.service.revoke_consent(world.admin, world.consent_id, "because of Mr Private")
-    log = "\n".join(world.service.audit_entries(world.auditor))
+    world.service.consents.revoke(world.admin, world.consent_id, "because of Mr Private")
+    log = "\n".join(world.service.log.entries(world.auditor))
     for word in ("Private", "A Person", "A voice", "studio"):
         assert word not in log

@@ -45,16 +45,16 @@ STEPS = [
 
 def made(world: World, store: Path, text: str = "hello") -> tuple[str, Path]:
     """A clip as a door leaves it: registered, then written, then closed. Its id and its file."""
-    redeemed = world.service.redeem(world.allow(text).token, world.replica.replica_id)
+    redeemed = world.service.gate.redeem(world.allow(text).token, world.replica.replica_id)
     clip_id, digest = redeemed.grant.clip_id, "ab" * 32
     file = store / "clips" / clip_id[-2:] / f"{clip_id}.wav"
-    world.service.register_store(str(store), "output", tenant="acme")
+    world.service.clips.register_store(str(store), "output", tenant="acme")
     record = redeemed.clip_record(created_at=world.clock.now)
     fields: dict[str, Any] = {"audio_sha256": digest, "seconds": 1.0, "objects": (str(file),)}
-    world.service.register_clip(type(record)(**{**_fields(record), **fields}))
+    world.service.clips.register_clip(type(record)(**{**_fields(record), **fields}))
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(b"audio of " + text.encode())
-    world.service.close_clip(redeemed.grant.grant_id, Closing("completed", 1.0, digest))
+    world.service.gate.close(redeemed.grant.grant_id, Closing("completed", 1.0, digest))
     return clip_id, file
 
 
@@ -63,13 +63,13 @@ def _fields(record: Any) -> dict[str, Any]:
 
 
 def end(world: World) -> DeletionCertificate:
-    world.service.decommission(world.admin, world.voice.voice_id, "the contract ended")
+    world.service.deletion.decommission(world.admin, world.voice.voice_id, "the contract ended")
     return certified(world)
 
 
 def certified(world: World) -> DeletionCertificate:
-    trusted = TrustedKeys.from_text(world.service.trusted_keys(world.auditor))
-    return verify_certificate(world.service.certificate(world.admin, world.voice.voice_id), trusted)
+    trusted = TrustedKeys.from_text(world.service.exports.trusted_keys(world.auditor))
+    return verify_certificate(world.service.deletion.certificate(world.admin, world.voice.voice_id), trusted)
 
 
 def ends_in_log(world: World) -> list[str]:
@@ -77,7 +77,7 @@ def ends_in_log(world: World) -> list[str]:
 
 
 def test_the_certificate_says_what_was_destroyed_and_verifies_offline(world: World, tmp_path: Path) -> None:
-    world.service.register_store(str(tmp_path / "out"), "output", tenant="acme")
+    world.service.clips.register_store(str(tmp_path / "out"), "output", tenant="acme")
     key = world.service._core.vault.key_digest("acme", world.voice.voice_id)
     made(world, tmp_path / "out")
     found = end(world)
@@ -95,12 +95,12 @@ def test_the_certificate_says_what_was_destroyed_and_verifies_offline(world: Wor
     assert [each["consent_id"] for each in told["consents"]] == [world.consent_id]
     assert (told["clips"]["tombstones"], told["clips"]["copies"]) == (1, 1)
     assert told["clips"]["never_closed"] == 0
-    assert told["revocation"]["seq"] == world.service.revocations()[-1].seq
+    assert told["revocation"]["seq"] == world.service.gate.revocations()[-1].seq
     assert told["backups"] == {**told["backups"], "horizon_days": None, "gone_by": None}
     assert ends_in_log(world) == STEPS
-    entry = json.loads(world.service.audit_entries(world.auditor, found.leaf, 1)[0])
+    entry = json.loads(world.service.log.entries(world.auditor, found.leaf, 1)[0])
     assert entry["kind"] == "voice.destroyed"
-    written = world.service.certificate(world.admin, world.voice.voice_id)
+    written = world.service.deletion.certificate(world.admin, world.voice.voice_id)
     assert not [word for word in ("A Person", "A voice", "contract") if word in written]
 
 
@@ -108,11 +108,11 @@ def test_every_copy_of_every_clip_is_gone_also_those_that_no_register_knows(
     world: World, tmp_path: Path
 ) -> None:
     output, cache = tmp_path / "out", tmp_path / "cache"
-    world.service.register_store(str(output), "output", tenant="acme")
-    world.service.register_store(cache.as_uri(), "cache")
+    world.service.clips.register_store(str(output), "output", tenant="acme")
+    world.service.clips.register_store(cache.as_uri(), "cache")
     other = world.enrol("Another", hertz=300.0)
     recorded = world.record(other)
-    world.service.bind_consent(world.admin, world.narrator.key_id, recorded.consent.consent_id)
+    world.service.tenants.bind_consent(world.admin, world.narrator.key_id, recorded.consent.consent_id)
     clip_id, file = made(world, output)
     left = [
         file.with_name(f".{file.name}.0123456789abcdef0123456789abcdef.tmp"),
@@ -131,21 +131,21 @@ def test_every_copy_of_every_clip_is_gone_also_those_that_no_register_knows(
 
 def test_a_tombstone_outlives_the_voice_and_says_decommissioned(world: World, tmp_path: Path) -> None:
     clip_id, _ = made(world, tmp_path / "out")
-    before = world.service.clip(world.auditor, clip_id)
+    before = world.service.clips.get(world.auditor, clip_id)
     end(world)
-    after = world.service.clip(world.auditor, clip_id)
+    after = world.service.clips.get(world.auditor, clip_id)
     kept = ("clip_id", "watermark", "audio_sha256", "audit_leaf", "voice_id", "consent_id", "purpose")
     assert {name: getattr(after, name) for name in kept} == {name: getattr(before, name) for name in kept}
     assert (after.state, after.objects) == ("tombstone", ())
-    standing, _ = world.service.standing(clip_id, after.consent_id, after.consent_version)
+    standing, _ = world.service.clips.standing(clip_id, after.consent_id, after.consent_version)
     assert standing is Standing.DECOMMISSIONED
     assert after.watermark is not None
-    marked = world.service.marked_clip(after.watermark)
+    marked = world.service.clips.marked_clip(after.watermark)
     assert marked is not None
     assert marked.clip_id == clip_id
     assert world.rows("SELECT said_digest FROM clips") == [("",)]
     with pytest.raises(GrantRevoked):  # a door that was late finds the grave closed
-        world.service.register_clip(before)
+        world.service.clips.register_clip(before)
 
 
 def test_names_words_and_salts_are_erased_and_the_log_still_verifies(world: World, tmp_path: Path) -> None:
@@ -158,12 +158,12 @@ def test_names_words_and_salts_are_erased_and_the_log_still_verifies(world: Worl
     left = dict(world.rows("SELECT object_id, salt FROM salts"))
     assert not {world.voice.voice_id, world.consent_id} & set(left)
     assert world.rows("SELECT said_salt FROM voices") == [(None,)]
-    world.service.export_audit(world.auditor, tmp_path / "export")
+    world.service.log.export(world.auditor, tmp_path / "export")
     assert verify_export(tmp_path / "export").kinds["voice.erased"] == 1
 
 
 def test_a_commitment_is_opened_by_its_salt_and_by_nothing_once_that_is_gone(world: World) -> None:
-    redeemed = world.service.redeem(world.allow("yes").token, world.replica.replica_id)
+    redeemed = world.service.gate.redeem(world.allow("yes").token, world.replica.replica_id)
     ((salt,),) = world.rows("SELECT said_salt FROM voices")
     said = redeemed.grant.said_digest
     entry = world.log()[redeemed.audit_leaf]
@@ -191,17 +191,17 @@ def test_the_horizon_of_backups_is_the_configured_one(tmp_path: Path) -> None:
 
 
 def test_a_voice_that_is_still_being_enrolled_is_refused_in_review_instead(world: World) -> None:
-    begun = world.service.begin_enrolment(
+    begun = world.service.voices.begin_enrolment(
         world.admin, name="Half", language="en", grantee="studio", purpose="narration", subject_name="S"
     )
     with pytest.raises(Conflict, match="still being enrolled"):
-        world.service.decommission(world.admin, begun.voice_id, "the end")
+        world.service.deletion.decommission(world.admin, begun.voice_id, "the end")
 
 
 def test_what_an_outbox_holds_for_the_person_goes_too_and_nobody_else_s(world: World) -> None:
     other = world.enrol("Another", hertz=300.0)
-    world.service.propose_contact(world.admin, world.voice.voice_id, "person@example.org")
-    world.service.propose_contact(world.admin, other.voice_id, "another@example.org")
+    world.service.subjects.propose_contact(world.admin, world.voice.voice_id, "person@example.org")
+    world.service.subjects.propose_contact(world.admin, other.voice_id, "another@example.org")
     outbox = world.data_dir / "outbox"
     assert len(list(outbox.glob("*.eml"))) == 2
     end(world)
@@ -212,9 +212,9 @@ def test_what_an_outbox_holds_for_the_person_goes_too_and_nobody_else_s(world: W
 
 def test_a_store_has_a_place_and_a_kind(world: World) -> None:
     with pytest.raises(InvalidInput):
-        world.service.register_store("", "cache")
-    world.service.register_store("/somewhere", "cache")
-    world.service.register_store("/somewhere", "cache")
+        world.service.clips.register_store("", "cache")
+    world.service.clips.register_store("/somewhere", "cache")
+    world.service.clips.register_store("/somewhere", "cache")
     assert world.rows("SELECT uri FROM clip_stores") == [("/somewhere",)]
 
 
@@ -239,7 +239,7 @@ BREAKABLE: list[tuple[Any, str]] = [
 def test_interrupted_anywhere_it_is_finished_by_the_next_call(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: Any, name: str, after: bool
 ) -> None:
-    world.service.register_store(str(tmp_path / "out"), "output", tenant="acme")
+    world.service.clips.register_store(str(tmp_path / "out"), "output", tenant="acme")
     _, file = made(world, tmp_path / "out")
     whole: Callable[..., Any] = getattr(module, name)
 
@@ -259,13 +259,13 @@ def test_interrupted_anywhere_it_is_finished_by_the_next_call(
             ]
             patched.setattr(decommission, "_STEPS", tuple(steps))
         with pytest.raises(KeyboardInterrupt):
-            world.service.decommission(world.admin, world.voice.voice_id, "the end")
-    assert world.service.voice(world.admin, world.voice.voice_id).state == "decommissioned"
+            world.service.deletion.decommission(world.admin, world.voice.voice_id, "the end")
+    assert world.service.voices.get(world.admin, world.voice.voice_id).state == "decommissioned"
     with pytest.raises(NotFound, match="no certificate"):
-        world.service.certificate(world.admin, world.voice.voice_id)
-    (finished,) = world.service.resume_decommissions(world.admin)
+        world.service.deletion.certificate(world.admin, world.voice.voice_id)
+    (finished,) = world.service.deletion.resume(world.admin)
     assert finished.voice_id == world.voice.voice_id
-    assert world.service.resume_decommissions(world.admin) == []
+    assert world.service.deletion.resume(world.admin) == []
     assert ends_in_log(world) == STEPS
     assert not file.exists()
     assert certified(world).account["clips"]["copies"] == 1
@@ -274,7 +274,7 @@ def test_interrupted_anywhere_it_is_finished_by_the_next_call(
 
 def test_two_at_once_end_the_voice_once(world: World) -> None:
     def go(_: int) -> str:
-        return world.service.decommission(world.admin, world.voice.voice_id, "the end").state
+        return world.service.deletion.decommission(world.admin, world.voice.voice_id, "the end").state
 
     with ThreadPoolExecutor(4) as hands:
         assert set(hands.map(go, range(4))) == {"decommissioned"}
@@ -285,12 +285,12 @@ def test_two_at_once_end_the_voice_once(world: World) -> None:
 def test_a_store_that_can_not_be_searched_leaves_the_voice_silent_and_the_certificate_unsigned(
     world: World,
 ) -> None:
-    world.service.register_store("gs://elsewhere/clips", "output", tenant="acme")
+    world.service.clips.register_store("gs://elsewhere/clips", "output", tenant="acme")
     with pytest.raises(StorageUnavailable):
-        world.service.decommission(world.admin, world.voice.voice_id, "the end")
-    assert world.service.authorize(world.narrator, world.claim()) == ANY_DENIAL
+        world.service.deletion.decommission(world.admin, world.voice.voice_id, "the end")
+    assert world.service.gate.authorize(world.narrator, world.claim()) == ANY_DENIAL
     with pytest.raises(NotFound):
-        world.service.certificate(world.admin, world.voice.voice_id)
+        world.service.deletion.certificate(world.admin, world.voice.voice_id)
 
 
 class _AnyDenial:
@@ -311,13 +311,13 @@ def test_in_a_versioned_bucket_every_version_of_recordings_and_clips_is_destroye
         data_dir=tmp_path / "cloud", vault_url=f"{place}/vault", wrapped_keys_url=f"{place}/keys"
     )
     there = open_world(tmp_path / "cloud", service=ConsentService.open(config, clock=Clock()))
-    there.service.register_store(f"{place}/clips", "cache")
-    redeemed = there.service.redeem(there.allow().token, there.replica.replica_id)
+    there.service.clips.register_store(f"{place}/clips", "cache")
+    redeemed = there.service.gate.redeem(there.allow().token, there.replica.replica_id)
     clip_id = redeemed.grant.clip_id
     record = redeemed.clip_record(created_at=there.clock.now)
     uri = f"{place}/clips/acme/ab/{'e' * 64}.clip"
     fields: dict[str, Any] = {"audio_sha256": "ab" * 32, "seconds": 1.0, "objects": (uri,)}
-    there.service.register_clip(type(record)(**{**_fields(record), **fields}))
+    there.service.clips.register_clip(type(record)(**{**_fields(record), **fields}))
     s3 = aws.client("s3")
     for key in (f"clips/acme/ab/{'e' * 64}.clip", f"clips/acme/ab/{'e' * 64}.clip.{clip_id}.part"):
         for version in (b"one", b"two"):
@@ -336,10 +336,10 @@ def test_who_may_not_decommission_may_not_resume_nor_sweep_nor_see_the_certifica
     end(world)
     narrator = world.key(Role.NARRATOR)
     for attempt in (
-        lambda: world.service.resume_decommissions(narrator),
-        lambda: world.service.sweep_voices(narrator),
-        lambda: world.service.certificate(narrator, world.voice.voice_id),
-        lambda: world.service.keep_voice_until(narrator, world.voice.voice_id, None),
+        lambda: world.service.deletion.resume(narrator),
+        lambda: world.service.deletion.sweep_voices(narrator),
+        lambda: world.service.deletion.certificate(narrator, world.voice.voice_id),
+        lambda: world.service.deletion.keep_until(narrator, world.voice.voice_id, None),
     ):
         with pytest.raises(ConsentError) as refused:
             attempt()
@@ -350,19 +350,19 @@ def test_another_tenant_sees_no_certificate(world: World) -> None:
     end(world)
     other = open_world(world.data_dir, "other", world.service)
     with pytest.raises(NotFound):
-        world.service.certificate(other.admin, world.voice.voice_id)
+        world.service.deletion.certificate(other.admin, world.voice.voice_id)
 
 
 def test_a_certificate_of_another_installation_or_about_another_voice_is_refused(
     world: World, tmp_path: Path
 ) -> None:
     end(world)
-    mine = world.service.certificate(world.admin, world.voice.voice_id)
+    mine = world.service.deletion.certificate(world.admin, world.voice.voice_id)
     elsewhere = open_world(tmp_path / "elsewhere")
-    theirs = TrustedKeys.from_text(elsewhere.service.trusted_keys(elsewhere.auditor))
+    theirs = TrustedKeys.from_text(elsewhere.service.exports.trusted_keys(elsewhere.auditor))
     with pytest.raises(ProofInvalid):
         verify_certificate(mine, theirs)
-    trusted = TrustedKeys.from_text(world.service.trusted_keys(world.auditor))
+    trusted = TrustedKeys.from_text(world.service.exports.trusted_keys(world.auditor))
     with pytest.raises(ProofInvalid):  # the statement's key alone is not enough: the log must be trusted, too
         verify_certificate(mine, TrustedKeys((), trusted.statements))
     elsewhere.service.close()
@@ -371,11 +371,11 @@ def test_a_certificate_of_another_installation_or_about_another_voice_is_refused
 @sqlite_only
 def test_a_certificate_that_the_log_does_not_bear_out_is_refused_whoever_signed_it(world: World) -> None:
     end(world)
-    trusted = TrustedKeys.from_text(world.service.trusted_keys(world.auditor))
-    told = json.loads(world.service.certificate(world.admin, world.voice.voice_id))["statement"]
+    trusted = TrustedKeys.from_text(world.service.exports.trusted_keys(world.auditor))
+    told = json.loads(world.service.deletion.certificate(world.admin, world.voice.voice_id))["statement"]
     account, log = told["account"], told["log"]
-    earlier = world.service.audit_entries(world.auditor, log["leaf"] - 1, 1)[0]
-    early_path = world.service.inclusion_proof(world.auditor, log["leaf"] - 1, log["leaf"] + 1)
+    earlier = world.service.log.entries(world.auditor, log["leaf"] - 1, 1)[0]
+    early_path = world.service.log.inclusion_proof(world.auditor, log["leaf"] - 1, log["leaf"] + 1)
     forged: list[dict[str, Any]] = [
         {"account": {**account, "finished_at": 1.0}, "log": log},
         {"account": account, "log": {**log, "path": [*log["path"][:-1], "00" * 32]}},
@@ -415,9 +415,9 @@ def test_a_reader_that_holds_old_pages_keeps_the_certificate_back(world: World) 
     with world.service._core.ledger.engine.connect() as reader:
         reader.execute(text("SELECT count(*) FROM subjects")).scalar()
         with pytest.raises(LedgerUnavailable, match="old pages"):
-            hasty.decommission(world.admin, world.voice.voice_id, "the end")
+            hasty.deletion.decommission(world.admin, world.voice.voice_id, "the end")
     with pytest.raises(NotFound):
-        hasty.certificate(world.admin, world.voice.voice_id)
-    hasty.decommission(world.admin, world.voice.voice_id, "the end")
+        hasty.deletion.certificate(world.admin, world.voice.voice_id)
+    hasty.deletion.decommission(world.admin, world.voice.voice_id, "the end")
     hasty.close()
     certified(world)

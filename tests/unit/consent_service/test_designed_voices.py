@@ -45,17 +45,17 @@ class Spoken:
         return tone(4.0, hertz=hertz) + f"CLIP:{self.clip_id}:{basis}:{state};".encode()
 
     def register(self, audio: bytes) -> None:
-        record = self.world.service.find_clip("acme", self.clip_id)
+        record = self.world.service.clips.find_clip("acme", self.clip_id)
         assert record is not None
         digest = hashlib.sha256(audio).hexdigest()
-        self.world.service.register_clip(replace(record, audio_sha256=digest, seconds=4.0))
+        self.world.service.clips.register_clip(replace(record, audio_sha256=digest, seconds=4.0))
 
     def report(self, audio: bytes) -> None:
         digest = hashlib.sha256(audio).hexdigest()
-        self.world.service.report_design(self.grant_id, self.replica_id, self.proof(), digest)
+        self.world.service.gate.report_design(self.grant_id, self.replica_id, self.proof(), digest)
 
     def keep(self, audio: bytes) -> Voice:
-        return self.world.service.keep_designed_voice(
+        return self.world.service.voices.keep_designed(
             self.world.admin,
             name="D",
             language="en",
@@ -67,7 +67,7 @@ class Spoken:
 
 def spoken(world: World, mode: str = "design", voice_id: str = "") -> Spoken:
     allowed = world.allow(mode=mode, voice_id=voice_id)
-    redeemed = world.service.redeem(allowed.token, world.replica.replica_id)
+    redeemed = world.service.gate.redeem(allowed.token, world.replica.replica_id)
     return Spoken(world, redeemed.grant.grant_id, redeemed.grant.clip_id, world.replica.replica_id)
 
 
@@ -89,7 +89,7 @@ def test_a_designed_voice_is_kept_from_our_own_clip_and_speaks_without_a_consent
     allowed = studio.allow(voice_id=voice.voice_id)
     assert isinstance(allowed, Allow)
     assert (allowed.grant.basis, allowed.grant.consent_id) == ("designed", None)
-    redeemed = studio.service.redeem(allowed.token, studio.replica.replica_id)
+    redeemed = studio.service.gate.redeem(allowed.token, studio.replica.replica_id)
     wav, transcript = open_reference(studio.replica, redeemed)
     assert (wav[:4], transcript) == (b"RIFF", "hello")
 
@@ -170,11 +170,11 @@ def test_only_the_replica_that_redeemed_the_grant_answers_for_it(studio: World) 
         (clip.replica_id, spoken_proof(bytes(32), clip.replica_id, clip.grant_id)),
     ):
         with pytest.raises(GrantMismatch):
-            studio.service.report_design(clip.grant_id, replica_id, proof, digest)
+            studio.service.gate.report_design(clip.grant_id, replica_id, proof, digest)
     with pytest.raises(NotFound):
-        studio.service.report_design("0" * 32, clip.replica_id, clip.proof(), digest)
+        studio.service.gate.report_design("0" * 32, clip.replica_id, clip.proof(), digest)
     with pytest.raises(GrantMismatch):
-        studio.service.report_design(clip.grant_id, clip.replica_id, clip.proof(), "not a digest")
+        studio.service.gate.report_design(clip.grant_id, clip.replica_id, clip.proof(), "not a digest")
     assert not studio.rows(f"SELECT 1 FROM design_reports WHERE clip_id = '{clip.clip_id}'")
 
 

@@ -16,28 +16,28 @@ from tests.unit.consent_service.world import World, tone
 
 
 def begin(world: World) -> Challenge:
-    return world.service.begin_enrolment(
+    return world.service.voices.begin_enrolment(
         world.admin, name="V", language="en", grantee="studio", purpose="narration", subject_name="P"
     )
 
 
 def complete(world: World, challenge: Challenge) -> Any:
-    return world.service.complete_enrolment(
+    return world.service.voices.complete_enrolment(
         world.admin, challenge.enrolment_id, reference=tone(4.0), transcript="t", statement=tone(3.5)
     )
 
 
 def end(world: World, voice_id: str) -> None:
-    world.service.keep_voice_until(world.admin, voice_id, world.clock.now - 1)
-    (ended,) = world.service.sweep_voices(world.admin, confirm=True)
+    world.service.deletion.keep_until(world.admin, voice_id, world.clock.now - 1)
+    (ended,) = world.service.deletion.sweep_voices(world.admin, confirm=True)
     assert ended.voice_id == voice_id
 
 
 def assert_ended(world: World, voice_id: str) -> None:
-    assert world.service.voice(world.admin, voice_id).state == "decommissioned"
-    assert world.service.certificate(world.auditor, voice_id)
+    assert world.service.voices.get(world.admin, voice_id).state == "decommissioned"
+    assert world.service.deletion.certificate(world.auditor, voice_id)
     assert ("acme", voice_id) not in world.service._core.vault.voices()
-    assert isinstance(world.service.authorize(world.narrator, world.claim(voice_id=voice_id)), Deny)
+    assert isinstance(world.service.gate.authorize(world.narrator, world.claim(voice_id=voice_id)), Deny)
 
 
 def while_examined(world: World, monkeypatch: pytest.MonkeyPatch, then: Callable[[], object]) -> None:
@@ -57,7 +57,7 @@ def test_a_voice_that_ended_while_it_waited_is_not_reviewed(world: World, approv
     complete(world, challenge)
     end(world, challenge.voice_id)
     with pytest.raises(Conflict) as refused:
-        world.service.review_enrolment(world.reviewer, challenge.voice_id, approve=approve)
+        world.service.voices.review(world.reviewer, challenge.voice_id, approve=approve)
     assert refused.value.code == "voice_not_in_review"
     assert_ended(world, challenge.voice_id)
 
@@ -93,13 +93,15 @@ def test_a_further_statement_of_a_voice_that_ended_is_neither_kept_nor_reviewed(
 ) -> None:
     voice_id = world.voice.voice_id
     asked = {"grantee": "studio", "purpose": "dubbing"}
-    waiting, late = (world.service.begin_statement(world.admin, voice_id, **asked) for _ in range(2))
-    world.service.complete_statement(world.admin, waiting.enrolment_id, statement=tone(3.5))
-    while_examined(world, monkeypatch, lambda: world.service.decommission(world.admin, voice_id, "the end"))
+    waiting, late = (world.service.voices.begin_statement(world.admin, voice_id, **asked) for _ in range(2))
+    world.service.voices.complete_statement(world.admin, waiting.enrolment_id, statement=tone(3.5))
+    while_examined(
+        world, monkeypatch, lambda: world.service.deletion.decommission(world.admin, voice_id, "the end")
+    )
     with pytest.raises(Conflict):
-        world.service.complete_statement(world.admin, late.enrolment_id, statement=tone(3.5))
+        world.service.voices.complete_statement(world.admin, late.enrolment_id, statement=tone(3.5))
     with pytest.raises(Conflict):
-        world.service.review_enrolment(world.reviewer, voice_id, approve=True)
+        world.service.voices.review(world.reviewer, voice_id, approve=True)
     assert_ended(world, voice_id)
 
 
@@ -113,39 +115,39 @@ def test_a_challenge_that_outlived_its_voice_revives_nothing(world: World, state
         records.change(writing, challenge.voice_id, state="decommissioned")
     attempts: dict[str, Callable[[], object]] = {
         "pending": lambda: complete(world, challenge),
-        "review": lambda: world.service.review_enrolment(world.reviewer, challenge.voice_id, approve=True),
+        "review": lambda: world.service.voices.review(world.reviewer, challenge.voice_id, approve=True),
     }
     with pytest.raises(ConsentError) as refused:
         attempts[state]()
     assert refused.value.code == "voice_decommissioned"
-    assert world.service.voice(world.admin, challenge.voice_id).state == "decommissioned"
+    assert world.service.voices.get(world.admin, challenge.voice_id).state == "decommissioned"
 
 
 def test_a_voice_that_came_back_from_a_backup_is_ended_once_more(world: World) -> None:
     voice_id, vault = world.voice.voice_id, world.service._core.vault
-    world.service.decommission(world.admin, voice_id, "the end")
-    first = world.service.certificate(world.auditor, voice_id)
+    world.service.deletion.decommission(world.admin, voice_id, "the end")
+    first = world.service.deletion.certificate(world.auditor, voice_id)
     with world.service._core.write_as("acme") as writing:
         records.change(writing, voice_id, state="active")
     vault.create_key("acme", voice_id)
     vault.store("acme", voice_id, "reference", b"RIFF of somebody", origin="x")
-    assert world.service.decommission(world.admin, voice_id, "again").state == "decommissioned"
+    assert world.service.deletion.decommission(world.admin, voice_id, "again").state == "decommissioned"
     assert_ended(world, voice_id)
-    assert world.service.certificate(world.auditor, voice_id) != first
+    assert world.service.deletion.certificate(world.auditor, voice_id) != first
     assert world.kinds().count("voice.decommissioned") == 2
 
 
 def test_the_receipts_of_a_voice_that_ended_tell_of_it_and_those_of_earlier_ends_stay(world: World) -> None:
     keys = world.service.keys.public_keys(KeyPurpose.RECEIPT)
     earlier, standing = world.record().consent.consent_id, world.consent_id
-    world.service.revoke_consent(world.admin, earlier, "no more")
-    before = world.service.receipt(world.auditor, earlier)
-    world.service.decommission(world.admin, world.voice.voice_id, "private words")
-    text = world.service.receipt(world.auditor, standing)
+    world.service.consents.revoke(world.admin, earlier, "no more")
+    before = world.service.consents.receipt(world.auditor, earlier)
+    world.service.deletion.decommission(world.admin, world.voice.voice_id, "private words")
+    text = world.service.consents.receipt(world.auditor, standing)
     told = verify_receipt(text, keys)
-    assert told["state"] == world.service.consent(world.auditor, standing).state == "revoked"
+    assert told["state"] == world.service.consents.get(world.auditor, standing).state == "revoked"
     assert [event["event_type"] for event in told["events"]] == ["given", "withdrawn"]
     assert told["events"][-1]["entity_id"] == "controller"
     assert world.log()[told["audit"]["leaf"]]["kind"] == "voice.decommissioned"
     assert "private words" not in text
-    assert world.service.receipt(world.auditor, earlier) == before
+    assert world.service.consents.receipt(world.auditor, earlier) == before

@@ -29,12 +29,14 @@ def begin(world: World, **changes: Any) -> Challenge:
         "purpose": "narration",
         "subject_name": "Mary Exemplar",
     }
-    return world.service.begin_enrolment(world.admin, **{**usual, **changes})
+    return world.service.voices.begin_enrolment(world.admin, **{**usual, **changes})
 
 
 def complete(world: World, challenge: Challenge, **changes: Any) -> Any:
     usual = {"reference": tone(4.0), "transcript": "as said", "statement": tone(3.5)}
-    return world.service.complete_enrolment(world.admin, challenge.enrolment_id, **{**usual, **changes})
+    return world.service.voices.complete_enrolment(
+        world.admin, challenge.enrolment_id, **{**usual, **changes}
+    )
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -53,7 +55,7 @@ def test_the_sentence_is_stored_nowhere_and_read_out_to_the_reviewer_word_for_wo
     complete(world, challenge)
     kept = world.rows("SELECT * FROM enrolments")
     assert not any("Mary Exemplar" in str(row) for row in kept)
-    waiting = world.service.under_review(world.reviewer, challenge.voice_id)
+    waiting = world.service.voices.under_review(world.reviewer, challenge.voice_id)
     assert waiting.sentence == challenge.sentence
     assert (waiting.grantee, waiting.purpose, waiting.kind) == ("studio", "narration", "enrolment")
 
@@ -61,42 +63,42 @@ def test_the_sentence_is_stored_nowhere_and_read_out_to_the_reviewer_word_for_wo
 def test_a_voice_speaks_only_after_somebody_else_approved(world: World) -> None:
     challenge = begin(world)
     for state in ("enrolling", "review"):
-        assert world.service.voice(world.admin, challenge.voice_id).state == state
-        denied = world.service.authorize(world.narrator, world.claim(voice_id=challenge.voice_id))
+        assert world.service.voices.get(world.admin, challenge.voice_id).state == state
+        denied = world.service.gate.authorize(world.narrator, world.claim(voice_id=challenge.voice_id))
         assert isinstance(denied, Deny)
         assert denied.code == "voice_not_active"
         with pytest.raises(Conflict):
-            world.service.record_consent(world.admin, voice_id=challenge.voice_id, terms=world.terms())
+            world.service.consents.record(world.admin, voice_id=challenge.voice_id, terms=world.terms())
         if state == "enrolling":
             complete(world, challenge)
-    assert world.service.review_enrolment(world.reviewer, challenge.voice_id, approve=True).state == "active"
+    assert world.service.voices.review(world.reviewer, challenge.voice_id, approve=True).state == "active"
 
 
 def test_who_enrolled_can_not_review(world: World) -> None:
     both: Principal = world.key(Role.VOICE_ADMIN, Role.REVIEWER)
-    challenge = world.service.begin_enrolment(
+    challenge = world.service.voices.begin_enrolment(
         both, name="V", language="en", grantee="g", purpose="narration", subject_name="P"
     )
-    world.service.complete_enrolment(
+    world.service.voices.complete_enrolment(
         both, challenge.enrolment_id, reference=tone(4.0), transcript="t", statement=tone(3.5)
     )
     with pytest.raises(PermissionDenied) as refused:
-        world.service.review_enrolment(both, challenge.voice_id, approve=True)
+        world.service.voices.review(both, challenge.voice_id, approve=True)
     assert refused.value.code == "reviewer_is_enroller"
-    assert world.service.voice(both, challenge.voice_id).state == "review"
+    assert world.service.voices.get(both, challenge.voice_id).state == "review"
 
 
 def test_a_refused_voice_is_destroyed(world: World) -> None:
     challenge = begin(world)
     complete(world, challenge)
-    voice = world.service.review_enrolment(
+    voice = world.service.voices.review(
         world.reviewer, challenge.voice_id, approve=False, note="another person"
     )
     assert voice.state == "refused"
     with pytest.raises(KeyDestroyed):
         world.service._core.vault.open("acme", voice.voice_id, "reference", voice.prompt_digest)
     with pytest.raises(Conflict):
-        world.service.review_enrolment(world.reviewer, challenge.voice_id, approve=True)
+        world.service.voices.review(world.reviewer, challenge.voice_id, approve=True)
 
 
 def test_a_challenge_expires_and_is_answered_once(world: World) -> None:
@@ -160,16 +162,16 @@ def test_a_bad_beginning_is_refused(world: World, changes: dict[str, str], code:
 def test_ids_that_nobody_gave_out_are_not_found(world: World) -> None:
     for wrong in ("", "enrolment_0", "\ud800", "a b", "x" * 300, "'; drop table voices; --"):
         with pytest.raises(NotFound):
-            world.service.complete_enrolment(
+            world.service.voices.complete_enrolment(
                 world.admin, wrong, reference=tone(4.0), transcript="t", statement=tone(3.5)
             )
         with pytest.raises(NotFound):
-            world.service.voice(world.admin, wrong)
+            world.service.voices.get(world.admin, wrong)
         with pytest.raises(NotFound):
-            world.service.consent(world.admin, wrong)
+            world.service.consents.get(world.admin, wrong)
         with pytest.raises(NotFound):
-            world.service.clip(world.auditor, wrong)
+            world.service.clips.get(world.auditor, wrong)
         with pytest.raises(NotFound):
-            world.service.close_clip(wrong, Closing("completed"))
-        assert world.service.standing(wrong, None, None)[0] is Standing.UNKNOWN
-        assert world.service.knows_clip(wrong, "0" * 64) is None
+            world.service.gate.close(wrong, Closing("completed"))
+        assert world.service.clips.standing(wrong, None, None)[0] is Standing.UNKNOWN
+        assert world.service.clips.knows_clip(wrong, "0" * 64) is None

@@ -68,14 +68,14 @@ def changes(
 def artefacts(world: World, folder: Path) -> dict[str, tuple[bytes, Check]]:
     """Each kind of file that leaves the house, with what verifies it."""
     service = world.service
-    redeemed = service.redeem(world.allow().token, world.replica.replica_id)
-    service.close_clip(redeemed.grant.grant_id, Closing("completed", 1.25, "ab" * 32))
-    receipt = service.receipt(world.auditor, world.consent_id)
-    service.export_bundle(world.auditor, folder / "bundle")
-    service.decommission(world.admin, world.voice.voice_id, "the end")
-    keys = service.trusted_keys(world.auditor)
+    redeemed = service.gate.redeem(world.allow().token, world.replica.replica_id)
+    service.gate.close(redeemed.grant.grant_id, Closing("completed", 1.25, "ab" * 32))
+    receipt = service.consents.receipt(world.auditor, world.consent_id)
+    service.exports.write_bundle(world.auditor, folder / "bundle")
+    service.deletion.decommission(world.admin, world.voice.voice_id, "the end")
+    keys = service.exports.trusted_keys(world.auditor)
     trusted = TrustedKeys.from_text(keys)
-    service.export_audit(world.auditor, folder / "export")
+    service.log.export(world.auditor, folder / "export")
     parts = {name: (folder / "export" / name).read_bytes() for name in (ENTRIES, CHECKPOINT, KEY)}
     key = LogKey.from_text(text_of(parts[KEY]).removesuffix("\n"))
 
@@ -92,11 +92,11 @@ def artefacts(world: World, folder: Path) -> dict[str, tuple[bytes, Check]]:
         "log key": (parts[KEY], key_file),
         "receipt": (receipt.encode(), lambda raw: verify_receipt(text_of(raw), trusted.statements)),
         "certificate": (
-            service.certificate(world.admin, world.voice.voice_id).encode(),
+            service.deletion.certificate(world.admin, world.voice.voice_id).encode(),
             lambda raw: verify_certificate(text_of(raw), trusted),
         ),
         "standings": (
-            service.standings(world.auditor).encode(),
+            service.exports.standings(world.auditor).encode(),
             lambda raw: verify_standings(text_of(raw), trusted),
         ),
         "bundle": ((folder / "bundle").read_bytes(), lambda raw: Bundle.read(raw, trusted)),
@@ -130,16 +130,16 @@ def test_every_bit_of_every_byte_of_every_file_counts(world: World, tmp_path: Pa
 def test_any_change_of_any_byte_of_a_proof_is_found(world: World) -> None:
     service = world.service
     for text in ("one", "two", "three"):
-        service.redeem(world.allow(text).token, world.replica.replica_id)
+        service.gate.redeem(world.allow(text).token, world.replica.replica_id)
     size, first = len(world.log()), len(world.log()) - 3
     roots = {}
     tree = merkle.Frontier()
-    for number, entry in enumerate(service.audit_entries(world.auditor), 1):
+    for number, entry in enumerate(service.log.entries(world.auditor), 1):
         tree, _ = tree.append(merkle.leaf_hash(entry.encode()))
         roots[number] = tree.root()
-    leaf = merkle.leaf_hash(service.audit_entries(world.auditor, first, 1)[0].encode())
-    inclusion = service.inclusion_proof(world.auditor, first, size)
-    consistency = service.consistency_proof(world.auditor, first, size)
+    leaf = merkle.leaf_hash(service.log.entries(world.auditor, first, 1)[0].encode())
+    inclusion = service.log.inclusion_proof(world.auditor, first, size)
+    consistency = service.log.consistency_proof(world.auditor, first, size)
 
     def included(path: list[bytes]) -> None:
         merkle.verify_inclusion(first, size, leaf, path, roots[size])
@@ -158,7 +158,7 @@ def test_any_change_of_any_byte_of_a_proof_is_found(world: World) -> None:
 
 @pytest.mark.parametrize("text", ["", "\n", "null", "[]", "{}", '{"statement":1}', "[" * 100_000, "1" * 5000])
 def test_what_is_no_statement_at_all_is_refused_alike(world: World, text: str) -> None:
-    trusted = TrustedKeys.from_text(world.service.trusted_keys(world.auditor))
+    trusted = TrustedKeys.from_text(world.service.exports.trusted_keys(world.auditor))
     for check in (verify_certificate, verify_standings):
         with pytest.raises(ProofInvalid):
             check(text, trusted)

@@ -76,43 +76,43 @@ def everything(world: World) -> None:
     service, replica = world.service, world.replica.replica_id
     allowed = world.allow()
     claims = [world.claim(), world.claim(purpose="advertising"), world.claim(consent_token="no")]
-    service.authorize_many(world.narrator, claims)
-    redeemed = service.redeem(allowed.token, replica)
+    service.gate.authorize_many(world.narrator, claims)
+    redeemed = service.gate.redeem(allowed.token, replica)
     clip_id = redeemed.grant.clip_id
-    record = service.find_clip("acme", clip_id)
+    record = service.clips.find_clip("acme", clip_id)
     assert record is not None
-    service.register_clip(replace(record, audio_sha256="ab" * 32, seconds=1.0, fingerprint=b"f"))
-    service.close_clip(redeemed.grant.grant_id, Closing("completed"))
-    service.redeem_cached(world.allow().token, clip_id)
-    service.release_clip(world.narrator, clip_id)
-    assert service.standing(clip_id, world.consent_id, 1)[0] is Standing.LIVE
-    service.knows_clip(clip_id, "ab" * 32)
-    service.marked_clip(record.watermark or WatermarkTag(1, 1))
-    service.revocations()
+    service.clips.register_clip(replace(record, audio_sha256="ab" * 32, seconds=1.0, fingerprint=b"f"))
+    service.gate.close(redeemed.grant.grant_id, Closing("completed"))
+    service.gate.redeem_cached(world.allow().token, clip_id)
+    service.clips.release(world.narrator, clip_id)
+    assert service.clips.standing(clip_id, world.consent_id, 1)[0] is Standing.LIVE
+    service.clips.knows_clip(clip_id, "ab" * 32)
+    service.clips.marked_clip(record.watermark or WatermarkTag(1, 1))
+    service.gate.revocations()
     service.ready()
     with suppress(ConsentError):
-        service.redeem(allowed.token, replica)
-    design = service.redeem(world.allow(mode="design", voice_id="").token, replica).grant
+        service.gate.redeem(allowed.token, replica)
+    design = service.gate.redeem(world.allow(mode="design", voice_id="").token, replica).grant
     proof = spoken_proof(load_node_secret(world.data_dir), replica, design.grant_id)
-    service.report_design(design.grant_id, replica, proof, "cd" * 32)
-    service.bind_consent(world.admin, world.narrator.key_id, world.consent_id)
-    service.propose_contact(world.admin, world.voice.voice_id, "mary@example.org")
-    service.person.confirm_contact(letters(world.data_dir)[-1].token)
-    service.person.request_sign_in("acme", "mary@example.org")
-    person = service.authenticate(service.person.sign_in(letters(world.data_dir)[-1].token).api_key)
-    service.person.own_voices(person)
-    service.person.own_consents(person)
-    assert service.person.own_uses(person).uses
-    service.person.own_receipt(person, world.consent_id)
+    service.gate.report_design(design.grant_id, replica, proof, "cd" * 32)
+    service.tenants.bind_consent(world.admin, world.narrator.key_id, world.consent_id)
+    service.subjects.propose_contact(world.admin, world.voice.voice_id, "mary@example.org")
+    service.self_service.confirm_contact(letters(world.data_dir)[-1].token)
+    service.self_service.request_sign_in("acme", "mary@example.org")
+    person = service.authenticate(service.self_service.sign_in(letters(world.data_dir)[-1].token).api_key)
+    service.self_service.own_voices(person)
+    service.self_service.own_consents(person)
+    assert service.self_service.own_uses(person).uses
+    service.self_service.own_receipt(person, world.consent_id)
     second = world.enrol("Another", 220.0)
-    service.narrow_consent(world.admin, world.record(second).consent.consent_id, purposes=["narration.news"])
-    challenge = service.begin_enrolment(
+    service.consents.narrow(world.admin, world.record(second).consent.consent_id, purposes=["narration.news"])
+    challenge = service.voices.begin_enrolment(
         world.admin, name="n", language="en", grantee="g", purpose="narration", subject_name="s"
     )
-    service.complete_enrolment(
+    service.voices.complete_enrolment(
         world.admin, challenge.enrolment_id, reference=tone(4.0), transcript="t", statement=tone(3.5)
     )
-    service.review_enrolment(world.reviewer, challenge.voice_id, approve=False)
+    service.voices.review(world.reviewer, challenge.voice_id, approve=False)
     keys = {
         role: world.key(role, purposes=("narration",), voices=("*",))
         for role in Role
@@ -123,7 +123,7 @@ def everything(world: World) -> None:
             with suppress(ConsentError):
                 operation(world, by)
         assert permission
-    service.decommission(world.admin, second.voice_id, "the end")
+    service.deletion.decommission(world.admin, second.voice_id, "the end")
 
 
 def test_every_statement_names_the_tenant_of_every_table_it_touches(world: World) -> None:

@@ -51,7 +51,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 
 def begin(world: World) -> Challenge:
-    return world.service.begin_enrolment(
+    return world.service.voices.begin_enrolment(
         world.admin,
         name="V",
         language="en",
@@ -63,7 +63,7 @@ def begin(world: World) -> Challenge:
 
 def complete(world: World, challenge: Challenge, **changes: bytes) -> str:
     recordings = {"reference": tone(4.0), "statement": tone(3.5, hertz=181.0), **changes}
-    return world.service.complete_enrolment(
+    return world.service.voices.complete_enrolment(
         world.admin, challenge.enrolment_id, transcript="as said", **recordings
     ).state
 
@@ -162,7 +162,7 @@ def test_the_line_between_one_speaker_and_two(score: float, outcome: str) -> Non
 def test_without_automatic_checks_the_evidence_says_so_and_a_reviewer_decides(house: World) -> None:
     challenge = begin(house)
     assert complete(house, challenge) == "review"
-    evidence = house.service.under_review(house.reviewer, challenge.voice_id).evidence
+    evidence = house.service.voices.under_review(house.reviewer, challenge.voice_id).evidence
     assert evidence["speaker"] == {"outcome": "not compared"}
     assert evidence["transcript"] == {"outcome": "not checked", "check": "human"}
     assert evidence["marks"] == {"outcome": "none found", "presence": [0.01, 0.01]}
@@ -178,7 +178,7 @@ def test_a_marked_recording_is_turned_away_for_good_and_leaves_nothing(house: Wo
     with pytest.raises(Conflict) as again:
         complete(house, challenge)
     assert again.value.code == "enrolment_completed"
-    assert house.service.voice(house.admin, challenge.voice_id).state == "refused"
+    assert house.service.voices.get(house.admin, challenge.voice_id).state == "refused"
     assert house.log()[-1]["kind"] == "voice.enrolment_rejected"
     assert house.log()[-1]["code"] == "recording_synthetic"
     assert not (house.data_dir / "vault" / "acme" / challenge.voice_id).exists()
@@ -189,11 +189,11 @@ def test_an_examiner_that_can_not_be_asked_enrols_nobody_and_the_challenge_stays
     world = open_world(tmp_path / "data")
     challenge = begin(world)
     known = Known(world.service.keys.trust_anchor(), {})
-    world.service._examiner = Examiner(broken, lambda: known)
+    world.service.voices._examiner = Examiner(broken, lambda: known)
     with pytest.raises(ExaminationUnavailable):
         complete(world, challenge)
-    assert world.service.voice(world.admin, challenge.voice_id).state == "enrolling"
-    world.service._examiner = Examiner(UNEXAMINED, lambda: known)
+    assert world.service.voices.get(world.admin, challenge.voice_id).state == "enrolling"
+    world.service.voices._examiner = Examiner(UNEXAMINED, lambda: known)
     assert complete(world, challenge) == "review"
     world.service.close()
 
@@ -235,7 +235,7 @@ class Spoken:
 def test_the_evidence_holds_no_name_no_words_and_no_embedding(house: World) -> None:
     challenge = begin(house)
     complete(house, challenge)
-    evidence = json.dumps(house.service.under_review(house.reviewer, challenge.voice_id).evidence)
+    evidence = json.dumps(house.service.voices.under_review(house.reviewer, challenge.voice_id).evidence)
     for word in ("Mary", *challenge.sentence.split("are: ")[1].rstrip(".").split(", ")):
         assert word not in evidence
     assert len(evidence) < 1500
@@ -259,14 +259,14 @@ def test_a_configuration_that_asks_for_nothing_sensible_is_refused(wrong: dict[s
 def test_a_further_statement_that_is_marked_is_turned_away_and_can_not_be_sent_again(tmp_path: Path) -> None:
     world = open_world(tmp_path / "data", examination=UNEXAMINED.model_copy(update={"marks": MARKS}))
     voice_id = world.voice.voice_id
-    asked = world.service.begin_statement(world.admin, voice_id, grantee="studio", purpose="dubbing")
+    asked = world.service.voices.begin_statement(world.admin, voice_id, grantee="studio", purpose="dubbing")
     marked = tone(3.5) + b"MARK:presence_mark;"
     with pytest.raises(RecordingRejected):
-        world.service.complete_statement(world.admin, asked.enrolment_id, statement=marked)
+        world.service.voices.complete_statement(world.admin, asked.enrolment_id, statement=marked)
     with pytest.raises(Conflict):
-        world.service.complete_statement(world.admin, asked.enrolment_id, statement=tone(3.5))
+        world.service.voices.complete_statement(world.admin, asked.enrolment_id, statement=tone(3.5))
     assert world.log()[-1]["code"] == "recording_synthetic"
-    assert world.service.voice(world.admin, voice_id).state == "active"
+    assert world.service.voices.get(world.admin, voice_id).state == "active"
     world.service.close()
 
 

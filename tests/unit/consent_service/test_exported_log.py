@@ -29,10 +29,10 @@ from tests.unit.consent_service.world import World
 @pytest.fixture
 def export(world: World, tmp_path: Path) -> Path:
     for text in ("one", "two", "three"):
-        redeemed = world.service.redeem(world.allow(text).token, world.replica.replica_id)
-        world.service.close_clip(redeemed.grant.grant_id, Closing("completed", 1.25, "ab" * 32))
-    world.service.authorize(world.narrator, world.claim(purpose="advertising"))
-    world.service.export_audit(world.auditor, tmp_path / "export")
+        redeemed = world.service.gate.redeem(world.allow(text).token, world.replica.replica_id)
+        world.service.gate.close(redeemed.grant.grant_id, Closing("completed", 1.25, "ab" * 32))
+    world.service.gate.authorize(world.narrator, world.claim(purpose="advertising"))
+    world.service.log.export(world.auditor, tmp_path / "export")
     return tmp_path / "export"
 
 
@@ -104,27 +104,27 @@ def test_a_folder_that_is_not_an_export_is_refused(tmp_path: Path, export: Path)
 
 
 def test_the_checkpoint_of_a_redemption_covers_its_leaf(world: World) -> None:
-    world.service.redeem(world.allow("before").token, world.replica.replica_id)
-    redeemed = world.service.redeem(world.allow().token, world.replica.replica_id)
+    world.service.gate.redeem(world.allow("before").token, world.replica.replica_id)
+    redeemed = world.service.gate.redeem(world.allow().token, world.replica.replica_id)
     key = world.service._core.log_key("acme")
     seen = verify_checkpoint(redeemed.checkpoint, key)
     assert seen.size > redeemed.audit_leaf
-    entry = world.service.audit_entries(world.auditor, redeemed.audit_leaf, 1)[0].encode()
-    path = world.service.inclusion_proof(world.auditor, redeemed.audit_leaf, seen.size)
+    entry = world.service.log.entries(world.auditor, redeemed.audit_leaf, 1)[0].encode()
+    path = world.service.log.inclusion_proof(world.auditor, redeemed.audit_leaf, seen.size)
     merkle.verify_inclusion(redeemed.audit_leaf, seen.size, merkle.leaf_hash(entry), path, seen.root)
 
-    world.service.redeem(world.allow("later").token, world.replica.replica_id)
-    now = verify_checkpoint(world.service.checkpoint(world.auditor), key)
-    proof = world.service.consistency_proof(world.auditor, seen.size, now.size)
+    world.service.gate.redeem(world.allow("later").token, world.replica.replica_id)
+    now = verify_checkpoint(world.service.log.checkpoint(world.auditor), key)
+    proof = world.service.log.consistency_proof(world.auditor, seen.size, now.size)
     merkle.verify_consistency(seen.size, now.size, seen.root, now.root, proof)
 
 
 def test_there_is_no_proof_about_entries_that_are_not_there(world: World) -> None:
     size = len(world.log())
     with pytest.raises(NotFound):
-        world.service.inclusion_proof(world.auditor, size, size + 1)
+        world.service.log.inclusion_proof(world.auditor, size, size + 1)
     with pytest.raises(NotFound):
-        world.service.consistency_proof(world.auditor, size, size + 1)
+        world.service.log.consistency_proof(world.auditor, size, size + 1)
 
 
 def test_a_receipt_verifies_offline_and_not_after_any_change(world: World) -> None:
@@ -156,5 +156,5 @@ def test_a_checkpoint_that_claims_a_size_beyond_all_counting_is_invalid_and_no_c
 def test_an_export_that_can_not_be_written_says_so(world: World, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(InvalidInput) as refused:
-        world.service.export_audit(world.auditor, tmp_path / "file")
+        world.service.log.export(world.auditor, tmp_path / "file")
     assert refused.value.code == "folder_unusable"

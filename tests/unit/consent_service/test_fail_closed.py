@@ -30,7 +30,7 @@ def test_a_broken_table_means_unavailable_and_no_used_grant(world: World, table:
     allowed = world.allow()
     break_table(world, table)
     with pytest.raises(LedgerUnavailable):
-        world.service.redeem(allowed.token, world.replica.replica_id)
+        world.service.gate.redeem(allowed.token, world.replica.replica_id)
     with world.service._core.ledger.read() as connection:
         tables = inspect_database(connection).get_table_names()
         if "redemptions" in tables:
@@ -44,13 +44,13 @@ def test_a_broken_table_means_unavailable_and_no_used_grant(world: World, table:
 def test_a_gate_that_can_not_look_up_does_not_allow(world: World, table: str) -> None:
     break_table(world, table)
     with pytest.raises(LedgerUnavailable):
-        world.service.authorize(world.narrator, world.claim())
+        world.service.gate.authorize(world.narrator, world.claim())
 
 
 def test_a_refusal_that_can_not_be_recorded_is_no_answer(world: World) -> None:
     break_table(world, "log_entries")
     with pytest.raises(LedgerUnavailable):
-        world.service.authorize(world.narrator, world.claim(purpose="advertising"))
+        world.service.gate.authorize(world.narrator, world.claim(purpose="advertising"))
 
 
 def test_a_ledger_that_another_holds_is_unavailable_after_the_wait(world: World) -> None:
@@ -61,9 +61,9 @@ def test_a_ledger_that_another_holds_is_unavailable_after_the_wait(world: World)
         "acme"
     ):  # on SQLite it locks the ledger, on PostgreSQL this tenant's log
         with pytest.raises(LedgerUnavailable):
-            impatient.redeem(allowed.token, world.replica.replica_id)
-        assert impatient.authorize(world.narrator, world.claim())  # who only reads does not wait
-    impatient.redeem(allowed.token, world.replica.replica_id)
+            impatient.gate.redeem(allowed.token, world.replica.replica_id)
+        assert impatient.gate.authorize(world.narrator, world.claim())  # who only reads does not wait
+    impatient.gate.redeem(allowed.token, world.replica.replica_id)
     impatient.close()
 
 
@@ -73,7 +73,7 @@ def test_a_failing_disk_under_the_vault_is_unavailable(world: World) -> None:
     sealed.unlink()
     sealed.mkdir()  # reading it is an error of the disk
     with pytest.raises(StorageUnavailable):
-        world.service.redeem(allowed.token, world.replica.replica_id)
+        world.service.gate.redeem(allowed.token, world.replica.replica_id)
     assert world.log()[-1]["reason"] == "storage_unavailable"
 
 

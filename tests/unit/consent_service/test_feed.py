@@ -32,9 +32,9 @@ def follow(stream: RevocationStream) -> tuple[threading.Thread, list[Revocation]
 
 def test_a_follower_hears_of_a_withdrawal_by_another_process_and_can_be_let_go(world: World) -> None:
     other = ConsentService.open(world.config, clock=world.clock)
-    stream = world.service.watch_revocations()
+    stream = world.service.gate.watch_revocations()
     thread, told, came = follow(stream)
-    revoked = other.revoke_consent(world.admin, world.consent_id, "no more")
+    revoked = other.consents.revoke(world.admin, world.consent_id, "no more")
     assert came.wait(10)
     stream.close()
     thread.join(10)
@@ -45,9 +45,12 @@ def test_a_follower_hears_of_a_withdrawal_by_another_process_and_can_be_let_go(w
 
 def test_a_follower_resumes_after_what_it_saw(world: World) -> None:
     other = world.record().consent.consent_id
-    first = world.service.revoke_consent(world.admin, world.consent_id, "first")
-    second = world.service.revoke_consent(world.admin, other, "second")
-    with world.service.watch_revocations() as everything, world.service.watch_revocations(first.seq) as later:
+    first = world.service.consents.revoke(world.admin, world.consent_id, "first")
+    second = world.service.consents.revoke(world.admin, other, "second")
+    with (
+        world.service.gate.watch_revocations() as everything,
+        world.service.gate.watch_revocations(first.seq) as later,
+    ):
         assert everything.wait(10) == [first, second]
         assert later.wait(10) == [second]
         assert later.wait(0) == []
@@ -57,15 +60,15 @@ def test_a_withdrawal_that_was_not_committed_is_not_heard_of(world: World) -> No
     with pytest.raises(ZeroDivisionError), world.service._core.write_as("acme") as writing:
         writing.publish_revocation(world.voice.voice_id, 9, None, "undone")
         raise ZeroDivisionError
-    with world.service.watch_revocations() as stream:
+    with world.service.gate.watch_revocations() as stream:
         assert stream.wait(0) == []
 
 
 def test_polling_alone_is_enough(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(world.service._core.ledger, "listen", lambda _: None)
-    stream = world.service.watch_revocations()
+    stream = world.service.gate.watch_revocations()
     thread, told, came = follow(stream)
-    world.service.revoke_consent(world.admin, world.consent_id, "no more")
+    world.service.consents.revoke(world.admin, world.consent_id, "no more")
     assert came.wait(10)
     stream.close()
     thread.join(10)
@@ -76,7 +79,7 @@ def test_polling_alone_is_enough(world: World, monkeypatch: pytest.MonkeyPatch) 
 def test_a_notification_alone_wakes_a_follower(world: World) -> None:
     stream = RevocationStream(world.service._core, poll_s=3600)
     thread, _, came = follow(stream)
-    world.service.revoke_consent(world.admin, world.consent_id, "no more")
+    world.service.consents.revoke(world.admin, world.consent_id, "no more")
     assert came.wait(10)
     stream.close()
     # Let go by the next notification: this test's stream would ask again only after an hour.
@@ -88,7 +91,7 @@ def test_a_notification_alone_wakes_a_follower(world: World) -> None:
 
 @pytest.mark.parametrize("world", ["postgresql"], indirect=True)
 def test_a_listener_that_lost_its_connection_goes_on(world: World) -> None:
-    stream = world.service.watch_revocations()
+    stream = world.service.gate.watch_revocations()
     thread, _, came = follow(stream)
     with world.service._core.ledger.look() as connection:
         connection.execute(
@@ -97,7 +100,7 @@ def test_a_listener_that_lost_its_connection_goes_on(world: World) -> None:
                 "WHERE datname = current_database() AND query LIKE 'LISTEN%'"
             )
         )
-    world.service.revoke_consent(world.admin, world.consent_id, "no more")
+    world.service.consents.revoke(world.admin, world.consent_id, "no more")
     assert came.wait(10)
     stream.close()
     thread.join(10)

@@ -20,7 +20,7 @@ SAID = Utterance("Good morning. [pause 500ms] All of you.", "en")
 @pytest.fixture
 def token(world: World) -> str:
     claim = world.claim(said_digest=SAID.digest(), characters=SAID.characters)
-    decision = world.service.authorize(world.narrator, claim)
+    decision = world.service.gate.authorize(world.narrator, claim)
     assert decision, decision
     return str(decision.token)  # type: ignore[union-attr]
 
@@ -48,7 +48,7 @@ def test_another_text_or_a_later_time_is_refused(world: World, token: str) -> No
 def test_what_the_gate_was_told_of_a_text_must_be_the_text_s(world: World) -> None:
     for wrong in ({"characters": 3}, {"language": "de"}):
         asked: dict[str, Any] = {"said_digest": SAID.digest(), "characters": SAID.characters, **wrong}
-        decision = world.service.authorize(world.narrator, world.claim(**asked))
+        decision = world.service.gate.authorize(world.narrator, world.claim(**asked))
         with pytest.raises(GrantMismatch, match="language or length"):
             verifier(world).verify(decision.token, SAID)  # type: ignore[union-attr]
 

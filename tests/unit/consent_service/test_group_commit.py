@@ -41,8 +41,8 @@ def commits(world: World) -> Counter[str]:
 
 def at_once(world: World, calls: list[Callable[[], Any]]) -> list[Any]:
     """Let every call queue behind a transaction that is held open, then let them go; outcomes in order."""
-    committer, tags = world.service._core.committer("acme"), world.service._core.tags
-    tags.give_back(tags.take(world.service._core))  # drawn beforehand: drawing is a transaction, too
+    committer, tags = world.service._core.committer("acme"), world.service.gate._redeemer._tags
+    tags.give_back(tags.take())  # drawn beforehand: drawing is a transaction, too
     waiting = threading.Semaphore(0)
     join = committer._join
 
@@ -70,7 +70,8 @@ def test_callers_at_once_share_transactions_and_each_gets_its_own_grant(world: W
     allowed = [world.allow(str(number)) for number in range(CALLERS)]
     counted = commits(world)
     redeemed = at_once(
-        world, [lambda t=each.token: world.service.redeem(t, world.replica.replica_id) for each in allowed]
+        world,
+        [lambda t=each.token: world.service.gate.redeem(t, world.replica.replica_id) for each in allowed],
     )
     assert [each.grant for each in redeemed] == [each.grant for each in allowed]
     assert counted["commit"] < CALLERS
@@ -81,9 +82,9 @@ def test_callers_at_once_share_transactions_and_each_gets_its_own_grant(world: W
 def test_one_that_is_refused_fails_none_of_its_neighbours(world: World, tmp_path: Any) -> None:
     good = [world.allow(str(number)) for number in range(3)]
     used = world.allow("used")
-    world.service.redeem(used.token, world.replica.replica_id)
+    world.service.gate.redeem(used.token, world.replica.replica_id)
     tokens = [good[0].token, used.token, good[1].token, "forged", good[2].token, good[0].token]
-    outcomes = world.service.redeem_many(tokens, world.replica.replica_id)
+    outcomes = world.service.gate.redeem_many(tokens, world.replica.replica_id)
     assert [type(each) for each in outcomes] == [
         Redeemed,
         GrantUsed,
@@ -95,7 +96,7 @@ def test_one_that_is_refused_fails_none_of_its_neighbours(world: World, tmp_path
     assert outcomes[3].code in ("grant_malformed", "grant_forged")  # type: ignore[union-attr]
     refusals = [entry["grant"] for entry in world.log() if entry["kind"] == "speech.refused"]
     assert refusals == [used.grant.grant_id, good[0].grant.grant_id]
-    world.service.export_audit(world.auditor, tmp_path / "export")
+    world.service.log.export(world.auditor, tmp_path / "export")
     assert verify_export(tmp_path / "export").kinds["speech.redeemed"] == 4
 
 
@@ -108,7 +109,7 @@ def test_a_row_that_the_database_rejects_is_refused_alone(world: World) -> None:
             writing, replace(allowed[0].grant, clip_id=clip_id), 0, WatermarkTag(9, 9), "ab" * 32
         )
         writing.connection.execute(tables.clips.insert(), row)
-    outcomes = world.service.redeem_many([each.token for each in allowed], world.replica.replica_id)
+    outcomes = world.service.gate.redeem_many([each.token for each in allowed], world.replica.replica_id)
     assert [type(each) for each in outcomes] == [LedgerUnavailable, Redeemed, Redeemed]
     used = {row[0] for row in world.rows("SELECT grant_id FROM redemptions")}
     assert used == {each.grant.grant_id for each in allowed[1:]}
@@ -134,19 +135,19 @@ def test_nobody_hears_of_success_when_the_transaction_fails(world: World) -> Non
 
 
 def test_refusals_of_the_gate_and_closings_are_grouped_with_the_rest(world: World) -> None:
-    redeemed = world.service.redeem(world.allow().token, world.replica.replica_id)
+    redeemed = world.service.gate.redeem(world.allow().token, world.replica.replica_id)
     outcomes = at_once(
         world,
         [
-            lambda: world.service.close_clip(redeemed.grant.grant_id, Closing("completed", 1.0, "ab" * 32)),
-            lambda: world.service.close_clip(redeemed.grant.grant_id, Closing("cut", reason="late")),
-            lambda: world.service.authorize(world.narrator, world.claim(purpose="advertising")),
+            lambda: world.service.gate.close(redeemed.grant.grant_id, Closing("completed", 1.0, "ab" * 32)),
+            lambda: world.service.gate.close(redeemed.grant.grant_id, Closing("cut", reason="late")),
+            lambda: world.service.gate.authorize(world.narrator, world.claim(purpose="advertising")),
         ],
     )
     assert outcomes[0] == outcomes[1]  # whoever was first said it
     assert isinstance(outcomes[2], Deny)
     with pytest.raises(NotFound):
-        world.service.close_clip("f" * 32, Closing("failed"))
+        world.service.gate.close("f" * 32, Closing("failed"))
     assert Counter(world.kinds())["speech.closed"] == 1
 
 
@@ -157,29 +158,29 @@ def test_a_caller_that_waited_too_long_is_told_and_leaves_nothing(world: World) 
     committer = world.service._core.committer("acme")
     committer._busy = True  # another caller leads, and does not come back
     with pytest.raises(LedgerUnavailable, match="busy"):
-        world.service.redeem(first.token, world.replica.replica_id)
+        world.service.gate.redeem(first.token, world.replica.replica_id)
     committer._busy = False
-    world.service.redeem(second.token, world.replica.replica_id)
+    world.service.gate.redeem(second.token, world.replica.replica_id)
     assert [row[0] for row in world.rows("SELECT grant_id FROM redemptions")] == [second.grant.grant_id]
 
 
 def test_a_revocation_between_decision_and_redemption_refuses_every_row(world: World) -> None:
     allowed = [world.allow(str(number)) for number in range(5)]
-    world.service.revoke_consent(world.admin, world.consent_id, "no more")
-    outcomes = world.service.redeem_many([each.token for each in allowed], world.replica.replica_id)
+    world.service.consents.revoke(world.admin, world.consent_id, "no more")
+    outcomes = world.service.gate.redeem_many([each.token for each in allowed], world.replica.replica_id)
     assert {type(each) for each in outcomes} == {GrantRevoked}
 
 
 def test_bulk_grants_expire_like_any_other(world: World) -> None:
     allowed = world.allow()
     world.clock.now = allowed.grant.start_by + 1
-    (outcome,) = world.service.redeem_many([allowed.token], world.replica.replica_id)
+    (outcome,) = world.service.gate.redeem_many([allowed.token], world.replica.replica_id)
     assert isinstance(outcome, GrantExpired)
 
 
 def test_a_forged_grant_costs_no_transaction(world: World) -> None:
     counted = commits(world)
-    outcomes = world.service.redeem_many(["x.y"] * 3, world.replica.replica_id)
+    outcomes = world.service.gate.redeem_many(["x.y"] * 3, world.replica.replica_id)
     assert all(isinstance(each, GrantError) for each in outcomes)
     assert counted["commit"] == 0
 

@@ -14,20 +14,20 @@ from tests.unit.consent_service.world import World, digest
 
 
 def redeemed(world: World, text: str = "hello") -> Redeemed:
-    made = world.service.redeem(world.allow(text).token, world.replica.replica_id)
+    made = world.service.gate.redeem(world.allow(text).token, world.replica.replica_id)
     record = made.clip_record(created_at=world.clock.now)
-    world.service.register_clip(dataclasses.replace(record, audio_sha256=digest(text), seconds=1.0))
+    world.service.clips.register_clip(dataclasses.replace(record, audio_sha256=digest(text), seconds=1.0))
     return made
 
 
 def handed_over(world: World, text: str = "hello") -> Redeemed:
     made = redeemed(world, text)
-    world.service.close_clip(made.grant.grant_id, Closing("completed", 1.0, digest(text)))
+    world.service.gate.close(made.grant.grant_id, Closing("completed", 1.0, digest(text)))
     return made
 
 
 def exported(world: World, folder: Path) -> Bundle:
-    world.service.export_bundle(world.auditor, folder / "bundle")
+    world.service.exports.write_bundle(world.auditor, folder / "bundle")
     return Bundle.read((folder / "bundle").read_bytes(), clock=world.clock)
 
 
@@ -44,7 +44,7 @@ def test_ledger_and_bundle_say_when_a_file_was_handed_over(world: World, tmp_pat
 def test_what_was_never_handed_over_is_not_in_the_log(world: World, tmp_path: Path) -> None:
     made = redeemed(world)
     failed = redeemed(world, "again")
-    world.service.close_clip(failed.grant.grant_id, Closing("failed", reason="synthesis_failed"))
+    world.service.gate.close(failed.grant.grant_id, Closing("failed", reason="synthesis_failed"))
     for reader in (world.service, exported(world, tmp_path)):
         # The register holds both digests already; the log does not.
         assert reader.knows_clip(made.grant.clip_id, digest("hello")) is True

@@ -30,8 +30,8 @@ from tests.unit.consent_service.world import World, open_world, tone
 
 # Operations of the machine that holds ledger and keys.
 LOCAL = {
-    "export_audit", "export_bundle", "rotate_keys", "retire_keys", "sweep_vault", "authorize", "close_abandoned",
-    "forget_replicas",
+    "log.export", "exports.write_bundle", "rotation.rotate", "rotation.retire", "deletion.sweep_vault",
+    "gate.authorize", "gate.close_abandoned", "gate.forget_replicas",
 }  # fmt: skip
 
 
@@ -45,7 +45,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 @pytest.fixture
 def key(world: World) -> str:
-    return world.service.bootstrap_tenant("platform")
+    return world.service.tenants.bootstrap("platform")
 
 
 @pytest.fixture
@@ -71,14 +71,17 @@ def test_every_operation_is_there_and_described(client: TestClient) -> None:
     operations = [op for ops in document["paths"].values() for op in ops.values()]
     assert all(op.get("description") and op.get("tags") for op in operations)
     reachable = {op["operationId"].partition("_v1_")[0] for op in operations}
-    same = {
-        "create_api_key": "create_key", "revoke_api_key": "revoke_key", "api_keys": "list_keys",
-        "review_enrolment": "review_voice", "voices": "list_voices", "voice": "show_voice",
-        "consents": "list_consents", "consent": "show_consent", "authorize_many": "decide", "clip": "show_clip",
-        "audit_entries": "entries", "inclusion_proof": "inclusion", "consistency_proof": "consistency",
-        "find_clip": "register_clip",
+    routes = {
+        "voices.review": "review_voice", "voices.list_all": "list_voices", "voices.get": "show_voice",
+        "voices.keep_designed": "keep_designed_voice", "deletion.keep_until": "keep_voice_until",
+        "deletion.resume": "resume_decommissions", "consents.record": "record_consent",
+        "consents.narrow": "narrow_consent", "consents.revoke": "revoke_consent",
+        "consents.list_all": "list_consents", "consents.get": "show_consent", "gate.authorize_many": "decide",
+        "clips.get": "show_clip", "clips.release": "release_clip", "log.inclusion_proof": "inclusion",
+        "log.consistency_proof": "consistency", "platform.find_clip": "register_clip",
     }  # fmt: skip
-    assert {same.get(name, name) for name in set(OPERATIONS) - LOCAL} <= reachable
+    for name in sorted(set(OPERATIONS) - LOCAL):
+        assert routes.get(name, name.partition(".")[2]) in reachable, name
 
 
 def test_every_error_has_a_status_and_the_other_door_gives_the_same() -> None:
@@ -172,10 +175,12 @@ def test_recordings_stay_in_memory(client: TestClient, world: World, monkeypatch
     def no_file(*_: object, **__: object) -> None:
         raise AssertionError("an upload was spooled to a disk")
 
-    challenge = world.service.begin_enrolment(
+    challenge = world.service.voices.begin_enrolment(
         world.admin, name="n", language="en", grantee="g", purpose="narration", subject_name="s"
     )
-    admin = world.service.create_api_key(world.admin, grantee="g", roles=[Role.VOICE_ADMIN], claims=Claims())
+    admin = world.service.tenants.create_key(
+        world.admin, grantee="g", roles=[Role.VOICE_ADMIN], claims=Claims()
+    )
     for name in ("SpooledTemporaryFile", "TemporaryFile", "NamedTemporaryFile"):
         monkeypatch.setattr(tempfile, name, no_file)
     body = {
@@ -198,7 +203,7 @@ def test_what_goes_wrong_inside_is_not_told_outside(
     def fail(*_: object) -> None:
         raise RuntimeError("the words of Mr Private")
 
-    monkeypatch.setattr(world.service, "voices", fail)
+    monkeypatch.setattr(world.service.voices, "list_all", fail)
     response = client.get("/v1/voices", headers=bearer(key))
     assert (response.status_code, code(response)) == (500, "internal_error")
     assert "Private" not in response.text + caplog.text
@@ -223,7 +228,7 @@ def test_a_link_that_can_not_be_sent_is_told_to_the_operator_alone(
     def down(*_: object) -> None:
         raise errors.LedgerUnavailable("the ledger cannot be reached")
 
-    monkeypatch.setattr(world.service.person, "send_sign_in_link", down)
+    monkeypatch.setattr(world.service.self_service, "send_sign_in_link", down)
     asked = client.post("/v1/subject/links", json={"tenant": "acme", "contact": "mary@example.org"})
     assert asked.status_code == 202
     assert "ledger_unavailable" in caplog.text
@@ -251,7 +256,7 @@ def test_metrics_count_and_hold_no_id(client: TestClient, key: str, world: World
     client.get(f"/v1/voices/{world.voice.voice_id}", headers=bearer(key))
     client.get("/v1/" + "made-up-" * 5)
     client.request("TEAPOT", "/v1/voices")
-    narrator = world.service.create_api_key(
+    narrator = world.service.tenants.create_key(
         world.admin,
         grantee="g",
         roles=[Role.NARRATOR],

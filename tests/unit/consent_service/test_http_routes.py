@@ -146,12 +146,12 @@ def client(world: World) -> TestClient:
 def key_of(world: World, role: Role) -> str:
     if role is not Role.SUBJECT:
         claims = Claims(purposes=("narration",), voices=("*",))
-        return world.service.create_api_key(world.admin, grantee="studio", roles=[role], claims=claims)
+        return world.service.tenants.create_key(world.admin, grantee="studio", roles=[role], claims=claims)
     if not letters(world.data_dir):
-        world.service.propose_contact(world.admin, world.voice.voice_id, "mary@example.org")
-        world.service.person.confirm_contact(letters(world.data_dir)[-1].token)
-    world.service.person.request_sign_in("acme", "mary@example.org")
-    return world.service.person.sign_in(letters(world.data_dir)[-1].token).api_key
+        world.service.subjects.propose_contact(world.admin, world.voice.voice_id, "mary@example.org")
+        world.service.self_service.confirm_contact(letters(world.data_dir)[-1].token)
+    world.service.self_service.request_sign_in("acme", "mary@example.org")
+    return world.service.self_service.sign_in(letters(world.data_dir)[-1].token).api_key
 
 
 def ask(client: TestClient, world: World, route: tuple[str, str], key: str | None) -> Any:
@@ -247,7 +247,7 @@ def test_a_person_comes_in_by_a_link_alone(client: TestClient, world: World) -> 
     def post(path: str, body: dict[str, Any]) -> Any:
         return client.post(path, json=body)
 
-    world.service.propose_contact(world.admin, world.voice.voice_id, "mary@example.org")
+    world.service.subjects.propose_contact(world.admin, world.voice.voice_id, "mary@example.org")
     token = letters(world.data_dir)[-1].token
     assert post("/v1/subject/contact", {"token": token}).json() == {"state": "confirmed"}
     unknown = post("/v1/subject/links", {"tenant": "acme", "contact": "nobody@example.org"})

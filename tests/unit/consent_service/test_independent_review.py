@@ -15,19 +15,19 @@ from tests.unit.consent_service.world import World, tone
 
 
 def made(world: World, by: Principal, *roles: Role) -> Principal:
-    token = world.service.create_api_key(by, grantee="studio", roles=roles, claims=Claims())
+    token = world.service.tenants.create_key(by, grantee="studio", roles=roles, claims=Claims())
     return world.service.authenticate(token)
 
 
 def waiting(world: World, by: Principal) -> str:
-    challenge = world.service.begin_statement(by, world.voice.voice_id, grantee="g", purpose="dubbing")
-    world.service.complete_statement(by, challenge.enrolment_id, statement=tone(3.5))
+    challenge = world.service.voices.begin_statement(by, world.voice.voice_id, grantee="g", purpose="dubbing")
+    world.service.voices.complete_statement(by, challenge.enrolment_id, statement=tone(3.5))
     return world.voice.voice_id
 
 
 def test_the_evidence_says_who_made_the_reviewer_s_key(world: World) -> None:
     waiting(world, world.admin)
-    world.service.review_enrolment(world.reviewer, world.voice.voice_id, approve=True)
+    world.service.voices.review(world.reviewer, world.voice.voice_id, approve=True)
     told = evidence(world)
     assert (told["reviewer_key_created_by"], told["reviewer_independent"]) == (world.admin.key_id, False)
 
@@ -63,7 +63,7 @@ def independent(world: World) -> World:
 def assert_dependent(world: World, enroller: Principal, reviewer: Principal) -> None:
     voice_id = waiting(world, enroller)
     with pytest.raises(PermissionDenied) as refused:
-        world.service.review_enrolment(reviewer, voice_id, approve=True)
+        world.service.voices.review(reviewer, voice_id, approve=True)
     assert refused.value.code == "reviewer_is_enroller"
 
 
@@ -85,5 +85,5 @@ def test_two_keys_of_one_operator_who_does_neither_are_independent(independent: 
     operator = made(independent, independent.admin, Role.OPERATOR)
     enroller = made(independent, operator, Role.VOICE_ADMIN)
     voice_id = waiting(independent, enroller)
-    assert independent.service.review_enrolment(independent.reviewer, voice_id, approve=True)
+    assert independent.service.voices.review(independent.reviewer, voice_id, approve=True)
     assert evidence(independent)["reviewer_independent"] is True

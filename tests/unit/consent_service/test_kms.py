@@ -149,27 +149,27 @@ def test_a_rotated_kms_key_takes_over_and_the_old_one_can_go(kms: Kms, tmp_path:
     clock = Clock(START)
     config = ConsentConfig(data_dir=tmp_path / "data", kms=kms.config(kek=alias, seal=kms.kek))
     service = ConsentService.open(config, clock=clock)
-    by = service.authenticate(service.bootstrap_tenant("acme"))
+    by = service.authenticate(service.tenants.bootstrap("acme"))
     keys = service.keys
     assert isinstance(keys, KmsKeyProvider)
     with pytest.raises(Conflict) as refused:
-        service.rotate_keys(by, [KeyKind.KEK])
+        service.rotation.rotate(by, [KeyKind.KEK])
     assert refused.value.code == "key_not_new"
     before = keys.wrap_key(b"k" * 32, b"aad")
     kms.aws.client("kms").update_alias(AliasName=alias, TargetKeyId=kms.new_kek())
-    (rotated,) = service.rotate_keys(by, [KeyKind.KEK])
+    (rotated,) = service.rotation.rotate(by, [KeyKind.KEK])
     after = keys.rewrap_key(before, b"aad")
     assert (keys.wrapped_under(before), keys.wrapped_under(after)) == (rotated.old, rotated.new)
     assert keys.unwrap_key(before, b"aad") == keys.unwrap_key(after, b"aad") == b"k" * 32
     with pytest.raises(VaultError):
         keys.rewrap_key(before, b"another")
     clock.now += 2 * DAY
-    service.retire_keys(by, USUAL)
+    service.rotation.retire(by, USUAL)
     with pytest.raises(VaultError):
         keys.unwrap_key(before, b"aad")
     assert keys.unwrap_key(after, b"aad") == b"k" * 32
     for ring in SIGNING:
-        assert len(service.rotate_keys(by, [KeyKind(ring.value)])) == 1
+        assert len(service.rotation.rotate(by, [KeyKind(ring.value)])) == 1
     service.close()
 
 

@@ -40,7 +40,7 @@ def renewals(world: World) -> list[tuple[object, object]]:
 
 
 def test_a_process_that_outlives_the_threshold_signs_under_a_new_leaf_without_a_restart(world: World) -> None:
-    keys, rival = world.service.keys, world.service.authenticate(world.service.bootstrap_tenant("rival"))
+    keys, rival = world.service.keys, world.service.authenticate(world.service.tenants.bootstrap("rival"))
     old, anchor = age(world.service, 7.9), keys.trust_anchor()
     assert settled(world.service) == old
     world.clock.now += 60 * DAY
@@ -59,7 +59,7 @@ def test_a_process_that_outlives_the_threshold_signs_under_a_new_leaf_without_a_
     assert keys.trust_anchor() == anchor
     assert ring_keys(world.service).leaf().life.left(world.clock.now) > 0.99
     assert renewals(world) == [(leaf_id(old), leaf_id(new))]
-    theirs = [json.loads(entry) for entry in world.service.audit_entries(rival)]
+    theirs = [json.loads(entry) for entry in world.service.log.entries(rival)]
     told = [entry for entry in theirs if entry.get("ring") == "manifest"]
     assert [(entry["kind"], entry["new"]) for entry in told] == [("key.rotated", leaf_id(new))]
     assert "by" not in told[0]  # nobody asked for it
@@ -99,14 +99,14 @@ def test_keys_of_a_kms_are_renewed_the_same_way(kms: Kms, tmp_path: Path, in_kms
     settings = kms.config(manifest=kms.manifest if in_kms else None)
     clock = Clock(START)
     service = ConsentService.open(ConsentConfig(data_dir=tmp_path / "data", kms=settings), clock=clock)
-    auditor = service.authenticate(service.bootstrap_tenant("acme"))
+    auditor = service.authenticate(service.tenants.bootstrap("acme"))
     assert isinstance(service.keys, KmsKeyProvider)
     old = age(service, 7.9)
     clock.now += 60 * DAY
     new = settled(service)
     assert new != old
     assert len(service.keys.sign_manifest(b"claim")) == 64
-    told = [json.loads(entry) for entry in service.audit_entries(auditor)]
+    told = [json.loads(entry) for entry in service.log.entries(auditor)]
     assert [e["new"] for e in told if e.get("ring") == "manifest"] == [leaf_id(new)]
     service.close()
 
@@ -152,7 +152,7 @@ def test_a_renewal_that_failed_keeps_no_other_process_from_rotating(world: World
     settled(world.service)
     (world.data_dir / "kept-elsewhere.pem").rename(root)
     rotating = threading.Thread(
-        target=other.rotate_keys, args=(world.admin, [rotate.KeyKind.MANIFEST]), daemon=True
+        target=other.rotation.rotate, args=(world.admin, [rotate.KeyKind.MANIFEST]), daemon=True
     )
     rotating.start()
     rotating.join(30)
@@ -196,7 +196,7 @@ def test_without_the_root_s_key_each_process_says_so_years_ahead(
     world.clock.now += 60 * DAY
     assert settled(world.service) == old
     assert "vouch key rotate --purpose manifest" in caplog.text
-    outlook = world.service.leaf_outlook()
+    outlook = world.service.rotation.certificate_outlook()
     assert outlook is not None
     assert outlook.is_due
     assert "manifest-root.pem" in outlook.trouble
@@ -204,7 +204,7 @@ def test_without_the_root_s_key_each_process_says_so_years_ahead(
     (world.data_dir / "kept-elsewhere.pem").rename(root)
     world.clock.now += DAY
     assert settled(world.service) != old
-    outlook = world.service.leaf_outlook()
+    outlook = world.service.rotation.certificate_outlook()
     assert outlook is not None
     assert (outlook.is_due, outlook.trouble) == (False, "")
 
@@ -215,26 +215,26 @@ def test_a_leaf_that_has_ended_signs_nothing_and_one_that_is_renewed_after_all_d
     root = world.data_dir / "keys" / ROOT
     root.rename(world.data_dir / "kept-elsewhere.pem")
     assert len(keys.sign_manifest(b"claim")) == 64
-    world.service._keeper.wait(30)
+    world.service._renewer.wait(30)
     world.clock.now += 60 * DAY
     for use in (keys.certificate_chain, lambda: keys.sign_manifest(b"claim")):
         with pytest.raises(LeafExpired, match="ended on"):
             use()
-    world.service._keeper.wait(30)
+    world.service._renewer.wait(30)
     assert keys.trust_anchor()  # what was signed can still be verified
     (world.data_dir / "kept-elsewhere.pem").rename(root)
     world.clock.now += FIRST_RETRY_S  # and not a day, as while the old leaf served
     with contextlib.suppress(LeafExpired):  # unless the new one is quicker than we are
         keys.certificate_chain()
-    world.service._keeper.wait(30)
+    world.service._renewer.wait(30)
     assert keys.certificate_chain()
     assert len(keys.sign_manifest(b"claim")) == 64
 
 
 def test_an_operator_renews_a_leaf_that_has_ended(world: World) -> None:
     age(world.service, 13)
-    world.service._keeper.close()
-    (rotated,) = world.service.rotate_keys(world.admin, [rotate.KeyKind.MANIFEST])
+    world.service._renewer.close()
+    (rotated,) = world.service.rotation.rotate(world.admin, [rotate.KeyKind.MANIFEST])
     assert rotated.new == leaf_id(world.service.keys.certificate_chain())
 
 
@@ -246,7 +246,7 @@ def test_what_another_process_renewed_is_looked_for_before_anything_is_refused(
     seen = keys.box.stamp("manifest.json")
     other = ConsentService.open(world.config, clock=world.clock)  # renews
     monkeypatch.setattr(keys.box, "stamp", lambda _: seen)  # the time to look has not come
-    world.service._keeper.close()
+    world.service._renewer.close()
     assert keys.certificate_chain() == other.keys.certificate_chain()
     other.close()
 

@@ -74,7 +74,7 @@ def test_a_write_that_fails_leaves_nothing(ledger: Ledger) -> None:
 
 def test_what_is_stored_fits_its_column_where_the_database_looks(world: World) -> None:
     """SQLite ignores a column's length; PostgreSQL does not."""
-    world.service.redeem(world.allow().token, world.replica.replica_id)
+    world.service.gate.redeem(world.allow().token, world.replica.replica_id)
     filled = 0
     with world.service._core.ledger.read() as connection:
         for table in metadata.sorted_tables:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import pytest
 
 from consent_service.errors import GrantUsed, PermissionDenied, RateLimited, Unauthenticated
-from consent_service.gate.limits import Buckets, Limits, LimitsConfig
 from consent_service.models import Claims, Deny, Role
+from consent_service.policy.limits import Buckets, LimitsConfig
 from tests.unit.consent_service.world import World
 
 
@@ -34,7 +34,7 @@ def failures(service: object, token: str, source: str | None) -> int:
 
 
 def test_an_address_that_keeps_failing_is_told_to_wait_whatever_it_sends(world: World) -> None:
-    good = world.service.create_api_key(world.admin, grantee="g", roles=[Role.AUDITOR], claims=Claims())
+    good = world.service.tenants.create_key(world.admin, grantee="g", roles=[Role.AUDITOR], claims=Claims())
     burst = LimitsConfig().failures
     assert failures(world.service, "vouch_0000000000000000_x", "203.0.113.7") == burst
     with pytest.raises(RateLimited) as told:
@@ -45,7 +45,7 @@ def test_an_address_that_keeps_failing_is_told_to_wait_whatever_it_sends(world: 
 
 
 def test_guessing_one_key_from_many_addresses_stops_and_does_not_lock_its_holder_out(world: World) -> None:
-    good = world.service.create_api_key(world.admin, grantee="g", roles=[Role.AUDITOR], claims=Claims())
+    good = world.service.tenants.create_key(world.admin, grantee="g", roles=[Role.AUDITOR], claims=Claims())
     wrong = good[:-1] + ("A" if good[-1] != "A" else "B")
     for number in range(LimitsConfig().failures):
         with pytest.raises(Unauthenticated):
@@ -61,53 +61,54 @@ def test_a_link_is_guessed_only_so_often(world: World) -> None:
     with pytest.raises(RateLimited):
         for _ in range(1000):
             try:
-                world.service.person.sign_in("no.such.link", source="203.0.113.7")
+                world.service.self_service.sign_in("no.such.link", source="203.0.113.7")
             except Exception as exc:
                 if getattr(exc, "code", "") != "link_invalid":
                     raise
 
 
-def test_refusals_that_cost_a_log_entry_are_bounded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    few = Limits(LimitsConfig(refusals=3, refusals_per_s=0.001))
-    monkeypatch.setattr(world.service, "_limits", few)
+def limit_refusals(world: World, refusals: int) -> None:
+    world.service._limits.__init__(LimitsConfig(refusals=refusals, refusals_per_s=0.001))  # type: ignore[misc]
+
+
+def test_refusals_that_cost_a_log_entry_are_bounded(world: World) -> None:
+    limit_refusals(world, 3)
     for _ in range(3):
-        assert isinstance(world.service.authorize(world.narrator, world.claim(purpose="advertising")), Deny)
+        assert isinstance(
+            world.service.gate.authorize(world.narrator, world.claim(purpose="advertising")), Deny
+        )
     before = len(world.log())
     with pytest.raises(RateLimited) as told:
-        world.service.authorize(world.narrator, world.claim(purpose="advertising"))
+        world.service.gate.authorize(world.narrator, world.claim(purpose="advertising"))
     assert told.value.retry_after_s > 0
     assert len(world.log()) == before
-    assert world.service.authorize(world.narrator, world.claim()), "what is permitted costs no refusal"
+    assert world.service.gate.authorize(world.narrator, world.claim()), "what is permitted costs no refusal"
     grant = replayed(world)
     before = len(world.log())
     for _ in range(3):
         with pytest.raises(GrantUsed):
-            world.service.redeem(grant, world.replica.replica_id)
+            world.service.gate.redeem(grant, world.replica.replica_id)
     with pytest.raises(RateLimited):
-        world.service.redeem(grant, world.replica.replica_id)
+        world.service.gate.redeem(grant, world.replica.replica_id)
     assert len(world.log()) == before + 3
 
 
-def test_each_refused_row_of_a_batch_counts_and_none_holds_up_what_is_permitted(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(world.service, "_limits", Limits(LimitsConfig(refusals=3, refusals_per_s=0.001)))
+def test_each_refused_row_of_a_batch_counts_and_none_holds_up_what_is_permitted(world: World) -> None:
+    limit_refusals(world, 3)
     before = len(world.log())
     rows = [world.claim(purpose="advertising"), world.claim()] * 5
-    first, second = (world.service.authorize_many(world.narrator, rows) for _ in range(2))
+    first, second = (world.service.gate.authorize_many(world.narrator, rows) for _ in range(2))
     told = [decision.code for decision in first if isinstance(decision, Deny)]
     assert told == ["purpose_not_claimable"] * 3 + ["rate_limited"] * 2
     assert [bool(decision) for decision in first + second] == [False, True] * 10
     assert len(world.log()) == before + 3
 
 
-def test_each_refused_grant_of_a_batch_counts_for_the_key_that_asked_for_it(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_each_refused_grant_of_a_batch_counts_for_the_key_that_asked_for_it(world: World) -> None:
     spent, other = [world.allow(str(number)).token for number in range(4)], replayed(world)
     assert not any(isinstance(each, Exception) for each in redeem_many(world, spent))
     fresh = world.allow("another").token
-    monkeypatch.setattr(world.service, "_limits", Limits(LimitsConfig(refusals=3, refusals_per_s=0.001)))
+    limit_refusals(world, 3)
     before = len(world.log())
     assert all(isinstance(each, GrantUsed) for each in redeem_many(world, spent))
     assert len(world.log()) == before + 4
@@ -118,26 +119,24 @@ def test_each_refused_grant_of_a_batch_counts_for_the_key_that_asked_for_it(
     assert world.allow("yet another"), "nor is what this key asks for anew"
 
 
-def test_asking_without_the_right_to_speak_is_on_the_record_only_so_often(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(world.service, "_limits", Limits(LimitsConfig(refusals=2, refusals_per_s=0.001)))
+def test_asking_without_the_right_to_speak_is_on_the_record_only_so_often(world: World) -> None:
+    limit_refusals(world, 2)
     before = len(world.log())
     for error in (PermissionDenied, PermissionDenied, RateLimited):
         with pytest.raises(error):
-            world.service.authorize_many(world.auditor, [world.claim()] * 3)
+            world.service.gate.authorize_many(world.auditor, [world.claim()] * 3)
     assert len(world.log()) == before + 2
 
 
 def redeem_many(world: World, tokens: list[str]) -> list[object]:
-    return list(world.service.redeem_many(tokens, world.replica.replica_id))
+    return list(world.service.gate.redeem_many(tokens, world.replica.replica_id))
 
 
 def replayed(world: World) -> str:
     other = world.key(Role.NARRATOR, purposes=("narration",), voices=("*",))
-    allowed = world.service.authorize(other, world.claim(consent_token=world.consent.consent_token))
+    allowed = world.service.gate.authorize(other, world.claim(consent_token=world.consent.consent_token))
     assert not isinstance(allowed, Deny)
-    world.service.redeem(allowed.token, world.replica.replica_id)
+    world.service.gate.redeem(allowed.token, world.replica.replica_id)
     return allowed.token
 
 

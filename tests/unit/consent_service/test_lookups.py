@@ -35,8 +35,8 @@ def outcome(decision: Allow | Deny) -> tuple[str, str | None]:
 
 def test_a_batch_is_decided_as_its_claims_are_alone(world: World) -> None:
     claims = mixed(world)
-    together = world.service.authorize_many(world.narrator, claims)
-    alone = [world.service.authorize(world.narrator, claim) for claim in claims]
+    together = world.service.gate.authorize_many(world.narrator, claims)
+    alone = [world.service.gate.authorize(world.narrator, claim) for claim in claims]
     assert [outcome(each) for each in together] == [outcome(each) for each in alone]
     assert [isinstance(each, Allow) for each in together] == [
         True,
@@ -57,7 +57,7 @@ def test_a_batch_of_one_kind_is_one_query_whatever_its_size(world: World) -> Non
     for brought in (None, world.consent.consent_token):
         asked.clear()
         claims = [world.claim(str(number), consent_token=brought) for number in range(300)]
-        assert all(world.service.authorize_many(world.narrator, claims))
+        assert all(world.service.gate.authorize_many(world.narrator, claims))
         assert len(asked) == 1
 
 
@@ -74,8 +74,8 @@ def test_a_batch_past_the_limit_of_a_query_is_asked_in_parts() -> None:
 
 
 def test_who_asks_for_nothing_is_asked_who_they_are(world: World) -> None:
-    assert world.service.authorize_many(world.narrator, []) == []
-    world.service.revoke_api_key(world.admin, world.narrator.key_id)
+    assert world.service.gate.authorize_many(world.narrator, []) == []
+    world.service.tenants.revoke_key(world.admin, world.narrator.key_id)
     for claims in ([], [world.claim()], [world.claim(consent_token=world.consent.consent_token)]):
         with pytest.raises(Unauthenticated):
-            world.service.authorize_many(world.narrator, claims)
+            world.service.gate.authorize_many(world.narrator, claims)

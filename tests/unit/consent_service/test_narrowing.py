@@ -102,19 +102,19 @@ def test_nothing_that_was_not_covered_is_covered_afterwards(before: set[str], wa
 
 def test_clips_go_with_what_they_depended_on(world: World) -> None:
     def made(**claim: Any) -> str:
-        return world.service.redeem(world.allow(**claim).token, world.replica.replica_id).grant.clip_id
+        return world.service.gate.redeem(world.allow(**claim).token, world.replica.replica_id).grant.clip_id
 
     def standing(clip_id: str) -> Standing:
-        return world.service.standing(clip_id, world.consent_id, 1)[0]
+        return world.service.clips.standing(clip_id, world.consent_id, 1)[0]
 
     news, book = made(purpose="narration.news"), made(purpose="narration.audiobook")
-    world.service.narrow_consent(world.admin, world.consent_id, valid_until=world.clock.now + DAY)
-    world.service.narrow_consent(world.admin, world.consent_id, character_budget=500)
+    world.service.consents.narrow(world.admin, world.consent_id, valid_until=world.clock.now + DAY)
+    world.service.consents.narrow(world.admin, world.consent_id, character_budget=500)
     assert {standing(news), standing(book)} == {Standing.LIVE}
-    world.service.narrow_consent(world.admin, world.consent_id, purposes=["narration.audiobook"])
+    world.service.consents.narrow(world.admin, world.consent_id, purposes=["narration.audiobook"])
     assert (standing(news), standing(book)) == (Standing.WITHDRAWN, Standing.LIVE)
     # No clip's record tells its language: what can't be shown to be covered does not stand.
-    world.service.narrow_consent(world.admin, world.consent_id, languages=["de"])
+    world.service.consents.narrow(world.admin, world.consent_id, languages=["de"])
     assert standing(book) is Standing.WITHDRAWN
 
 

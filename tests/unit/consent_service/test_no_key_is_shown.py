@@ -63,14 +63,14 @@ def test_no_key_turns_up_in_a_repr_an_exception_or_a_log(
         caplog.set_level(logging.DEBUG, name)
     service, vault, keys = held.service, held.service._core.vault, held.service.keys
     assert isinstance(keys, RingProvider)
-    service.wrap_clip_key("acme", b"k" * 32, b"clip")
+    service.clips.wrap_key("acme", b"k" * 32, b"clip")
     shown: list[object] = [service, service._core, keys, vars(keys), vault, vars(vault)]
     material = key_material(held)
-    shown += service.rotate_keys(
+    shown += service.rotation.rotate(
         held.admin, [kind for kind in KeyKind if kind is not KeyKind.KEK or not is_kms(held)]
     )
     held.clock.now += 2 * DAY
-    shown += service.retire_keys(held.admin)
+    shown += service.rotation.retire(held.admin)
     material += key_material(held)
     shown += [
         keys.box,

@@ -56,14 +56,14 @@ def test_an_installation_from_before_watermarks_gets_a_key_for_them(tmp_path: Pa
 
 
 def test_a_watermark_key_that_marked_clips_and_is_gone_is_a_loss(world: World) -> None:
-    assert world.service.redeem(world.allow().token, world.replica.replica_id).watermark
+    assert world.service.gate.redeem(world.allow().token, world.replica.replica_id).watermark
     (world.data_dir / "keys" / "watermark.json").unlink()
     with pytest.raises(VaultError, match="backup"):
         ConsentService.open(world.config)
 
 
 def test_secrets_that_changed_places_in_their_ring_are_found(world: World) -> None:
-    world.service.rotate_keys(world.admin)
+    world.service.rotation.rotate(world.admin)
     path = world.data_dir / "keys" / "kek.json"
     document = json.loads(path.read_bytes())
     one, other = document["keys"].values()

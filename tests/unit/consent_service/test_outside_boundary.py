@@ -16,11 +16,11 @@ def outside(world: World) -> World:
 
 
 def test_only_a_consent_that_allows_it_is_granted_anything_outside(outside: World) -> None:
-    decision = outside.service.authorize(outside.narrator, outside.claim())
+    decision = outside.service.gate.authorize(outside.narrator, outside.claim())
     assert isinstance(decision, Deny)
     assert decision.code == "processing_outside_not_consented"
     token = outside.record(outside_boundary=True).consent_token
-    bound, brought = outside.service.authorize_many(
+    bound, brought = outside.service.gate.authorize_many(
         outside.narrator, [outside.claim(), outside.claim(consent_token=token)]
     )
     assert isinstance(bound, Deny)
@@ -28,5 +28,5 @@ def test_only_a_consent_that_allows_it_is_granted_anything_outside(outside: Worl
 
 
 def test_a_claim_says_so_where_the_configuration_does_not(world: World) -> None:
-    assert world.service.authorize(world.narrator, world.claim())
-    assert not world.service.authorize(world.narrator, world.claim(outside_boundary=True))
+    assert world.service.gate.authorize(world.narrator, world.claim())
+    assert not world.service.gate.authorize(world.narrator, world.claim(outside_boundary=True))

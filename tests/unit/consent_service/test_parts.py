@@ -19,7 +19,7 @@ def rival(world: World) -> World:
 
 
 def test_the_parts_take_a_clip_all_the_way_with_the_rights_of_their_roles(world: World) -> None:
-    parts = world.service.parts
+    parts = world.service.platform
     gate, replica, stamper = (world.key(role) for role in (Role.GATE, Role.REPLICA, Role.STAMPER))
     other = world.register("fresh")
     parts.register_replica(
@@ -35,7 +35,7 @@ def test_the_parts_take_a_clip_all_the_way_with_the_rights_of_their_roles(world:
     assert again.sealed_reference is None
     assert parts.standing(gate, grant.clip_id, world.consent_id, 1)[0] is Standing.LIVE
     before = parts.revocations(gate)
-    revoked = world.service.revoke_consent(world.admin, world.consent_id, "over")
+    revoked = world.service.consents.revoke(world.admin, world.consent_id, "over")
     assert parts.revocations(replica, before[-1].seq if before else 0) == [revoked]
     spent = world.allow(mode="design", voice_id="").token
     parts.redeem(gate, spent, "fresh")
@@ -44,11 +44,11 @@ def test_the_parts_take_a_clip_all_the_way_with_the_rights_of_their_roles(world:
 
 
 def test_another_tenant_s_grants_clips_and_revocations_are_not_there(world: World, rival: World) -> None:
-    parts = world.service.parts
+    parts = world.service.platform
     gate, stamper = rival.key(Role.GATE), rival.key(Role.STAMPER)
     waiting = world.allow().token
-    grant = world.service.redeem(world.allow().token, world.replica.replica_id).grant
-    record = world.service.find_clip("acme", grant.clip_id)
+    grant = world.service.gate.redeem(world.allow().token, world.replica.replica_id).grant
+    record = world.service.clips.find_clip("acme", grant.clip_id)
     assert record is not None
     with pytest.raises(GrantMismatch):
         parts.redeem(gate, waiting, world.replica.replica_id)
@@ -64,9 +64,9 @@ def test_another_tenant_s_grants_clips_and_revocations_are_not_there(world: Worl
         with pytest.raises(NotFound):
             attempt()
     assert parts.standing(gate, grant.clip_id, world.consent_id, 1)[0] is Standing.UNKNOWN
-    world.service.revoke_consent(world.admin, world.consent_id, "over")
+    world.service.consents.revoke(world.admin, world.consent_id, "over")
     assert parts.revocations(gate) == []
     # Nothing of it was used up or changed.
-    found = world.service.find_clip("acme", grant.clip_id)
+    found = world.service.clips.find_clip("acme", grant.clip_id)
     assert found is not None
     assert found.audio_sha256 == ""

@@ -95,12 +95,12 @@ def test_every_field_means_something_without_fetching_anything(world: World) -> 
 
 def test_the_history_of_a_consent_is_told(world: World) -> None:
     world.clock.now += 10
-    world.service.narrow_consent(world.admin, world.consent_id, purposes=["narration.audiobook"])
+    world.service.consents.narrow(world.admin, world.consent_id, purposes=["narration.audiobook"])
     world.clock.now += 10
-    world.service.narrow_consent(world.admin, world.consent_id, languages=["de"])
+    world.service.consents.narrow(world.admin, world.consent_id, languages=["de"])
     world.clock.now += 10
-    world.service.revoke_consent(world.admin, world.consent_id, "over")
-    body = body_of(world, world.service.receipt(world.auditor, world.consent_id))
+    world.service.consents.revoke(world.admin, world.consent_id, "over")
+    body = body_of(world, world.service.consents.receipt(world.auditor, world.consent_id))
     assert [event["event_type"] for event in body["events"]] == ["given", "narrowed", "narrowed", "withdrawn"]
     assert [event["event_state"] for event in body["events"]] == ["live", "live", "live", "revoked"]
     assert [event["event_time"][-3:-1] for event in body["events"]] == ["00", "10", "20", "30"]
@@ -152,7 +152,7 @@ def test_another_document_under_the_same_key_is_no_receipt(world: World) -> None
 
 
 def test_the_evidence_is_kept_with_the_consent_and_its_digest_is_told(world: World) -> None:
-    evidence = world.service.consent(world.auditor, world.consent_id).evidence
+    evidence = world.service.consents.get(world.auditor, world.consent_id).evidence
     assert len(evidence["digest"]) == 64
     entry = next(entry for entry in world.log() if entry["kind"] == "consent.recorded")
     assert entry["evidence"] == evidence["digest"]

@@ -35,13 +35,13 @@ from tests.unit.consent_service.world import World
 
 
 def redeem(world: World, allowed: Allow | None = None) -> Redeemed:
-    return world.service.redeem((allowed or world.allow()).token, world.replica.replica_id)
+    return world.service.gate.redeem((allowed or world.allow()).token, world.replica.replica_id)
 
 
 def finish(world: World, redeemed: Redeemed, audio: str = "ab" * 32) -> None:
-    record = world.service.find_clip("acme", redeemed.grant.clip_id)
+    record = world.service.clips.find_clip("acme", redeemed.grant.clip_id)
     assert record is not None
-    world.service.register_clip(replace(record, audio_sha256=audio, seconds=2.0))
+    world.service.clips.register_clip(replace(record, audio_sha256=audio, seconds=2.0))
 
 
 def test_a_grant_brings_the_reference_to_its_replica_and_to_no_other(world: World) -> None:
@@ -57,7 +57,7 @@ def test_a_grant_brings_the_reference_to_its_replica_and_to_no_other(world: Worl
 def test_a_grant_is_what_was_asked_and_verifies_for_the_engine(world: World) -> None:
     said = Utterance("hello there", "en")
     claim = replace(world.claim(), said_digest=said.digest(), characters=said.characters)
-    allowed = world.service.authorize(world.narrator, claim)
+    allowed = world.service.gate.authorize(world.narrator, claim)
     assert isinstance(allowed, Allow)
     public = world.service.keys.public_keys(KeyPurpose.GRANT)
     assert GrantVerifier(public, clock=world.clock).verify(allowed.token, said).grant == allowed.grant
@@ -79,7 +79,7 @@ def test_a_grant_can_be_used_once(world: World) -> None:
     with pytest.raises(GrantUsed):
         redeem(world, allowed)
     with pytest.raises(GrantUsed):
-        world.service.redeem_cached(allowed.token, finished(world).grant.clip_id)
+        world.service.gate.redeem_cached(allowed.token, finished(world).grant.clip_id)
     assert world.kinds().count("speech.redeemed") == 2
 
 
@@ -120,7 +120,7 @@ def test_a_forged_or_broken_grant_is_refused(world: World) -> None:
         ("W1tb" * 50_000 + ".x", GrantMalformed),
     ):
         with pytest.raises(error):
-            world.service.redeem(forged, world.replica.replica_id)
+            world.service.gate.redeem(forged, world.replica.replica_id)
     assert "speech.redeemed" not in world.kinds()
 
 
@@ -133,17 +133,17 @@ def test_a_replica_without_the_node_secret_gets_nothing(world: World) -> None:
         world.replica.proof(load_node_secret(world.data_dir)),
     ):
         with pytest.raises(ReplicaUnknown):
-            world.service.register_replica("stranger", key.public_bytes, proof)
+            world.service.gate.register_replica("stranger", key.public_bytes, proof)
     with pytest.raises(ReplicaUnknown):
-        world.service.redeem(allowed.token, "stranger")
+        world.service.gate.redeem(allowed.token, "stranger")
     with pytest.raises(ReplicaUnknown):
-        world.service.redeem(allowed.token, "\ud800")
+        world.service.gate.redeem(allowed.token, "\ud800")
     redeem(world, allowed)  # a stranger's attempt does not use the grant up
 
 
 def test_registering_gives_the_keys_that_verify_grants(world: World) -> None:
     key = ReplicaKey("second")
-    public = world.service.register_replica(
+    public = world.service.gate.register_replica(
         "second", key.public_bytes, key.proof(load_node_secret(world.data_dir))
     )
     assert GrantVerifier(public).verify_signature(world.allow().token).tenant == "acme"
@@ -151,14 +151,14 @@ def test_registering_gives_the_keys_that_verify_grants(world: World) -> None:
 
 def test_what_changed_since_the_grant_is_found(world: World) -> None:
     def revoked() -> None:
-        world.service.revoke_consent(world.admin, world.consent_id, "no")
+        world.service.consents.revoke(world.admin, world.consent_id, "no")
 
     def other_consent_revoked() -> None:
         other = world.record()
-        world.service.revoke_consent(world.admin, other.consent.consent_id, "no")
+        world.service.consents.revoke(world.admin, other.consent.consent_id, "no")
 
     def narrowed() -> None:
-        world.service.narrow_consent(world.admin, world.consent_id, purposes=["narration"])
+        world.service.consents.narrow(world.admin, world.consent_id, purposes=["narration"])
 
     for change in (other_consent_revoked, narrowed, revoked):
         allowed = world.allow()
@@ -218,13 +218,13 @@ def test_every_refusal_is_in_the_log_and_repeats_no_caller_s_words(world: World)
         world.claim(purpose="advertising"),
         world.claim(characters=10**18),
     ]
-    world.service.authorize_many(world.narrator, asked)
+    world.service.gate.authorize_many(world.narrator, asked)
     allowed = world.allow()
     redeem(world, allowed)
     with pytest.raises(GrantUsed):
         redeem(world, allowed)
     with pytest.raises(PermissionDenied):
-        world.service.authorize(world.auditor, world.claim())
+        world.service.gate.authorize(world.auditor, world.claim())
     refused = [entry for entry in world.log() if entry["kind"] == "speech.refused"]
     assert [entry["code"] for entry in refused] == [
         "purpose_unknown", "voice_unknown", "purpose_not_claimable", "claim_invalid", "grant_used", "permission_denied",
@@ -253,9 +253,9 @@ def test_many_are_decided_like_one(world: World) -> None:
     def outcome(decision: Allow | Deny) -> str:
         return decision.code if isinstance(decision, Deny) else decision.cache_scope
 
-    many = [outcome(decision) for decision in world.service.authorize_many(world.narrator, asked * 200)]
-    assert many == [outcome(world.service.authorize(world.narrator, claim)) for claim in asked] * 200
-    assert world.service.authorize_many(world.narrator, []) == []
+    many = [outcome(decision) for decision in world.service.gate.authorize_many(world.narrator, asked * 200)]
+    assert many == [outcome(world.service.gate.authorize(world.narrator, claim)) for claim in asked] * 200
+    assert world.service.gate.authorize_many(world.narrator, []) == []
 
 
 def finished(world: World, text: str = "hello") -> Redeemed:
@@ -267,13 +267,13 @@ def finished(world: World, text: str = "hello") -> Redeemed:
 def test_a_cached_clip_goes_out_under_a_grant_of_its_own(world: World) -> None:
     made = finished(world)
     allowed = world.allow()
-    reused = world.service.redeem_cached(allowed.token, made.grant.clip_id)
+    reused = world.service.gate.redeem_cached(allowed.token, made.grant.clip_id)
     assert reused.sealed_reference is None
     entry = world.log()[reused.audit_leaf]
     assert (entry["kind"], entry["reused"]) == ("speech.reused", made.grant.clip_id)
     with pytest.raises(GrantUsed):
         redeem(world, allowed)
-    leaf = world.service.close_clip(allowed.grant.grant_id, Closing("completed", 2.0, "ab" * 32))
+    leaf = world.service.gate.close(allowed.grant.grant_id, Closing("completed", 2.0, "ab" * 32))
     assert world.log()[leaf]["clip"] == made.grant.clip_id
 
 
@@ -290,28 +290,30 @@ def test_a_cached_clip_of_anything_else_does_not(world: World) -> None:
         (world.allow(), "nothing"),
     ):
         with pytest.raises(GrantMismatch):
-            world.service.redeem_cached(allowed.token, clip_id)
+            world.service.gate.redeem_cached(allowed.token, clip_id)
 
 
 def test_a_withdrawn_clip_is_no_longer_served_from_the_cache(world: World) -> None:
     made = finished(world)
     again = world.record()
-    world.service.narrow_consent(world.admin, world.consent_id, purposes=["narration.news"])
-    world.service.bind_consent(world.admin, world.narrator.key_id, again.consent.consent_id)
+    world.service.consents.narrow(world.admin, world.consent_id, purposes=["narration.news"])
+    world.service.tenants.bind_consent(world.admin, world.narrator.key_id, again.consent.consent_id)
     with pytest.raises((GrantRevoked, GrantMismatch)):
-        world.service.redeem_cached(world.allow().token, made.grant.clip_id)
+        world.service.gate.redeem_cached(world.allow().token, made.grant.clip_id)
     preset = redeem(world, world.allow(mode="custom", voice_id="Vivian"))
     finish(world, preset)
     with world.service._core.write_as("acme") as writing:
         register.change(writing, preset.grant.clip_id, state="withdrawn")
     with pytest.raises(GrantRevoked):
-        world.service.redeem_cached(world.allow(mode="custom", voice_id="Vivian").token, preset.grant.clip_id)
+        world.service.gate.redeem_cached(
+            world.allow(mode="custom", voice_id="Vivian").token, preset.grant.clip_id
+        )
 
 
 def test_closing_is_told_once(world: World) -> None:
     redeemed = redeem(world)
-    first = world.service.close_clip(redeemed.grant.grant_id, Closing("cut", 0.5, reason="consent_revoked"))
-    assert world.service.close_clip(redeemed.grant.grant_id, Closing("completed", 9.0, "ab" * 32)) == first
+    first = world.service.gate.close(redeemed.grant.grant_id, Closing("cut", 0.5, reason="consent_revoked"))
+    assert world.service.gate.close(redeemed.grant.grant_id, Closing("completed", 9.0, "ab" * 32)) == first
     entry = world.log()[first]
     assert (entry["outcome"], entry["seconds"], entry["reason"]) == ("cut", 0.5, "consent_revoked")
     assert "audio" not in entry
@@ -330,18 +332,18 @@ def test_closing_is_told_once(world: World) -> None:
 def test_a_closing_that_is_no_closing_is_refused(world: World, closing: Closing) -> None:
     redeemed = redeem(world)
     with pytest.raises(InvalidInput):
-        world.service.close_clip(redeemed.grant.grant_id, closing)
+        world.service.gate.close(redeemed.grant.grant_id, closing)
     with pytest.raises(NotFound):
-        world.service.close_clip("0" * 32, Closing("completed"))
+        world.service.gate.close("0" * 32, Closing("completed"))
 
 
 def test_nobody_registers_a_clip_that_no_grant_allowed(world: World) -> None:
     redeemed = redeem(world)
-    record = world.service.find_clip("acme", redeemed.grant.clip_id)
+    record = world.service.clips.find_clip("acme", redeemed.grant.clip_id)
     assert record is not None
     assert (record.state, record.audio_sha256, record.audit_leaf) == ("live", "", redeemed.audit_leaf)
     with pytest.raises(NotFound):
-        world.service.register_clip(replace(record, clip_id="f" * 32))
+        world.service.clips.register_clip(replace(record, clip_id="f" * 32))
     for changed in (
         {"voice_id": "voice_x"},
         {"consent_id": None},
@@ -352,28 +354,28 @@ def test_nobody_registers_a_clip_that_no_grant_allowed(world: World) -> None:
         {"audit_leaf": 0},
     ):
         with pytest.raises(Conflict):
-            world.service.register_clip(replace(record, **changed))  # type: ignore[arg-type]
+            world.service.clips.register_clip(replace(record, **changed))  # type: ignore[arg-type]
 
 
 def test_a_digest_is_registered_once_and_copies_add_up(world: World) -> None:
     redeemed = redeem(world)
-    record = world.service.find_clip("acme", redeemed.grant.clip_id)
+    record = world.service.clips.find_clip("acme", redeemed.grant.clip_id)
     assert record is not None
-    assert world.service.knows_clip(record.clip_id, "ab" * 32) is None
-    world.service.register_store("file:///var/clips", "output")
+    assert world.service.clips.knows_clip(record.clip_id, "ab" * 32) is None
+    world.service.clips.register_store("file:///var/clips", "output")
     done = replace(record, audio_sha256="ab" * 32, seconds=2.0, objects=("file:///var/clips/acme/a",))
-    world.service.register_clip(done)
-    world.service.register_clip(done)
-    world.service.register_clip(replace(done, objects=("file:///var/clips/acme/c",)))
+    world.service.clips.register_clip(done)
+    world.service.clips.register_clip(done)
+    world.service.clips.register_clip(replace(done, objects=("file:///var/clips/acme/c",)))
     with pytest.raises(Conflict):
-        world.service.register_clip(replace(done, audio_sha256="cd" * 32))
-    found = world.service.clip(world.auditor, record.clip_id)
+        world.service.clips.register_clip(replace(done, audio_sha256="cd" * 32))
+    found = world.service.clips.get(world.auditor, record.clip_id)
     assert (found.objects, found.seconds) == (("file:///var/clips/acme/a", "file:///var/clips/acme/c"), 2.0)
-    assert world.service.knows_clip(record.clip_id, "ab" * 32) is True
-    assert world.service.knows_clip(record.clip_id, "cd" * 32) is False
-    world.service.revoke_consent(world.admin, world.consent_id, "no")
-    world.service.register_clip(replace(done, objects=("file:///var/clips/acme/late",), state="live"))
-    assert world.service.clip(world.auditor, record.clip_id).state == "withdrawn"
+    assert world.service.clips.knows_clip(record.clip_id, "ab" * 32) is True
+    assert world.service.clips.knows_clip(record.clip_id, "cd" * 32) is False
+    world.service.consents.revoke(world.admin, world.consent_id, "no")
+    world.service.clips.register_clip(replace(done, objects=("file:///var/clips/acme/late",), state="live"))
+    assert world.service.clips.get(world.auditor, record.clip_id).state == "withdrawn"
 
 
 def test_the_clock_is_read_under_the_lock_of_the_log(world: World) -> None:
@@ -402,7 +404,7 @@ def test_a_grant_is_worth_nothing_for_another_length_or_language_than_the_gate_w
     said = Utterance("hello there", "en")
     world.record(languages=("*",))
     claim = replace(world.claim(), said_digest=said.digest(), characters=said.characters)
-    allowed = world.service.authorize(world.narrator, replace(claim, **claimed))
+    allowed = world.service.gate.authorize(world.narrator, replace(claim, **claimed))
     assert isinstance(allowed, Allow)
     verifier = GrantVerifier(world.service.keys.public_keys(KeyPurpose.GRANT), clock=world.clock)
     with pytest.raises(GrantMismatch):

@@ -13,7 +13,7 @@ from tests.unit.consent_service.world import DAY, Clock, World, open_world
 
 
 def due(world: World) -> list[str]:
-    return [voice.voice_id for voice in world.service.sweep_voices(world.admin)]
+    return [voice.voice_id for voice in world.service.deletion.sweep_voices(world.admin)]
 
 
 def test_without_a_period_a_voice_is_never_due(world: World) -> None:
@@ -23,7 +23,7 @@ def test_without_a_period_a_voice_is_never_due(world: World) -> None:
 
 def test_a_voice_is_due_once_its_day_has_come_and_not_before(world: World) -> None:
     ends = world.clock.now + 10 * DAY
-    world.service.keep_voice_until(world.admin, world.voice.voice_id, ends)
+    world.service.deletion.keep_until(world.admin, world.voice.voice_id, ends)
     assert (world.log()[-1]["kind"], world.log()[-1]["until"]) == ("voice.retention_set", ends)
     world.clock.now = ends - 1
     assert due(world) == []
@@ -34,16 +34,16 @@ def test_a_voice_is_due_once_its_day_has_come_and_not_before(world: World) -> No
 def test_a_dry_run_touches_nothing_and_a_confirmed_one_ends_the_voice_with_a_certificate(
     world: World,
 ) -> None:
-    world.service.keep_voice_until(world.admin, world.voice.voice_id, world.clock.now)
+    world.service.deletion.keep_until(world.admin, world.voice.voice_id, world.clock.now)
     size = len(world.log())
     assert due(world) == [world.voice.voice_id]
     assert len(world.log()) == size
-    (gone,) = world.service.sweep_voices(world.admin, confirm=True)
+    (gone,) = world.service.deletion.sweep_voices(world.admin, confirm=True)
     assert gone.state == "decommissioned"
-    assert world.service.certificate(world.admin, gone.voice_id)
+    assert world.service.deletion.certificate(world.admin, gone.voice_id)
     assert due(world) == []
     with pytest.raises(Conflict):
-        world.service.keep_voice_until(world.admin, gone.voice_id, None)
+        world.service.deletion.keep_until(world.admin, gone.voice_id, None)
 
 
 def test_the_configured_period_counts_where_none_was_agreed(tmp_path: Path) -> None:
@@ -51,16 +51,16 @@ def test_the_configured_period_counts_where_none_was_agreed(tmp_path: Path) -> N
     service = ConsentService.open(config, clock=Clock())
     world = open_world(tmp_path / "data", service=service)
     longer = world.enrol("Longer", hertz=300.0)
-    service.keep_voice_until(world.admin, longer.voice_id, world.clock.now + 60 * DAY)
+    service.deletion.keep_until(world.admin, longer.voice_id, world.clock.now + 60 * DAY)
     world.clock.now += 30 * DAY
     assert due(world) == [world.voice.voice_id]
-    service.keep_voice_until(world.admin, longer.voice_id, None)
+    service.deletion.keep_until(world.admin, longer.voice_id, None)
     assert set(due(world)) == {world.voice.voice_id, longer.voice_id}
     service.close()
 
 
 def test_an_enrolment_that_was_never_finished_is_swept_too(world: World) -> None:
-    begun = world.service.begin_enrolment(
+    begun = world.service.voices.begin_enrolment(
         world.admin,
         name="Half",
         language="en",
@@ -68,21 +68,21 @@ def test_an_enrolment_that_was_never_finished_is_swept_too(world: World) -> None
         purpose="narration",
         subject_name="Someone Private",
     )
-    world.service.keep_voice_until(world.admin, begun.voice_id, world.clock.now)
-    world.service.sweep_voices(world.admin, confirm=True)
-    assert world.service.voice(world.admin, begun.voice_id).state == "decommissioned"
+    world.service.deletion.keep_until(world.admin, begun.voice_id, world.clock.now)
+    world.service.deletion.sweep_voices(world.admin, confirm=True)
+    assert world.service.voices.get(world.admin, begun.voice_id).state == "decommissioned"
     assert "Someone Private" not in world.dump()
 
 
 @pytest.mark.parametrize("until", [float("nan"), float("inf"), -1.0, 0.0])
 def test_a_period_ends_at_a_point_in_time(world: World, until: float) -> None:
     with pytest.raises(InvalidInput):
-        world.service.keep_voice_until(world.admin, world.voice.voice_id, until)
+        world.service.deletion.keep_until(world.admin, world.voice.voice_id, until)
 
 
 def test_a_sweep_stays_in_its_tenant(world: World) -> None:
-    world.service.keep_voice_until(world.admin, world.voice.voice_id, world.clock.now)
+    world.service.deletion.keep_until(world.admin, world.voice.voice_id, world.clock.now)
     other = open_world(world.data_dir, "other", world.service)
     assert due(other) == []
     with pytest.raises(NotFound):
-        other.service.keep_voice_until(other.admin, world.voice.voice_id, None)
+        other.service.deletion.keep_until(other.admin, world.voice.voice_id, None)

@@ -35,9 +35,9 @@ def ring(world: World, name: Ring) -> KeyRing:
 def speaks(world: World, service: ConsentService | None = None) -> bool:
     """A clone's whole way, with its reference opened."""
     service = service or world.service
-    allowed = service.authorize(world.narrator, world.claim(str(world.clock.now)))
+    allowed = service.gate.authorize(world.narrator, world.claim(str(world.clock.now)))
     assert isinstance(allowed, Allow), allowed
-    redeemed = service.redeem(allowed.token, world.replica.replica_id)
+    redeemed = service.gate.redeem(allowed.token, world.replica.replica_id)
     return open_reference(world.replica, redeemed)[0].startswith(b"RIFF")
 
 
@@ -47,7 +47,7 @@ def test_what_the_old_key_signed_still_verifies_and_the_new_one_signs(
 ) -> None:
     keys = world.service.keys
     old, signature = keys.sign(purpose, b"message")
-    (rotated,) = world.service.rotate_keys(world.admin, [KeyKind(purpose.value)])
+    (rotated,) = world.service.rotation.rotate(world.admin, [KeyKind(purpose.value)])
     assert (rotated.old, rotated.new) == (old, keys.current_key_id(purpose))
     assert rotated.old != rotated.new
     public = keys.public_keys(purpose)
@@ -61,28 +61,28 @@ def test_what_the_old_key_signed_still_verifies_and_the_new_one_signs(
 
 def test_grants_that_are_out_survive_a_rotation_and_end_with_the_old_key(world: World) -> None:
     before = world.allow("before")
-    world.service.rotate_keys(world.admin, [KeyKind.GRANT])
-    assert world.service.redeem(before.token, world.replica.replica_id)
+    world.service.rotation.rotate(world.admin, [KeyKind.GRANT])
+    assert world.service.gate.redeem(before.token, world.replica.replica_id)
     late = before.token
     with pytest.raises(Conflict) as refused:
-        world.service.retire_keys(world.admin, [KeyKind.GRANT])
+        world.service.rotation.retire(world.admin, [KeyKind.GRANT])
     assert refused.value.code == "key_overlap"
     world.clock.now += 1.1 * DAY
-    (retired,) = world.service.retire_keys(world.admin, [KeyKind.GRANT])
+    (retired,) = world.service.rotation.retire(world.admin, [KeyKind.GRANT])
     assert len(retired.key_ids) == 1
     with pytest.raises(GrantForged):
-        world.service.redeem(late, world.replica.replica_id)
+        world.service.gate.redeem(late, world.replica.replica_id)
     assert speaks(world)
 
 
 def test_a_running_process_notices_at_once(world: World) -> None:
     other = ConsentService.open(world.config, clock=world.clock)
-    allowed = other.authorize(world.narrator, world.claim("elsewhere"))
-    world.service.rotate_keys(world.admin)
+    allowed = other.gate.authorize(world.narrator, world.claim("elsewhere"))
+    world.service.rotation.rotate(world.admin)
     for purpose in SIGNING:
         assert other.keys.current_key_id(purpose) == world.service.keys.current_key_id(purpose)
     assert isinstance(allowed, Allow)
-    assert other.redeem(allowed.token, world.replica.replica_id)
+    assert other.gate.redeem(allowed.token, world.replica.replica_id)
     assert speaks(world, other)
     other.close()
 
@@ -93,7 +93,7 @@ def test_every_voice_is_rewrapped_and_the_old_key_can_go(world: World) -> None:
     other_voice = world.enrol("Another", 200.0)
     before = {v: vault.wrapped_key("acme", v) for v in (world.voice.voice_id, other_voice.voice_id)}
     seen: list[tuple[int, int]] = []
-    (rotated,) = world.service.rotate_keys(world.admin, [KeyKind.KEK], lambda *at: seen.append(at))
+    (rotated,) = world.service.rotation.rotate(world.admin, [KeyKind.KEK], lambda *at: seen.append(at))
     assert (rotated.rewrapped, rotated.left, rotated.resumed) == (2, 0, False)
     assert seen[-1] == (2, 2)
     for voice_id, wrapped in before.items():
@@ -102,7 +102,7 @@ def test_every_voice_is_rewrapped_and_the_old_key_can_go(world: World) -> None:
         assert keys.wrapped_under(wrapped) == rotated.old
     assert speaks(world)
     world.clock.now += 1.1 * DAY
-    assert world.service.retire_keys(world.admin, [KeyKind.KEK])[0].key_ids == (rotated.old,)
+    assert world.service.rotation.retire(world.admin, [KeyKind.KEK])[0].key_ids == (rotated.old,)
     with pytest.raises(VaultError):  # a wrapped key from an old backup opens nothing any more
         keys.unwrap_key(before[world.voice.voice_id], b"whatever")
     assert speaks(world)
@@ -110,27 +110,27 @@ def test_every_voice_is_rewrapped_and_the_old_key_can_go(world: World) -> None:
 
 def test_a_key_under_which_something_is_still_wrapped_is_not_retired(world: World) -> None:
     vault = world.service._core.vault
-    challenge = world.service.begin_enrolment(
+    challenge = world.service.voices.begin_enrolment(
         world.admin, name="n", language="en", grantee="studio", purpose="narration", subject_name="s"
     )
     vault.create_key("acme", challenge.voice_id)  # an enrolment under way
-    (rotated,) = world.service.rotate_keys(world.admin, [KeyKind.KEK])
+    (rotated,) = world.service.rotation.rotate(world.admin, [KeyKind.KEK])
     assert (rotated.rewrapped, rotated.left) == (1, 1)
     world.clock.now += 1.1 * DAY
     with pytest.raises(Conflict) as refused:
-        world.service.retire_keys(world.admin, [KeyKind.KEK])
+        world.service.rotation.retire(world.admin, [KeyKind.KEK])
     assert refused.value.code == "key_in_use"
     assert rotated.old in ring(world, Ring.KEK).keys
-    world.service.sweep_vault(world.admin, confirm=True)
-    assert world.service.retire_keys(world.admin, [KeyKind.KEK])
+    world.service.deletion.sweep_vault(world.admin, confirm=True)
+    assert world.service.rotation.retire(world.admin, [KeyKind.KEK])
 
 
 def test_a_voice_on_its_way_out_is_not_brought_back_by_a_rotation(world: World) -> None:
     vault = world.service._core.vault
     wrapped = vault.wrapped_key("acme", world.voice.voice_id)
-    world.service.decommission(world.admin, world.voice.voice_id, "the end")
+    world.service.deletion.decommission(world.admin, world.voice.voice_id, "the end")
     vault.write_wrapped_key("acme", world.voice.voice_id, wrapped)  # as if it were still being destroyed
-    (rotated,) = world.service.rotate_keys(world.admin, [KeyKind.KEK])
+    (rotated,) = world.service.rotation.rotate(world.admin, [KeyKind.KEK])
     assert (rotated.rewrapped, rotated.left) == (0, 1)
     assert vault.wrapped_key("acme", world.voice.voice_id) == wrapped
 
@@ -142,7 +142,7 @@ def test_a_rotation_that_died_before_its_key_was_used_goes_on_with_that_key(worl
     keys.write_ring(Ring.GRANT, ring(world, Ring.GRANT).publish(kid, key))
     assert keys.current_key_id(KeyPurpose.GRANT) != kid
     assert kid in keys.public_keys(KeyPurpose.GRANT)  # known before it is used
-    (rotated,) = world.service.rotate_keys(world.admin, [KeyKind.GRANT])
+    (rotated,) = world.service.rotation.rotate(world.admin, [KeyKind.GRANT])
     assert (rotated.new, rotated.resumed) == (kid, True)
     assert ring(world, Ring.GRANT).coming is None
 
@@ -155,7 +155,7 @@ def test_a_rewrapping_that_died_is_finished_and_makes_no_third_key(world: World)
         ring(world, Ring.KEK).publish(kid, key).promote(world.clock.now, keep_secret=True, unfinished=True)
     )
     keys.write_ring(Ring.KEK, begun)
-    (rotated,) = world.service.rotate_keys(world.admin, [KeyKind.KEK])
+    (rotated,) = world.service.rotation.rotate(world.admin, [KeyKind.KEK])
     assert (rotated.new, rotated.resumed, rotated.rewrapped) == (kid, True, 1)
     assert len(ring(world, Ring.KEK).keys) == 2
     assert not ring(world, Ring.KEK).unfinished
@@ -163,25 +163,25 @@ def test_a_rewrapping_that_died_is_finished_and_makes_no_third_key(world: World)
 
 def test_a_new_watermark_epoch_has_a_secret_of_its_own_and_old_marks_stay_readable(world: World) -> None:
     core = world.service._core
-    assert world.service.redeem(world.allow("one").token, world.replica.replica_id).watermark is not None
+    assert world.service.gate.redeem(world.allow("one").token, world.replica.replica_id).watermark is not None
     first = core.keys.watermark_key(1)
-    (rotated,) = world.service.rotate_keys(world.admin, [KeyKind.WATERMARK])
+    (rotated,) = world.service.rotation.rotate(world.admin, [KeyKind.WATERMARK])
     other = ConsentService.open(world.config, clock=world.clock)
-    mark = other.redeem(world.allow("two").token, world.replica.replica_id).watermark
+    mark = other.gate.redeem(world.allow("two").token, world.replica.replica_id).watermark
     assert mark is not None
     assert mark.epoch == current_epoch(core) == 2
-    assert world.service.watermark_keys() == {2: core.keys.watermark_key(2), 1: first}
+    assert world.service.clips.watermark_keys() == {2: core.keys.watermark_key(2), 1: first}
     kept = ring(world, Ring.WATERMARK)
     assert kept.keys[rotated.old].secret is not None
     assert kept.keys[rotated.new].from_epoch == 2
-    assert world.service.retire_keys(world.admin, [KeyKind.WATERMARK]) == []
+    assert world.service.rotation.retire(world.admin, [KeyKind.WATERMARK]) == []
     other.close()
 
 
 def test_a_new_leaf_signs_and_the_old_one_stays_under_the_same_root(world: World) -> None:
     keys = world.service.keys
     before, anchor = keys.certificate_chain(), keys.trust_anchor()
-    (rotated,) = world.service.rotate_keys(world.admin, [KeyKind.MANIFEST])
+    (rotated,) = world.service.rotation.rotate(world.admin, [KeyKind.MANIFEST])
     assert rotated.old != rotated.new
     assert keys.trust_anchor() == anchor
     root = x509.load_pem_x509_certificate(anchor)
@@ -193,9 +193,9 @@ def test_a_new_leaf_signs_and_the_old_one_stays_under_the_same_root(world: World
 def test_a_rotation_is_told_to_every_tenant_s_log_by_key_ids_alone(world: World, tmp_path: Path) -> None:
     rival = ConsentService.open(world.config, clock=world.clock)
     rival_admin = rival.authenticate(rival.bootstrap_tenant("rival"))
-    rotated = world.service.rotate_keys(world.admin, [*USUAL, KeyKind.MANIFEST, KeyKind.WATERMARK])
+    rotated = world.service.rotation.rotate(world.admin, [*USUAL, KeyKind.MANIFEST, KeyKind.WATERMARK])
     world.clock.now += 1.1 * DAY
-    world.service.retire_keys(world.admin)
+    world.service.rotation.retire(world.admin)
     ours = [entry for entry in world.log() if str(entry["kind"]) in ("key.rotated", "key.retired")]
     theirs = [json.loads(e) for e in rival.audit_entries(rival_admin) if "key.rotated" in e]
     assert [(e["ring"], e["old"], e["new"]) for e in ours if "new" in e] == [
@@ -205,7 +205,7 @@ def test_a_rotation_is_told_to_every_tenant_s_log_by_key_ids_alone(world: World,
     assert {str(e["kind"]) for e in ours} == {"key.rotated", "key.retired"}
     assert all(e.get("by") == world.admin.key_id for e in ours)
     assert not any("by" in e for e in theirs)  # another tenant's operator is nobody's business
-    world.service.export_audit(world.auditor, tmp_path / "export")
+    world.service.log.export(world.auditor, tmp_path / "export")
     assert verify_export(tmp_path / "export")
     rival.close()
 
@@ -214,7 +214,7 @@ def test_keys_that_are_not_ours_are_not_rotated(world: World) -> None:
     core = world.service._core
     other = ConsentService.open(world.config, clock=world.clock, keys=Borrowed(core.keys))  # type: ignore[arg-type]
     with pytest.raises(Conflict) as refused:
-        other.rotate_keys(world.admin)
+        other.rotation.rotate(world.admin)
     assert refused.value.code == "keys_not_rotatable"
     other.close()
 
@@ -259,11 +259,11 @@ def test_one_damaged_key_is_counted_and_the_others_are_rewrapped(world: World) -
     wrapped = vault.wrapped_key("acme", other.voice_id)
     vault.write_wrapped_key("acme", other.voice_id, wrapped[:-1] + bytes([wrapped[-1] ^ 1]))
     vault.create_key("nobody", "voice_x")  # of no tenant of this ledger
-    (rotated,) = world.service.rotate_keys(world.admin, [KeyKind.KEK])
+    (rotated,) = world.service.rotation.rotate(world.admin, [KeyKind.KEK])
     assert (rotated.rewrapped, rotated.left) == (1, 2)
     world.clock.now += 2 * DAY
     with pytest.raises(Conflict, match="2 data keys"):
-        world.service.retire_keys(world.admin, [KeyKind.KEK])
+        world.service.rotation.retire(world.admin, [KeyKind.KEK])
 
 
 def test_a_store_that_goes_away_stops_the_rewrapping_and_the_next_try_ends_it(
@@ -277,10 +277,10 @@ def test_a_store_that_goes_away_stops_the_rewrapping_and_the_next_try_ends_it(
     with monkeypatch.context() as patched:
         patched.setattr(vault, "write_wrapped_key", away)
         with pytest.raises(StorageUnavailable):
-            world.service.rotate_keys(world.admin, [KeyKind.KEK])
+            world.service.rotation.rotate(world.admin, [KeyKind.KEK])
     assert ring(world, Ring.KEK).unfinished
     assert speaks(world)
-    (rotated,) = world.service.rotate_keys(world.admin, [KeyKind.KEK])
+    (rotated,) = world.service.rotation.rotate(world.admin, [KeyKind.KEK])
     assert (rotated.resumed, rotated.rewrapped) == (True, 1)
 
 
@@ -290,8 +290,8 @@ def test_a_key_that_is_destroyed_meanwhile_is_nobody_s_trouble(
     vault = world.service._core.vault
     here = vault.voices()
     monkeypatch.setattr(vault, "voices", lambda: [*here, ("acme", "voice_gone")])
-    (rotated,) = world.service.rotate_keys(world.admin, [KeyKind.KEK])
+    (rotated,) = world.service.rotation.rotate(world.admin, [KeyKind.KEK])
     assert (rotated.rewrapped, rotated.left) == (1, 0)
     world.clock.now += 2 * DAY
-    assert world.service.retire_keys(world.admin, [KeyKind.KEK])[0].key_ids == (rotated.old,)
-    assert world.service.retire_keys(world.admin, [KeyKind.KEK])[0].key_ids == ()
+    assert world.service.rotation.retire(world.admin, [KeyKind.KEK])[0].key_ids == (rotated.old,)
+    assert world.service.rotation.retire(world.admin, [KeyKind.KEK])[0].key_ids == ()

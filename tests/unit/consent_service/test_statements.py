@@ -13,13 +13,13 @@ from tests.unit.consent_service.world import World, tone
 
 def state(world: World, *, approve: bool | None = True, **changes: str) -> Challenge:
     asked = {"grantee": "studio", "purpose": "advertising", **changes}
-    challenge = world.service.begin_statement(world.admin, world.voice.voice_id, **asked)
-    given = world.service.complete_statement(
+    challenge = world.service.voices.begin_statement(world.admin, world.voice.voice_id, **asked)
+    given = world.service.voices.complete_statement(
         world.admin, challenge.enrolment_id, statement=tone(3.5, hertz=185.0)
     )
     assert given is False, "it waits for a reviewer"
     if approve is not None:
-        decided = world.service.review_enrolment(world.reviewer, world.voice.voice_id, approve=approve)
+        decided = world.service.voices.review(world.reviewer, world.voice.voice_id, approve=approve)
         assert decided.state == "active", "the voice stays as it was"
     return challenge
 
@@ -48,9 +48,9 @@ def test_a_part_does_not_cover_the_whole(world: World) -> None:
 def test_a_further_statement_covers_its_own_grantee_and_purpose_once_it_is_approved(world: World) -> None:
     challenge = state(world, approve=None)
     not_covered(world, purposes=("advertising",))
-    waiting = world.service.under_review(world.reviewer, world.voice.voice_id)
+    waiting = world.service.voices.under_review(world.reviewer, world.voice.voice_id)
     assert (waiting.kind, waiting.sentence) == ("statement", challenge.sentence)
-    world.service.review_enrolment(world.reviewer, world.voice.voice_id, approve=True)
+    world.service.voices.review(world.reviewer, world.voice.voice_id, approve=True)
     recorded = world.record(purposes=("advertising", "narration"))
     proofs = recorded.consent.evidence["statements"]
     assert {proof["purpose"] for proof in proofs} == {"advertising", "narration"}
@@ -70,29 +70,33 @@ def test_a_refused_statement_covers_nothing_and_costs_the_voice_nothing(world: W
 def test_a_statement_is_answered_once_in_time_and_one_at_a_time_waits(world: World) -> None:
     first = state(world, approve=None)
     with pytest.raises(Conflict) as again:
-        world.service.complete_statement(world.admin, first.enrolment_id, statement=tone(3.5))
+        world.service.voices.complete_statement(world.admin, first.enrolment_id, statement=tone(3.5))
     assert again.value.code == "enrolment_completed"
     with pytest.raises(Conflict) as second:
         state(world, approve=None)
     assert second.value.code == "statement_in_review"
-    world.service.review_enrolment(world.reviewer, world.voice.voice_id, approve=True)
-    late = world.service.begin_statement(world.admin, world.voice.voice_id, grantee="g", purpose="dubbing")
+    world.service.voices.review(world.reviewer, world.voice.voice_id, approve=True)
+    late = world.service.voices.begin_statement(
+        world.admin, world.voice.voice_id, grantee="g", purpose="dubbing"
+    )
     world.clock.now += 601
     with pytest.raises(Conflict) as expired:
-        world.service.complete_statement(world.admin, late.enrolment_id, statement=tone(3.5))
+        world.service.voices.complete_statement(world.admin, late.enrolment_id, statement=tone(3.5))
     assert expired.value.code == "enrolment_expired"
 
 
 def test_only_an_active_voice_of_a_person_states_anything(world: World) -> None:
-    begun = world.service.begin_enrolment(
+    begun = world.service.voices.begin_enrolment(
         world.admin, name="V", language="en", grantee="studio", purpose="narration", subject_name="P"
     )
     with pytest.raises(Conflict):
-        world.service.begin_statement(world.admin, begun.voice_id, grantee="g", purpose="dubbing")
+        world.service.voices.begin_statement(world.admin, begun.voice_id, grantee="g", purpose="dubbing")
     with pytest.raises(NotFound):
-        world.service.complete_statement(world.admin, begun.enrolment_id, statement=tone(3.5))
+        world.service.voices.complete_statement(world.admin, begun.enrolment_id, statement=tone(3.5))
     with pytest.raises(InvalidInput) as unknown:
-        world.service.begin_statement(world.admin, world.voice.voice_id, grantee="g", purpose="anything")
+        world.service.voices.begin_statement(
+            world.admin, world.voice.voice_id, grantee="g", purpose="anything"
+        )
     assert unknown.value.code == "purpose_unknown"
 
 
@@ -113,7 +117,7 @@ def test_a_reviewer_hears_only_while_it_waits_and_only_after_the_log_says_so(
     world: World, part: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def hear() -> bytes:
-        return world.service.open_statement(world.reviewer, world.voice.voice_id, part)
+        return world.service.voices.open_statement(world.reviewer, world.voice.voice_id, part)
 
     with pytest.raises(Conflict) as early:
         hear()
@@ -126,7 +130,7 @@ def test_a_reviewer_hears_only_while_it_waits_and_only_after_the_log_says_so(
     )
     assert hear()[:4] == b"RIFF"
     assert [kinds[-1] for kinds in opened] == [f"voice.{part}_read"]
-    world.service.review_enrolment(world.reviewer, world.voice.voice_id, approve=True)
+    world.service.voices.review(world.reviewer, world.voice.voice_id, approve=True)
     with pytest.raises(Conflict):
         hear()
 
@@ -136,18 +140,20 @@ def test_nobody_but_a_reviewer_hears_it(world: World) -> None:
     before = len(world.log())
     for other in (world.admin, world.narrator, world.auditor):
         with pytest.raises(PermissionDenied):
-            world.service.open_statement(other, world.voice.voice_id)
+            world.service.voices.open_statement(other, world.voice.voice_id)
         with pytest.raises(PermissionDenied):
-            world.service.under_review(other, world.voice.voice_id)
+            world.service.voices.under_review(other, world.voice.voice_id)
     assert len(world.log()) == before
 
 
 def test_neither_who_asked_nor_who_answered_reviews(world: World) -> None:
     asked, answered = (world.key(Role.VOICE_ADMIN, Role.REVIEWER) for _ in range(2))
-    challenge = world.service.begin_statement(asked, world.voice.voice_id, grantee="g", purpose="dubbing")
-    world.service.complete_statement(answered, challenge.enrolment_id, statement=tone(3.5))
+    challenge = world.service.voices.begin_statement(
+        asked, world.voice.voice_id, grantee="g", purpose="dubbing"
+    )
+    world.service.voices.complete_statement(answered, challenge.enrolment_id, statement=tone(3.5))
     for by in (asked, answered):
         with pytest.raises(PermissionDenied) as refused:
-            world.service.review_enrolment(by, world.voice.voice_id, approve=True)
+            world.service.voices.review(by, world.voice.voice_id, approve=True)
         assert refused.value.code == "reviewer_is_enroller"
-    assert world.service.review_enrolment(world.reviewer, world.voice.voice_id, approve=True)
+    assert world.service.voices.review(world.reviewer, world.voice.voice_id, approve=True)

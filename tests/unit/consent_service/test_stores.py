@@ -13,10 +13,10 @@ from tests.unit.consent_service.world import World, open_world
 
 def place(world: World, *uris: str) -> None:
     for store in ("s3://b", "file:///var/clips"):
-        world.service.register_store(store, "output")
-    redeemed = world.service.redeem(world.allow().token, world.replica.replica_id)
+        world.service.clips.register_store(store, "output")
+    redeemed = world.service.gate.redeem(world.allow().token, world.replica.replica_id)
     record = redeemed.clip_record(created_at=world.clock.now)
-    world.service.register_clip(replace(record, audio_sha256="ab" * 32, seconds=1.0, objects=uris))
+    world.service.clips.register_clip(replace(record, audio_sha256="ab" * 32, seconds=1.0, objects=uris))
 
 
 @pytest.mark.parametrize(
@@ -59,12 +59,12 @@ def test_nobody_has_keys_or_anothers_recordings_deleted_as_clips_of_their_own(
 @pytest.mark.parametrize("folder", [".", "keys", "vault", "vault/acme", "wrapped-keys", "node", ".."])
 def test_a_store_holds_neither_keys_nor_the_vault(world: World, folder: str) -> None:
     with pytest.raises(InvalidInput):
-        world.service.register_store(str((world.data_dir / folder).resolve()), "output", tenant="acme")
+        world.service.clips.register_store(str((world.data_dir / folder).resolve()), "output", tenant="acme")
 
 
 def test_a_store_of_one_tenant_is_no_place_for_another(world: World, tmp_path: Path) -> None:
     evil = open_world(tmp_path / "unused", tenant="evil", service=world.service)
-    world.service.register_store("/srv/acme-out", "output", tenant="acme")
+    world.service.clips.register_store("/srv/acme-out", "output", tenant="acme")
     place(world, "/srv/acme-out/a.wav")
     with pytest.raises(InvalidInput):
         place(evil, "/srv/acme-out/a.wav")

@@ -40,15 +40,15 @@ def post(world: World) -> list[Letter]:
 
 
 def confirm(world: World, voice_id: str, contact: str = MARY) -> None:
-    world.service.propose_contact(world.admin, voice_id, contact)
-    assert world.service.person.confirm_contact(post(world)[-1].token) is ContactState.CONFIRMED
+    world.service.subjects.propose_contact(world.admin, voice_id, contact)
+    assert world.service.self_service.confirm_contact(post(world)[-1].token) is ContactState.CONFIRMED
 
 
 def sign_in(world: World, contact: str = MARY) -> Principal:
     before = len(post(world))
-    world.service.person.request_sign_in(world.admin.tenant, contact)
+    world.service.self_service.request_sign_in(world.admin.tenant, contact)
     sent = post(world)[before:]
-    session = world.service.person.sign_in(sent[-1].token)
+    session = world.service.self_service.sign_in(sent[-1].token)
     return world.service.authenticate(session.api_key)
 
 
@@ -60,31 +60,31 @@ def mary(world: World) -> Principal:
 
 # the contact
 def test_a_contact_counts_once_its_link_was_used_and_the_link_works_once(world: World) -> None:
-    asked = world.service.propose_contact(world.admin, world.voice.voice_id, "Mary@Example.org ")
+    asked = world.service.subjects.propose_contact(world.admin, world.voice.voice_id, "Mary@Example.org ")
     assert asked is ContactState.CONFIRMATION_PENDING
     letter = post(world)[-1]
     assert letter.to == MARY
-    world.service.person.request_sign_in("acme", MARY)
+    world.service.self_service.request_sign_in("acme", MARY)
     assert len(post(world)) == 1  # nobody signs in with a contact that nobody confirmed
-    assert world.service.person.confirm_contact(letter.token) is ContactState.CONFIRMED
+    assert world.service.self_service.confirm_contact(letter.token) is ContactState.CONFIRMED
     with pytest.raises(LinkInvalid):
-        world.service.person.confirm_contact(letter.token)
+        world.service.self_service.confirm_contact(letter.token)
     with pytest.raises(Conflict) as again:
-        world.service.propose_contact(world.admin, world.voice.voice_id, MARY)
+        world.service.subjects.propose_contact(world.admin, world.voice.voice_id, MARY)
     assert again.value.code == "contact_unchanged"
     assert sign_in(world).roles == {Role.SUBJECT}
 
 
 def test_an_enrolment_sends_the_link_to_the_contact_that_it_was_given(world: World) -> None:
     def begin(contact: str) -> Any:
-        return world.service.begin_enrolment(
+        return world.service.voices.begin_enrolment(
             world.admin, name="n", language="en", grantee="g", purpose="narration", subject_name="s",
             contact=contact,
         )  # fmt: skip
 
     begin(MARY)
     assert [letter.to for letter in post(world)] == [MARY]
-    voices = len(world.service.voices(world.admin))
+    voices = len(world.service.voices.list_all(world.admin))
     for wrong in (
         "mary",
         "mary@",
@@ -96,49 +96,49 @@ def test_an_enrolment_sends_the_link_to_the_contact_that_it_was_given(world: Wor
         with pytest.raises(InvalidInput) as refused:
             begin(wrong)
         assert refused.value.code == "contact_invalid"
-    assert len(world.service.voices(world.admin)) == voices  # nothing was begun
+    assert len(world.service.voices.list_all(world.admin)) == voices  # nothing was begun
 
 
 def test_who_administers_voices_can_not_move_a_confirmed_contact(world: World) -> None:
     confirm(world, world.voice.voice_id)
-    asked = world.service.propose_contact(world.admin, world.voice.voice_id, "thief@example.net")
+    asked = world.service.subjects.propose_contact(world.admin, world.voice.voice_id, "thief@example.net")
     assert asked is ContactState.CHANGE_PENDING
     agree = post(world)[-1]
     assert agree.to == MARY  # the question goes to who is reached there now
     assert "thief@example.net" in agree.text
     before = len(post(world))
-    world.service.person.request_sign_in("acme", "thief@example.net")
+    world.service.self_service.request_sign_in("acme", "thief@example.net")
     assert len(post(world)) == before
     assert sign_in(world).subject_id  # and she is still reached
 
     # She agrees: only then is the new contact asked, and it counts once it answered.
-    assert world.service.person.confirm_contact(agree.token) is ContactState.CONFIRMATION_PENDING
+    assert world.service.self_service.confirm_contact(agree.token) is ContactState.CONFIRMATION_PENDING
     confirm_new = post(world)[-1]
     assert confirm_new.to == "thief@example.net"
     session = sign_in(world)
-    assert world.service.person.confirm_contact(confirm_new.token) is ContactState.CONFIRMED
+    assert world.service.self_service.confirm_contact(confirm_new.token) is ContactState.CONFIRMED
     with pytest.raises(Unauthenticated):
-        world.service.person.own_voices(session)  # sessions of the old contact end with it
+        world.service.self_service.own_voices(session)  # sessions of the old contact end with it
     assert sign_in(world, "thief@example.net").subject_id
     before = len(post(world))
-    world.service.person.request_sign_in("acme", MARY)
+    world.service.self_service.request_sign_in("acme", MARY)
     assert len(post(world)) == before
 
 
 def test_a_later_proposal_takes_an_earlier_one_s_link_away(world: World) -> None:
-    world.service.propose_contact(world.admin, world.voice.voice_id, "typo@example.org")
-    world.service.propose_contact(world.admin, world.voice.voice_id, MARY)
+    world.service.subjects.propose_contact(world.admin, world.voice.voice_id, "typo@example.org")
+    world.service.subjects.propose_contact(world.admin, world.voice.voice_id, MARY)
     first, second = post(world)
     with pytest.raises(LinkInvalid):
-        world.service.person.confirm_contact(first.token)
-    assert world.service.person.confirm_contact(second.token) is ContactState.CONFIRMED
+        world.service.self_service.confirm_contact(first.token)
+    assert world.service.self_service.confirm_contact(second.token) is ContactState.CONFIRMED
 
 
 def test_a_designed_voice_has_nobody_to_reach(world: World) -> None:
     with world.service._core.ledger.write() as connection:
         connection.exec_driver_sql("UPDATE voices SET subject_id = NULL")
     with pytest.raises(NotFound) as refused:
-        world.service.propose_contact(world.admin, world.voice.voice_id, MARY)
+        world.service.subjects.propose_contact(world.admin, world.voice.voice_id, MARY)
     assert refused.value.code == "subject_unknown"
 
 
@@ -160,44 +160,44 @@ SPOILED: list[Callable[[str], str]] = [
 def test_a_link_that_nobody_sent_is_refused_in_the_same_words(
     world: World, spoil: Callable[[str], str]
 ) -> None:
-    world.service.propose_contact(world.admin, world.voice.voice_id, MARY)
+    world.service.subjects.propose_contact(world.admin, world.voice.voice_id, MARY)
     with pytest.raises(LinkInvalid) as refused:
-        world.service.person.confirm_contact(spoil(post(world)[-1].token))
+        world.service.self_service.confirm_contact(spoil(post(world)[-1].token))
     assert refused.value.message == "this link is not valid, was used, or has expired; ask for a new one"
 
 
 @sqlite_only
 def test_every_changed_character_of_a_link_is_found(world: World) -> None:
-    world.service.propose_contact(world.admin, world.voice.voice_id, MARY)
+    world.service.subjects.propose_contact(world.admin, world.voice.voice_id, MARY)
     token = post(world)[-1].token
     for place, character in enumerate(token):
         changed = token[:place] + ("A" if character != "A" else "B") + token[place + 1 :]
         with pytest.raises(LinkInvalid):
-            contacts.confirm_contact(world.service._core, world.service._post, changed)
+            contacts.confirm_contact(world.service._core, world.service.subjects._post, changed)
     # The last character of a base64 carries unused bits: several would read the same.
     alphabet = string.ascii_letters + string.digits + "-_"
     for changed in (token[:-1] + last for last in alphabet if last != token[-1]):
         with pytest.raises(LinkInvalid):
-            contacts.confirm_contact(world.service._core, world.service._post, changed)
-    assert world.service.person.confirm_contact(token) is ContactState.CONFIRMED
+            contacts.confirm_contact(world.service._core, world.service.subjects._post, changed)
+    assert world.service.self_service.confirm_contact(token) is ContactState.CONFIRMED
 
 
 def test_a_link_is_good_for_what_it_was_sent_for_and_for_a_while(world: World) -> None:
-    world.service.propose_contact(world.admin, world.voice.voice_id, MARY)
+    world.service.subjects.propose_contact(world.admin, world.voice.voice_id, MARY)
     to_confirm = post(world)[-1].token
     with pytest.raises(LinkInvalid):
-        world.service.person.sign_in(to_confirm)
+        world.service.self_service.sign_in(to_confirm)
     world.clock.now += 7 * DAY
     with pytest.raises(LinkInvalid):
-        world.service.person.confirm_contact(to_confirm)
+        world.service.self_service.confirm_contact(to_confirm)
     confirm(world, world.voice.voice_id)
-    world.service.person.request_sign_in("acme", MARY)
+    world.service.self_service.request_sign_in("acme", MARY)
     to_sign_in = post(world)[-1].token
     with pytest.raises(LinkInvalid):
-        world.service.person.confirm_contact(to_sign_in)
+        world.service.self_service.confirm_contact(to_sign_in)
     world.clock.now += 15 * 60
     with pytest.raises(LinkInvalid):
-        world.service.person.sign_in(to_sign_in)
+        world.service.self_service.sign_in(to_sign_in)
 
 
 def test_no_link_lies_in_the_ledger_in_the_log_or_in_a_repr(
@@ -205,14 +205,14 @@ def test_no_link_lies_in_the_ledger_in_the_log_or_in_a_repr(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     confirm(world, world.voice.voice_id)
-    world.service.person.request_sign_in("acme", MARY)
+    world.service.self_service.request_sign_in("acme", MARY)
     token = post(world)[-1].token
-    session = world.service.person.sign_in(token)
+    session = world.service.self_service.sign_in(token)
     secret = session.api_key.split("_", 2)[2]
     seen = world.dump() + caplog.text + repr(session) + repr(Message(MARY, "s", token))
     for hidden in (token, token.split(".")[0], token.split(".")[2], secret):
         assert hidden not in seen
-    assert MARY not in caplog.text + "".join(world.service.audit_entries(world.auditor)) + repr(
+    assert MARY not in caplog.text + "".join(world.service.log.entries(world.auditor)) + repr(
         Message(MARY, "s", "")
     )
 
@@ -222,7 +222,7 @@ def test_an_unknown_contact_gets_the_same_answer_and_no_message(world: World) ->
     confirm(world, world.voice.voice_id)
     before = len(post(world)), len(world.log())
     for tenant, contact in (("acme", "nobody@example.org"), ("nowhere", MARY), ("acme", "not an address")):
-        assert world.service.person.request_sign_in(tenant, contact) is None  # type: ignore[func-returns-value]
+        assert world.service.self_service.request_sign_in(tenant, contact) is None  # type: ignore[func-returns-value]
     assert (len(post(world)), len(world.log())) == before
 
 
@@ -234,43 +234,43 @@ def test_a_message_that_can_not_be_sent_is_not_told_to_who_asked(
             raise MessageNotSent("the mail server did not take the message")
 
     confirm(world, world.voice.voice_id)
-    for sender in (world.service, world.service.person):
+    for sender in (world.service.subjects, world.service.self_service):
         monkeypatch.setattr(sender, "_post", contacts.Post(Broken(), "http://page"))
-    world.service.person.request_sign_in("acme", MARY)
+    world.service.self_service.request_sign_in("acme", MARY)
     assert "a sign-in link was not sent" in caplog.text
     assert MARY not in caplog.text
     with pytest.raises(MessageNotSent):  # who administers voices is told
-        world.service.propose_contact(world.admin, world.voice.voice_id, "other@example.org")
+        world.service.subjects.propose_contact(world.admin, world.voice.voice_id, "other@example.org")
 
 
 def test_a_mailbox_is_not_flooded(world: World) -> None:
     confirm(world, world.voice.voice_id)
     before = len(post(world))
     for _ in range(5):
-        world.service.person.request_sign_in("acme", MARY)
+        world.service.self_service.request_sign_in("acme", MARY)
     assert len(post(world)) - before == contacts.MOST_LINKS
     world.clock.now += 15 * 60
-    world.service.person.request_sign_in("acme", MARY)
+    world.service.self_service.request_sign_in("acme", MARY)
     assert len(post(world)) - before == contacts.MOST_LINKS + 1
 
 
 def test_an_address_that_asks_for_links_all_the_time_is_told_to_wait(world: World) -> None:
     with pytest.raises(RateLimited):
         for _ in range(100):
-            world.service.person.request_sign_in("acme", "nobody@example.org", source="203.0.113.7")
-    world.service.person.request_sign_in("acme", "nobody@example.org", source="203.0.113.8")
+            world.service.self_service.request_sign_in("acme", "nobody@example.org", source="203.0.113.7")
+    world.service.self_service.request_sign_in("acme", "nobody@example.org", source="203.0.113.8")
 
 
 def test_a_session_is_short_and_can_be_ended(world: World, mary: Principal) -> None:
     world.clock.now += contacts.SESSION_S - 1
-    assert world.service.person.own_voices(mary)
+    assert world.service.self_service.own_voices(mary)
     later = sign_in(world)
-    world.service.person.sign_out(later)
+    world.service.self_service.sign_out(later)
     with pytest.raises(Unauthenticated):
-        world.service.person.own_voices(later)
+        world.service.self_service.own_voices(later)
     world.clock.now += 1
     with pytest.raises(Unauthenticated):
-        world.service.person.own_voices(mary)
+        world.service.self_service.own_voices(mary)
 
 
 def test_a_mailbox_behind_several_voices_gets_a_link_for_each_person(world: World) -> None:
@@ -278,12 +278,12 @@ def test_a_mailbox_behind_several_voices_gets_a_link_for_each_person(world: Worl
     confirm(world, world.voice.voice_id)
     confirm(world, second.voice_id)
     before = len(post(world))
-    world.service.person.request_sign_in("acme", MARY)
+    world.service.self_service.request_sign_in("acme", MARY)
     sent = post(world)[before:]
     seen = set()
     for letter in sent:
-        by = world.service.authenticate(world.service.person.sign_in(letter.token).api_key)
-        (voice,) = world.service.person.own_voices(by)
+        by = world.service.authenticate(world.service.self_service.sign_in(letter.token).api_key)
+        (voice,) = world.service.self_service.own_voices(by)
         assert voice.name in letter.text
         seen.add(voice.voice_id)
     assert seen == {world.voice.voice_id, second.voice_id}
@@ -292,10 +292,10 @@ def test_a_mailbox_behind_several_voices_gets_a_link_for_each_person(world: Worl
 # what is theirs
 def spoken(world: World, text: str, **claim: Any) -> str:
     allowed = world.allow(text, **claim)
-    redeemed = world.service.redeem(allowed.token, world.replica.replica_id)
-    record = world.service.find_clip(world.admin.tenant, redeemed.grant.clip_id)
+    redeemed = world.service.gate.redeem(allowed.token, world.replica.replica_id)
+    record = world.service.clips.find_clip(world.admin.tenant, redeemed.grant.clip_id)
     assert record is not None
-    world.service.register_clip(replace(record, audio_sha256="ab" * 32, seconds=1.5))
+    world.service.clips.register_clip(replace(record, audio_sha256="ab" * 32, seconds=1.5))
     return record.clip_id
 
 
@@ -304,9 +304,9 @@ def test_a_person_sees_every_use_of_their_voice_and_nobody_else_s(world: World, 
     world.clock.now += 60
     second = spoken(world, "good morning", purpose="narration.audiobook")
     again = world.allow("hello")
-    world.service.redeem_cached(again.token, first)
+    world.service.gate.redeem_cached(again.token, first)
     spoken(world, "a preset", mode="custom", voice_id="Vivian")
-    uses = world.service.person.own_uses(mary).uses
+    uses = world.service.self_service.own_uses(mary).uses
     assert [(use.clip_id, use.reused) for use in uses] == [(first, True), (second, False), (first, False)]
     assert [use.characters for use in uses] == [5, 12, 5]
     assert (uses[1].purpose, uses[1].grantee, uses[1].seconds, uses[1].at) == (
@@ -319,32 +319,32 @@ def test_a_person_sees_every_use_of_their_voice_and_nobody_else_s(world: World, 
 def test_uses_come_in_pages_that_leave_none_out(world: World, mary: Principal) -> None:
     clips = [spoken(world, f"text {number}") for number in range(5)]
     for text in ("text 0", "text 3"):
-        world.service.redeem_cached(world.allow(text).token, clips[int(text[-1])])
-    everything = world.service.person.own_uses(mary)
+        world.service.gate.redeem_cached(world.allow(text).token, clips[int(text[-1])])
+    everything = world.service.self_service.own_uses(mary)
     assert (len(everything.uses), everything.next) == (7, "")
     paged, after = [], ""
     while True:
-        page = world.service.person.own_uses(mary, after=after, limit=2)
+        page = world.service.self_service.own_uses(mary, after=after, limit=2)
         paged += page.uses
         if not (after := page.next):
             break
     assert tuple(paged) == everything.uses
     for wrong in ("x", "1", "1-", "-1-a", "1-a-b;", "9" * 30 + "-a"):
         with pytest.raises(InvalidInput) as refused:
-            world.service.person.own_uses(mary, after=wrong)
+            world.service.self_service.own_uses(mary, after=wrong)
         assert refused.value.code == "cursor_invalid"
 
 
 def test_a_person_withdraws_alone_and_takes_the_receipt_along(world: World, mary: Principal) -> None:
     pending = world.allow()
-    assert [voice.voice_id for voice in world.service.person.own_voices(mary)] == [world.voice.voice_id]
-    (consent,) = world.service.person.own_consents(mary)
+    assert [voice.voice_id for voice in world.service.self_service.own_voices(mary)] == [world.voice.voice_id]
+    (consent,) = world.service.self_service.own_consents(mary)
     assert consent.consent_id == world.consent_id
-    world.service.person.revoke_own_consent(mary, world.consent_id)
+    world.service.self_service.revoke_own_consent(mary, world.consent_id)
     with pytest.raises(GrantRevoked):
-        world.service.redeem(pending.token, world.replica.replica_id)
+        world.service.gate.redeem(pending.token, world.replica.replica_id)
     keys = world.service.keys.public_keys(KeyPurpose.RECEIPT)
-    body = verify_receipt(world.service.person.own_receipt(mary, world.consent_id), keys)
+    body = verify_receipt(world.service.self_service.own_receipt(mary, world.consent_id), keys)
     assert [(event["event_type"], event["entity_id"]) for event in body["events"]] == [
         ("given", "pii_principal"), ("withdrawn", "pii_principal"),
     ]  # fmt: skip
@@ -355,12 +355,12 @@ def test_a_person_withdraws_alone_and_takes_the_receipt_along(world: World, mary
 def test_a_person_has_their_voice_deleted_and_takes_the_certificate_along(
     world: World, mary: Principal
 ) -> None:
-    gone = world.service.person.decommission_own_voice(mary, world.voice.voice_id, "I want it gone")
+    gone = world.service.self_service.decommission_own_voice(mary, world.voice.voice_id, "I want it gone")
     assert gone.state == "decommissioned"
-    assert "certificate" in world.service.person.own_certificate(mary, world.voice.voice_id)
+    assert "certificate" in world.service.self_service.own_certificate(mary, world.voice.voice_id)
     assert MARY not in world.dump()
     before = len(post(world))
-    world.service.person.request_sign_in("acme", MARY)
+    world.service.self_service.request_sign_in("acme", MARY)
     assert len(post(world)) == before
 
 
@@ -374,16 +374,16 @@ def test_a_person_reaches_nothing_of_anybody_else(world: World, mary: Principal)
         ("no", "no"),
     ):
         for attempt in (
-            lambda c=consent_id: world.service.person.own_receipt(mary, c),
-            lambda c=consent_id: world.service.person.revoke_own_consent(mary, c),
-            lambda v=voice_id: world.service.person.decommission_own_voice(mary, v, "no"),
-            lambda v=voice_id: world.service.person.own_certificate(mary, v),
+            lambda c=consent_id: world.service.self_service.own_receipt(mary, c),
+            lambda c=consent_id: world.service.self_service.revoke_own_consent(mary, c),
+            lambda v=voice_id: world.service.self_service.decommission_own_voice(mary, v, "no"),
+            lambda v=voice_id: world.service.self_service.own_certificate(mary, v),
         ):
             with pytest.raises(NotFound):
                 attempt()
-    assert world.service.consent(world.auditor, consent).state == "live"
+    assert world.service.consents.get(world.auditor, consent).state == "live"
     for name, (_, operation) in OPERATIONS.items():
-        if "own_" not in name and name != "sign_out":
+        if not name.startswith("self_service."):
             with pytest.raises(PermissionDenied):
                 operation(world, mary)
 
@@ -393,12 +393,12 @@ def test_whose_key_it_is_the_ledger_says_and_not_the_caller(world: World, mary: 
     confirm(world, other.voice_id, "other@example.org")
     them = sign_in(world, "other@example.org")
     disguised = replace(them, subject_id=mary.subject_id)
-    assert [voice.voice_id for voice in world.service.person.own_voices(disguised)] == [other.voice_id]
+    assert [voice.voice_id for voice in world.service.self_service.own_voices(disguised)] == [other.voice_id]
     with pytest.raises(NotFound):
-        world.service.person.revoke_own_consent(disguised, world.consent_id)
+        world.service.self_service.revoke_own_consent(disguised, world.consent_id)
     # Nor can who administers voices pass a withdrawal off as the person's own.
-    world.service.revoke_consent(
+    world.service.consents.revoke(
         replace(world.admin, subject_id=mary.subject_id), world.consent_id, "theirs, honestly"
     )
-    receipt = json.loads(world.service.receipt(world.auditor, world.consent_id))["receipt"]
+    receipt = json.loads(world.service.consents.receipt(world.auditor, world.consent_id))["receipt"]
     assert receipt["events"][-1]["entity_id"] == "controller"

@@ -23,7 +23,7 @@ SUPERSEDED = "superseded by then"
 
 
 def trusted(world: World) -> TrustedKeys:
-    return TrustedKeys.from_text(world.service.trusted_keys(world.auditor))
+    return TrustedKeys.from_text(world.service.exports.trusted_keys(world.auditor))
 
 
 def stolen(world: World, purpose: KeyPurpose) -> Signer:
@@ -37,22 +37,22 @@ def forged(world: World, thief: Signer, size: int, root: bytes = bytes(32)) -> s
 
 
 def test_a_superseded_log_key_signs_no_longer_log(world: World) -> None:
-    thief, before = stolen(world, KeyPurpose.LOG), world.service.checkpoint(world.auditor)
-    world.service.rotate_keys(world.admin, [KeyKind.LOG])
-    now = trusted(world).verify_checkpoint(world.service.checkpoint(world.auditor)).size
+    thief, before = stolen(world, KeyPurpose.LOG), world.service.log.checkpoint(world.auditor)
+    world.service.rotation.rotate(world.admin, [KeyKind.LOG])
+    now = trusted(world).verify_checkpoint(world.service.log.checkpoint(world.auditor)).size
     with pytest.raises(ProofInvalid, match=SUPERSEDED):
         trusted(world).verify_checkpoint(forged(world, thief, now + 1))
     # What it signed while it counted stands, and what the new key signs does.
     assert trusted(world).verify_checkpoint(before).size < now
     world.record()
-    assert trusted(world).verify_checkpoint(world.service.checkpoint(world.auditor)).size > now
+    assert trusted(world).verify_checkpoint(world.service.log.checkpoint(world.auditor)).size > now
     (entry,) = [entry for entry in world.log() if entry["kind"] == "key.superseded"]
     assert (entry["ring"], entry["old"], entry["n"]) == ("log", thief.key_id, now - 1)
 
 
 def test_a_superseded_receipt_key_signs_no_newer_receipt_nor_statement(world: World) -> None:
     thief = stolen(world, KeyPurpose.RECEIPT)
-    world.service.rotate_keys(world.admin, [KeyKind.RECEIPT])
+    world.service.rotation.rotate(world.admin, [KeyKind.RECEIPT])
     assert verify_receipt(world.consent.receipt, trusted(world))["state"] == "live"
     newer = world.record().receipt
     body = verify_receipt(newer, trusted(world))
@@ -64,7 +64,7 @@ def test_a_superseded_receipt_key_signs_no_newer_receipt_nor_statement(world: Wo
     assert verify_receipt(fake, trusted(world).statements), "the signature alone says nothing of time"
     with pytest.raises(ProofInvalid, match=SUPERSEDED):
         verify_receipt(fake, trusted(world))
-    told = json.loads(world.service.standings(world.auditor))["statement"] | {"consents": []}
+    told = json.loads(world.service.exports.standings(world.auditor))["statement"] | {"consents": []}
     with pytest.raises(ProofInvalid, match=SUPERSEDED):
         verify_standings(sign_statement(STANDINGS_TYPE, told, sign), trusted(world))
     with pytest.raises(ProofInvalid, match="where the log tells"):
@@ -73,9 +73,9 @@ def test_a_superseded_receipt_key_signs_no_newer_receipt_nor_statement(world: Wo
 
 def test_what_a_thief_dates_back_does_not_fit_the_log(world: World, tmp_path: Path) -> None:
     thief = stolen(world, KeyPurpose.LOG)
-    redeemed = world.service.redeem(world.allow().token, world.replica.replica_id)
-    world.service.rotate_keys(world.admin, [KeyKind.LOG])
-    world.service.export_bundle(world.auditor, tmp_path / "bundle")
+    redeemed = world.service.gate.redeem(world.allow().token, world.replica.replica_id)
+    world.service.rotation.rotate(world.admin, [KeyKind.LOG])
+    world.service.exports.write_bundle(world.auditor, tmp_path / "bundle")
     bundle = Bundle.read((tmp_path / "bundle").read_bytes(), trusted(world), clock=world.clock)
     clip_id, leaf = redeemed.grant.clip_id, redeemed.audit_leaf
     bundle.verify_in_log(clip_id, leaf, redeemed.checkpoint)
@@ -87,7 +87,7 @@ def test_what_a_thief_dates_back_does_not_fit_the_log(world: World, tmp_path: Pa
 
 def test_a_superseded_key_never_signed_for_a_log_that_began_later(world: World) -> None:
     thief = stolen(world, KeyPurpose.LOG)
-    world.service.rotate_keys(world.admin, [KeyKind.LOG, KeyKind.RECEIPT])
+    world.service.rotation.rotate(world.admin, [KeyKind.LOG, KeyKind.RECEIPT])
     late = open_world(world.data_dir, "late", world.service)
     claim = Checkpoint(world.service._core.origin("late"), 1, bytes(32))
     note = sign_checkpoint(claim, thief.public_key, thief.sign)
@@ -95,7 +95,7 @@ def test_a_superseded_key_never_signed_for_a_log_that_began_later(world: World) 
     assert verify_checkpoint(note, former[0]) == claim
     with pytest.raises(ProofInvalid, match=SUPERSEDED):
         trusted(late).verify_checkpoint(note)
-    assert trusted(late).verify_checkpoint(late.service.checkpoint(late.auditor))
+    assert trusted(late).verify_checkpoint(late.service.log.checkpoint(late.auditor))
     assert verify_receipt(late.consent.receipt, trusted(late))
 
 
@@ -110,10 +110,10 @@ def test_a_rotation_that_died_before_the_logs_were_told_is_finished(
     with monkeypatch.context() as patch:
         patch.setattr(superseded, "close_off", died)
         with pytest.raises(KeyboardInterrupt):
-            world.service.rotate_keys(world.admin, [KeyKind.LOG])
+            world.service.rotation.rotate(world.admin, [KeyKind.LOG])
     assert thief.public_key not in trusted(world).ends
     late = open_world(world.data_dir, "late", world.service)  # begun meanwhile: told with the others
-    (rotated,) = world.service.rotate_keys(world.admin, [KeyKind.LOG])
+    (rotated,) = world.service.rotation.rotate(world.admin, [KeyKind.LOG])
     assert (rotated.old, rotated.resumed) == (thief.key_id, True)
     for each in (world, late):
         assert trusted(each).ends[thief.public_key] > 0
@@ -121,8 +121,8 @@ def test_a_rotation_that_died_before_the_logs_were_told_is_finished(
 
 
 def test_the_file_of_keys_reads_back_and_bad_ends_are_refused(world: World) -> None:
-    world.service.rotate_keys(world.admin)
-    text = world.service.trusted_keys(world.auditor)
+    world.service.rotation.rotate(world.admin)
+    text = world.service.exports.trusted_keys(world.auditor)
     keys = TrustedKeys.from_text(text)
     assert len(keys.ends) == 2
     assert keys.to_text(world.service._core.origin("acme")) == text

@@ -27,22 +27,22 @@ def test_a_voice_that_was_never_committed_leaves_nothing(world: World) -> None:
     lost = new_id("voice")
     leave(world, lost, "reference")
     before = world.kinds()
-    assert world.service.sweep_vault(world.admin) == [lost], "a dry run, unless confirmed"
+    assert world.service.deletion.sweep_vault(world.admin) == [lost], "a dry run, unless confirmed"
     assert world.kinds() == before
-    assert world.service.sweep_vault(world.admin, confirm=True) == [lost]
-    assert world.service.sweep_vault(world.admin, confirm=True) == []
+    assert world.service.deletion.sweep_vault(world.admin, confirm=True) == [lost]
+    assert world.service.deletion.sweep_vault(world.admin, confirm=True) == []
     assert [voice for _, voice in world.service._core.vault.voices()] == [world.voice.voice_id]
     assert world.log()[-1]["kind"] == "voice.orphan_destroyed"
 
 
 def test_an_enrolment_that_can_still_be_completed_keeps_what_it_has(world: World) -> None:
-    challenge = world.service.begin_enrolment(
+    challenge = world.service.voices.begin_enrolment(
         world.admin, name="n", language="en", grantee="studio", purpose="narration", subject_name="s"
     )
     leave(world, challenge.voice_id, "reference", "statement")
-    assert world.service.sweep_vault(world.admin, confirm=True) == []
+    assert world.service.deletion.sweep_vault(world.admin, confirm=True) == []
     world.clock.now = challenge.expires_at + 1
-    assert world.service.sweep_vault(world.admin, confirm=True) == [challenge.voice_id]
+    assert world.service.deletion.sweep_vault(world.admin, confirm=True) == [challenge.voice_id]
 
 
 def test_a_refused_voice_whose_destruction_was_cut_short_is_destroyed(world: World) -> None:
@@ -50,7 +50,7 @@ def test_a_refused_voice_whose_destruction_was_cut_short_is_destroyed(world: Wor
     core = world.service._core
     with core.write(world.admin, Permission.VOICE_DECOMMISSION) as writing:
         change(writing, voice.voice_id, state="refused")
-    assert world.service.sweep_vault(world.admin, confirm=True) == [voice.voice_id]
+    assert world.service.deletion.sweep_vault(world.admin, confirm=True) == [voice.voice_id]
     with pytest.raises(KeyDestroyed):
         core.vault.wrapped_key("acme", voice.voice_id)
 
@@ -58,17 +58,17 @@ def test_a_refused_voice_whose_destruction_was_cut_short_is_destroyed(world: Wor
 def test_a_further_statement_that_nobody_completed_goes_and_its_voice_stays(world: World) -> None:
     core, lost = world.service._core, new_id("enrolment")
     core.vault.store("acme", world.voice.voice_id, f"statement.{lost}", b"RIFF of somebody", origin=lost)
-    assert world.service.sweep_vault(world.admin, confirm=True) == [lost]
+    assert world.service.deletion.sweep_vault(world.admin, confirm=True) == [lost]
     assert f"statement.{lost}" not in [kind for _, kind in core.vault.objects("acme")]
     world.clock.now += DAY
-    redeemed = world.service.redeem(world.allow().token, world.replica.replica_id)
+    redeemed = world.service.gate.redeem(world.allow().token, world.replica.replica_id)
     assert open_reference(world.replica, redeemed)[0].startswith(b"RIFF")
 
 
 def test_a_tenant_sweeps_what_is_its_own(world: World) -> None:
     lost = new_id("voice")
     world.service._core.vault.create_key("rival", lost)
-    assert world.service.sweep_vault(world.admin, confirm=True) == []
+    assert world.service.deletion.sweep_vault(world.admin, confirm=True) == []
     assert ("rival", lost) in world.service._core.vault.voices()
 
 
@@ -81,7 +81,7 @@ def test_a_write_that_was_cut_short_is_found_too(world: World) -> None:
         path = world.data_dir / folder / name
         path.parent.mkdir(mode=0o700, exist_ok=True)
         path.write_bytes(b"half of it")
-        assert world.service.sweep_vault(world.admin, confirm=True) == [lost]
+        assert world.service.deletion.sweep_vault(world.admin, confirm=True) == [lost]
         assert not path.exists()
 
 
@@ -104,6 +104,6 @@ def test_a_voice_that_came_to_life_after_the_look_is_left_alone(
             return found and seen.count(name) == 1
 
         monkeypatch.setattr(orphans, name, once)
-    assert world.service.sweep_vault(world.admin, confirm=True) == []
+    assert world.service.deletion.sweep_vault(world.admin, confirm=True) == []
     assert ("acme", lost) in world.service._core.vault.voices()
     assert f"statement.{loose}" in [kind for _, kind in world.service._core.vault.objects("acme")]

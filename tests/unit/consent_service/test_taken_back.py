@@ -12,11 +12,11 @@ from tests.unit.consent_service.world import DAY, World, tone
 
 def state(world: World, purpose: str = "narration") -> None:
     """A further statement, approved."""
-    challenge = world.service.begin_statement(
+    challenge = world.service.voices.begin_statement(
         world.admin, world.voice.voice_id, grantee="studio", purpose=purpose
     )
-    world.service.complete_statement(world.admin, challenge.enrolment_id, statement=tone(3.5))
-    world.service.review_enrolment(world.reviewer, world.voice.voice_id, approve=True)
+    world.service.voices.complete_statement(world.admin, challenge.enrolment_id, statement=tone(3.5))
+    world.service.voices.review(world.reviewer, world.voice.voice_id, approve=True)
 
 
 def assert_taken_back(world: World, **terms: Any) -> None:
@@ -26,7 +26,7 @@ def assert_taken_back(world: World, **terms: Any) -> None:
 
 
 def test_a_withdrawal_is_not_undone_by_recording_the_old_words_again(world: World) -> None:
-    world.service.revoke_consent(world.admin, world.consent_id, "the person wants out")
+    world.service.consents.revoke(world.admin, world.consent_id, "the person wants out")
     assert_taken_back(world)
     assert_taken_back(world, purposes=("narration.audiobook",))
     state(world)
@@ -34,7 +34,7 @@ def test_a_withdrawal_is_not_undone_by_recording_the_old_words_again(world: Worl
 
 
 def test_a_narrowing_is_not_undone_either(world: World) -> None:
-    world.service.narrow_consent(world.admin, world.consent_id, languages=["en"])
+    world.service.consents.narrow(world.admin, world.consent_id, languages=["en"])
     assert_taken_back(world, languages=("*",))
     state(world)
     assert world.record(languages=("*",)).consent.state == "live"
@@ -44,7 +44,7 @@ def test_a_spare_statement_given_before_the_withdrawal_is_taken_back_with_it(wor
     state(world)
     state(world, "narration.news")
     world.clock.now += 10
-    world.service.revoke_consent(world.admin, world.consent_id, "the person wants out")
+    world.service.consents.revoke(world.admin, world.consent_id, "the person wants out")
     assert_taken_back(world)
     assert_taken_back(world, purposes=("narration.news",))
 
@@ -54,12 +54,12 @@ def test_what_was_said_for_another_purpose_or_lost_before_the_withdrawal_stands(
     state(world, "dubbing")
     both = world.record(purposes=("advertising", "dubbing")).consent.consent_id
     world.clock.now += 10
-    world.service.narrow_consent(world.admin, both, purposes=["dubbing"])
+    world.service.consents.narrow(world.admin, both, purposes=["dubbing"])
     assert_taken_back(world, purposes=("advertising",))
     world.clock.now += 10
     state(world, "advertising")
     world.clock.now += 10
-    world.service.revoke_consent(world.admin, both, "no more dubbing")
+    world.service.consents.revoke(world.admin, both, "no more dubbing")
     assert_taken_back(world, purposes=("dubbing",))
     assert world.record(purposes=("advertising",))
     assert world.record(purposes=("narration",))

@@ -26,28 +26,28 @@ def test_every_table_carries_the_tenant() -> None:
 
 
 ACROSS: list[Callable[[World, World], Any]] = [
-    lambda me, them: me.service.voice(me.admin, them.voice.voice_id),
-    lambda me, them: me.service.decommission(me.admin, them.voice.voice_id, "mine now"),
-    lambda me, them: me.service.record_consent(me.admin, voice_id=them.voice.voice_id, terms=me.terms()),
-    lambda me, them: me.service.review_enrolment(me.reviewer, them.voice.voice_id, approve=False),
-    lambda me, them: me.service.consent(me.admin, them.consent_id),
-    lambda me, them: me.service.receipt(me.admin, them.consent_id),
-    lambda me, them: me.service.narrow_consent(me.admin, them.consent_id, purposes=["narration"]),
-    lambda me, them: me.service.revoke_consent(me.admin, them.consent_id, "mine now"),
-    lambda me, them: me.service.bind_consent(me.admin, me.narrator.key_id, them.consent_id),
-    lambda me, them: me.service.bind_consent(me.admin, them.narrator.key_id, me.consent_id),
-    lambda me, them: me.service.revoke_api_key(me.admin, them.narrator.key_id),
-    lambda me, them: me.service.clip(me.auditor, clip_of(them)),
-    lambda me, them: me.service.register_clip(replace(record_of(them), tenant=me.admin.tenant)),
-    lambda me, them: me.service.complete_enrolment(
+    lambda me, them: me.service.voices.get(me.admin, them.voice.voice_id),
+    lambda me, them: me.service.deletion.decommission(me.admin, them.voice.voice_id, "mine now"),
+    lambda me, them: me.service.consents.record(me.admin, voice_id=them.voice.voice_id, terms=me.terms()),
+    lambda me, them: me.service.voices.review(me.reviewer, them.voice.voice_id, approve=False),
+    lambda me, them: me.service.consents.get(me.admin, them.consent_id),
+    lambda me, them: me.service.consents.receipt(me.admin, them.consent_id),
+    lambda me, them: me.service.consents.narrow(me.admin, them.consent_id, purposes=["narration"]),
+    lambda me, them: me.service.consents.revoke(me.admin, them.consent_id, "mine now"),
+    lambda me, them: me.service.tenants.bind_consent(me.admin, me.narrator.key_id, them.consent_id),
+    lambda me, them: me.service.tenants.bind_consent(me.admin, them.narrator.key_id, me.consent_id),
+    lambda me, them: me.service.tenants.revoke_key(me.admin, them.narrator.key_id),
+    lambda me, them: me.service.clips.get(me.auditor, clip_of(them)),
+    lambda me, them: me.service.clips.register_clip(replace(record_of(them), tenant=me.admin.tenant)),
+    lambda me, them: me.service.voices.complete_enrolment(
         me.admin, begun(them), reference=sample(), transcript="t", statement=sample()
     ),
 ]
 
 
 def record_of(world: World) -> Any:
-    redeemed = world.service.redeem(world.allow().token, world.replica.replica_id)
-    return world.service.find_clip(world.admin.tenant, redeemed.grant.clip_id)
+    redeemed = world.service.gate.redeem(world.allow().token, world.replica.replica_id)
+    return world.service.clips.find_clip(world.admin.tenant, redeemed.grant.clip_id)
 
 
 def clip_of(world: World) -> str:
@@ -55,7 +55,7 @@ def clip_of(world: World) -> str:
 
 
 def begun(world: World) -> str:
-    return world.service.begin_enrolment(
+    return world.service.voices.begin_enrolment(
         world.admin, name="n", language="en", grantee="g", purpose="narration", subject_name="s"
     ).enrolment_id
 
@@ -73,24 +73,24 @@ def test_what_belongs_to_another_tenant_is_not_found_and_not_touched(
         ACROSS[number](rival, world)
     assert set(world.data_dir.glob("vault/**/*")) == sealed
     assert isinstance(world.allow().token, str)
-    assert world.service.voice(world.admin, world.voice.voice_id).state == "active"
+    assert world.service.voices.get(world.admin, world.voice.voice_id).state == "active"
 
 
 def test_lists_and_logs_show_the_own_tenant_alone(world: World, rival: World, tmp_path: Path) -> None:
-    assert {voice.tenant for voice in world.service.voices(world.admin)} == {"acme"}
-    assert {consent.tenant for consent in world.service.consents(world.admin)} == {"acme"}
-    assert world.service.consents(world.admin, rival.voice.voice_id) == []
-    assert rival.voice.voice_id not in "".join(world.service.audit_entries(world.auditor))
+    assert {voice.tenant for voice in world.service.voices.list_all(world.admin)} == {"acme"}
+    assert {consent.tenant for consent in world.service.consents.list_all(world.admin)} == {"acme"}
+    assert world.service.consents.list_all(world.admin, rival.voice.voice_id) == []
+    assert rival.voice.voice_id not in "".join(world.service.log.entries(world.auditor))
     rival.allow()
-    world.service.export_audit(world.auditor, tmp_path / "export")
+    world.service.log.export(world.auditor, tmp_path / "export")
     assert verify_export(tmp_path / "export").origin == "vouch.local/log/acme"
     assert rival.voice.voice_id not in (tmp_path / "export" / "entries.jsonl").read_text()
-    assert world.service.find_clip("acme", clip_of(rival)) is None
+    assert world.service.clips.find_clip("acme", clip_of(rival)) is None
 
 
 def test_another_tenant_s_voice_token_and_cached_clip_are_unknown(world: World, rival: World) -> None:
     def code(**claim: Any) -> str:
-        verdict = rival.service.authorize(rival.narrator, rival.claim(**claim))
+        verdict = rival.service.gate.authorize(rival.narrator, rival.claim(**claim))
         assert isinstance(verdict, Deny)
         return verdict.code
 
@@ -98,44 +98,44 @@ def test_another_tenant_s_voice_token_and_cached_clip_are_unknown(world: World, 
     assert code(voice_id=world.voice.voice_id, consent_token=world.consent.consent_token) == "voice_unknown"
     assert code(consent_token=world.consent.consent_token) == "consent_token_invalid"
     with pytest.raises(GrantMismatch):
-        rival.service.redeem_cached(rival.allow().token, clip_of(world))
+        rival.service.gate.redeem_cached(rival.allow().token, clip_of(world))
 
 
 def test_a_principal_that_names_another_tenant_is_a_stranger(world: World, rival: World) -> None:
     disguised = replace(rival.admin, tenant="acme")
     for attempt in (
-        lambda: world.service.voices(disguised),
-        lambda: world.service.revoke_consent(disguised, world.consent_id, "no"),
-        lambda: world.service.authorize(replace(rival.narrator, tenant="acme"), world.claim()),
-        lambda: world.service.create_api_key(disguised, grantee="g", roles=[Role.JOB], claims=Claims()),
+        lambda: world.service.voices.list_all(disguised),
+        lambda: world.service.consents.revoke(disguised, world.consent_id, "no"),
+        lambda: world.service.gate.authorize(replace(rival.narrator, tenant="acme"), world.claim()),
+        lambda: world.service.tenants.create_key(disguised, grantee="g", roles=[Role.JOB], claims=Claims()),
     ):
         with pytest.raises(Unauthenticated):
             attempt()
     with pytest.raises(ConsentError):
-        world.service.voices(replace(world.admin, tenant="nowhere"))
+        world.service.voices.list_all(replace(world.admin, tenant="nowhere"))
 
 
 def test_an_operator_of_a_second_tenant_reaches_nothing_of_the_installation(
     world: World, rival: World
 ) -> None:
     for attempt in (
-        lambda: rival.service.rotate_keys(rival.admin),
-        lambda: rival.service.retire_keys(rival.admin),
-        lambda: rival.service.forget_replicas(rival.admin, 7200),
+        lambda: rival.service.rotation.rotate(rival.admin),
+        lambda: rival.service.rotation.retire(rival.admin),
+        lambda: rival.service.gate.forget_replicas(rival.admin, 7200),
         lambda: rival.key(Role.INSTALLATION),
         lambda: rival.key(Role.OPERATOR, Role.INSTALLATION),
     ):
         with pytest.raises(PermissionDenied):
             attempt()
     # The first tenant's first key holds the right, and gives it on.
-    assert world.service.forget_replicas(world.key(Role.INSTALLATION), 7200) == 0
+    assert world.service.gate.forget_replicas(world.key(Role.INSTALLATION), 7200) == 0
 
 
 def test_an_operator_without_the_installation_s_role_can_not_hand_it_out(world: World) -> None:
-    token = world.service.create_api_key(
+    token = world.service.tenants.create_key(
         world.key(Role.OPERATOR), grantee="g", roles=[Role.OPERATOR], claims=Claims()
     )
     with pytest.raises(PermissionDenied):
-        world.service.create_api_key(
+        world.service.tenants.create_key(
             world.service.authenticate(token), grantee="g", roles=[Role.INSTALLATION], claims=Claims()
         )

@@ -19,46 +19,48 @@ from tests.unit.consent_service.world import World
 
 
 def test_a_grant_that_nobody_closed_is_closed_as_abandoned(world: World) -> None:
-    lost, done = (world.service.redeem(world.allow(text).token, "acme-replica") for text in ("lost", "done"))
-    world.service.close_clip(done.grant.grant_id, Closing("completed", 1.0, "ab" * 32))
+    lost, done = (
+        world.service.gate.redeem(world.allow(text).token, "acme-replica") for text in ("lost", "done")
+    )
+    world.service.gate.close(done.grant.grant_id, Closing("completed", 1.0, "ab" * 32))
     world.clock.now += 1800
-    assert world.service.close_abandoned(world.admin) == 0
+    assert world.service.gate.close_abandoned(world.admin) == 0
     world.clock.now += 1801
-    assert world.service.close_abandoned(world.admin) == 1
+    assert world.service.gate.close_abandoned(world.admin) == 1
     last = world.log()[-1]
     assert (last["grant"], last["outcome"], last["reason"]) == (lost.grant.grant_id, "failed", "abandoned")
-    assert world.service.close_abandoned(world.admin) == 0
+    assert world.service.gate.close_abandoned(world.admin) == 0
     # Whoever closes it after all is told which record stands.
-    assert world.service.close_clip(lost.grant.grant_id, Closing("completed", 1.0, "ab" * 32)) == last["n"]
+    assert world.service.gate.close(lost.grant.grant_id, Closing("completed", 1.0, "ab" * 32)) == last["n"]
 
 
 def test_a_replica_that_is_gone_is_forgotten_and_can_come_back(world: World) -> None:
     world.clock.now += 7200
     fresh = world.register("fresh")
-    assert world.service.forget_replicas(world.admin, 3600) == 1
-    world.service.redeem(world.allow("one").token, fresh.replica_id)
+    assert world.service.gate.forget_replicas(world.admin, 3600) == 1
+    world.service.gate.redeem(world.allow("one").token, fresh.replica_id)
     with pytest.raises(ReplicaUnknown):
-        world.service.redeem(world.allow("two").token, world.replica.replica_id)
+        world.service.gate.redeem(world.allow("two").token, world.replica.replica_id)
     world.register(world.replica.replica_id)
-    world.service.redeem(world.allow("three").token, world.replica.replica_id)
+    world.service.gate.redeem(world.allow("three").token, world.replica.replica_id)
     with pytest.raises(InvalidInput):
-        world.service.forget_replicas(world.admin, 60)
+        world.service.gate.forget_replicas(world.admin, 60)
 
 
 def test_upkeep_is_the_operator_s_and_what_reaches_every_tenant_the_installation_s(world: World) -> None:
     for by in (world.narrator, world.auditor, world.reviewer, world.key(Role.INSTALLATION)):
         with pytest.raises(PermissionDenied):
-            world.service.close_abandoned(by)
+            world.service.gate.close_abandoned(by)
     for by in (world.narrator, world.auditor, world.reviewer, world.key(Role.OPERATOR)):
         with pytest.raises(PermissionDenied):
-            world.service.forget_replicas(by, 7200)
+            world.service.gate.forget_replicas(by, 7200)
 
 
 def test_clips_are_registered_by_the_thousand_each_on_its_own_merits(world: World) -> None:
-    redeemed = world.service.redeem_many(
+    redeemed = world.service.gate.redeem_many(
         [world.allow(str(number)).token for number in range(3)], world.replica.replica_id
     )
-    world.service.register_store("file:///var/clips", "output")
+    world.service.clips.register_store("file:///var/clips", "output")
     made = {"audio_sha256": "ab" * 32, "seconds": 2.0, "objects": ("file:///var/clips/acme/x",)}
     records = [
         replace(each.clip_record(created_at=1.0), **made)  # type: ignore[union-attr, arg-type]
@@ -66,24 +68,24 @@ def test_clips_are_registered_by_the_thousand_each_on_its_own_merits(world: Worl
     ]
     unknown = replace(records[0], clip_id="f" * 32)
     changed = replace(records[1], purpose="advertising")
-    outcomes = world.service.register_clips([records[0], unknown, changed, records[2]])
+    outcomes = world.service.clips.register_clips([records[0], unknown, changed, records[2]])
     assert [type(each) for each in outcomes] == [type(None), NotFound, Conflict, type(None)]
     for record in (records[0], records[2]):
-        found = world.service.find_clip("acme", record.clip_id)
+        found = world.service.clips.find_clip("acme", record.clip_id)
         assert found is not None
         assert (found.audio_sha256, found.objects) == ("ab" * 32, ("file:///var/clips/acme/x",))
-    assert world.service.find_clip("acme", records[1].clip_id).audio_sha256 == ""  # type: ignore[union-attr]
+    assert world.service.clips.find_clip("acme", records[1].clip_id).audio_sha256 == ""  # type: ignore[union-attr]
 
 
 def test_a_tag_is_never_allotted_twice_and_one_that_was_refused_is_not_lost(world: World) -> None:
     allowed = [world.allow(str(number)) for number in range(70)]  # more than a block
-    redeemed = [world.service.redeem(each.token, world.replica.replica_id) for each in allowed]
+    redeemed = [world.service.gate.redeem(each.token, world.replica.replica_id) for each in allowed]
     marks = [each.watermark for each in redeemed]
     assert len(set(marks)) == len(marks)
     with pytest.raises(GrantUsed):
-        world.service.redeem(allowed[0].token, world.replica.replica_id)
+        world.service.gate.redeem(allowed[0].token, world.replica.replica_id)
     drawn = world.rows("SELECT value FROM counters WHERE name = 'watermark'")
     for number in range(58):
-        world.service.redeem(world.allow(f"more {number}").token, world.replica.replica_id)
+        world.service.gate.redeem(world.allow(f"more {number}").token, world.replica.replica_id)
     assert world.rows("SELECT value FROM counters WHERE name = 'watermark'") == drawn
     assert len(set(world.rows("SELECT watermark_epoch, watermark_tag FROM clips"))) == 128

@@ -112,8 +112,8 @@ def test_reference_and_transcript_survive_the_packing() -> None:
 
 def test_a_preset_brings_no_reference(world: World) -> None:
     claim = world.claim(mode="custom", voice_id="Vivian")
-    redeemed = world.service.redeem(
-        world.service.authorize(world.narrator, claim).token,  # type: ignore[union-attr]
+    redeemed = world.service.gate.redeem(
+        world.service.gate.authorize(world.narrator, claim).token,  # type: ignore[union-attr]
         world.replica.replica_id,
     )
     with pytest.raises(VaultError):

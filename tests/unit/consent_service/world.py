@@ -81,11 +81,13 @@ class World:
         return self.consent.consent.consent_id
 
     def key(self, *roles: Role, grantee: str = "studio", **claims: tuple[str, ...]) -> Principal:
-        token = self.service.create_api_key(self.admin, grantee=grantee, roles=roles, claims=Claims(**claims))
+        token = self.service.tenants.create_key(
+            self.admin, grantee=grantee, roles=roles, claims=Claims(**claims)
+        )
         return self.service.authenticate(token)
 
     def enrol(self, name: str = "A voice", hertz: float = 180.0) -> Voice:
-        challenge = self.service.begin_enrolment(
+        challenge = self.service.voices.begin_enrolment(
             self.enroller,
             name=name,
             language="en",
@@ -93,14 +95,14 @@ class World:
             purpose="narration",
             subject_name="A Person",
         )
-        self.service.complete_enrolment(
+        self.service.voices.complete_enrolment(
             self.enroller,
             challenge.enrolment_id,
             reference=tone(4.0, hertz=hertz),
             transcript="what is said in the sample",
             statement=tone(3.5, hertz=hertz + 1),
         )
-        return self.service.review_enrolment(self.reviewer, challenge.voice_id, approve=True)
+        return self.service.voices.review(self.reviewer, challenge.voice_id, approve=True)
 
     def terms(self, **changes: object) -> ConsentTerms:
         usual = ConsentTerms(
@@ -114,20 +116,20 @@ class World:
 
     def record(self, voice: Voice | None = None, **changes: object) -> RecordedConsent:
         voice_id = (voice or self.voice).voice_id
-        return self.service.record_consent(self.admin, voice_id=voice_id, terms=self.terms(**changes))
+        return self.service.consents.record(self.admin, voice_id=voice_id, terms=self.terms(**changes))
 
     def claim(self, text: str = "hello", **changes: object) -> SpeechClaim:
         usual = SpeechClaim("clone", self.voice.voice_id, "en", digest(text), len(text), purpose="narration")
         return replace(usual, **changes)  # type: ignore[arg-type]
 
     def allow(self, text: str = "hello", **changes: object) -> Allow:
-        decision = self.service.authorize(self.narrator, self.claim(text, **changes))
+        decision = self.service.gate.authorize(self.narrator, self.claim(text, **changes))
         assert isinstance(decision, Allow), decision
         return decision
 
     def register(self, replica_id: str) -> ReplicaKey:
         key = ReplicaKey(replica_id)
-        self.service.register_replica(
+        self.service.gate.register_replica(
             replica_id, key.public_bytes, key.proof(load_node_secret(self.data_dir))
         )
         return key
@@ -143,7 +145,7 @@ class World:
 
     def log(self) -> list[dict[str, object]]:
         """Every entry of the tenant's log."""
-        return [json.loads(entry) for entry in self.service.audit_entries(self.auditor)]
+        return [json.loads(entry) for entry in self.service.log.entries(self.auditor)]
 
     def kinds(self) -> list[str]:
         return [str(entry["kind"]) for entry in self.log()]
@@ -162,11 +164,11 @@ def open_world(
     if service is None:
         config = ConsentConfig(data_dir=data_dir, ledger_url=ledger_url, examination=examination)
         service = ConsentService.open(config, clock=clock)
-    admin = service.authenticate(service.bootstrap_tenant(tenant))
+    admin = service.authenticate(service.tenants.bootstrap(tenant))
 
     def key(role: Role, claims: Claims) -> Principal:
         return service.authenticate(
-            service.create_api_key(admin, grantee="studio", roles=[role], claims=claims)
+            service.tenants.create_key(admin, grantee="studio", roles=[role], claims=claims)
         )
 
     world = World(
@@ -181,6 +183,6 @@ def open_world(
     )
     world.voice = world.enrol()
     world.consent = world.record()
-    service.bind_consent(admin, world.narrator.key_id, world.consent_id)
+    service.tenants.bind_consent(admin, world.narrator.key_id, world.consent_id)
     world.replica = world.register(f"{tenant}-replica")
     return world

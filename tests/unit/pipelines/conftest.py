@@ -41,7 +41,7 @@ class Stages:
         self.house = house
         self.engine = engine
         output = Folder(str(house.folder / "out"))
-        house.service.register_store(output.uri, "output", tenant=house.tenant)
+        house.service.clips.register_store(output.uri, "output", tenant=house.tenant)
         self.clips = ClipStore(output)
         self.finished: dict[str, RowResult] = {}
         self.synthesize = self.synthesizer(engine)

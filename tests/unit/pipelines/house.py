@@ -50,7 +50,7 @@ class House:
         self.folder = folder
         self.consent_config = ConsentConfig(data_dir=folder / "data", examination=UNEXAMINED)
         self.service = ConsentService.open(self.consent_config)
-        self.admin = self._principal(self.service.bootstrap_tenant(self.tenant))
+        self.admin = self._principal(self.service.tenants.bootstrap(self.tenant))
         self.reviewer = self._principal(self._key("review", Role.REVIEWER))
         self.narrator_key = self._key("narration", Role.NARRATOR, voices=("*",), purposes=CLAIMS)
         self.narrator = self._principal(self.narrator_key)
@@ -67,29 +67,29 @@ class House:
         self, label: str, role: Role, voices: tuple[str, ...] = (), purposes: tuple[str, ...] = ()
     ) -> str:
         claims = Claims(purposes=purposes, voices=voices, territories=("WORLD",), channels=("*",))
-        return self.service.create_api_key(
+        return self.service.tenants.create_key(
             self.admin, grantee=GRANTEE, roles=[role], claims=claims, label=label
         )
 
     def enrol(self, name: str, hertz: float) -> str:
-        challenge = self.service.begin_enrolment(
+        challenge = self.service.voices.begin_enrolment(
             self.admin, name=name, language="en", grantee=GRANTEE, purpose="narration", subject_name=name
         )
-        self.service.complete_enrolment(
+        self.service.voices.complete_enrolment(
             self.admin,
             challenge.enrolment_id,
             reference=recording(hertz),
             transcript="A reference that is only a tone.",
             statement=recording(hertz, 5.0),
         )
-        self.service.review_enrolment(self.reviewer, challenge.voice_id, approve=True)
+        self.service.voices.review(self.reviewer, challenge.voice_id, approve=True)
         return challenge.voice_id
 
     def consent(self, voice_id: str, *purposes: str, languages: tuple[str, ...] = ("*",)) -> str:
         now = time.time()
         terms = ConsentTerms(GRANTEE, purposes, languages, now - 60, now + 3600)
-        recorded = self.service.record_consent(self.admin, voice_id=voice_id, terms=terms)
-        self.service.bind_consent(self.admin, self.narrator.key_id, recorded.consent.consent_id)
+        recorded = self.service.consents.record(self.admin, voice_id=voice_id, terms=terms)
+        self.service.tenants.bind_consent(self.admin, self.narrator.key_id, recorded.consent.consent_id)
         return recorded.consent.consent_id
 
     def config(self, rows: list[dict[str, Any]] | None = None, **changes: Any) -> NarrateConfig:

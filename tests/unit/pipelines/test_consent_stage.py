@@ -102,7 +102,7 @@ def test_a_gate_that_fails_lets_nothing_through(stages: Stages, fault: Exception
 
 
 def test_a_key_that_was_revoked_refuses_every_row(stages: Stages) -> None:
-    stages.house.service.revoke_api_key(stages.house.admin, stages.house.narrator.key_id)
+    stages.house.service.tenants.revoke_key(stages.house.admin, stages.house.narrator.key_id)
     (decided,) = stages.consent(script_row("a"))
     assert isinstance(decided, RowResult)
     assert (decided.status, decided.code) == ("refused", "unauthenticated")
@@ -147,7 +147,7 @@ def test_a_clip_made_for_another_grantee_is_not_kept(stages: Stages, monkeypatch
     assert isinstance(stages.consent(script_row("a"))[0], RowResult)
     theirs = Claims(purposes=CLAIMS, voices=("*",))
     service, admin = stages.house.service, stages.house.admin
-    key = service.create_api_key(admin, grantee="Others", roles=[Role.NARRATOR], claims=theirs)
+    key = service.tenants.create_key(admin, grantee="Others", roles=[Role.NARRATOR], claims=theirs)
     monkeypatch.setattr(stages.house, "narrator_key", key)
     assert isinstance(stages.consent(script_row("a"))[0], Ready)
 
@@ -183,7 +183,7 @@ def test_a_row_made_under_a_consent_that_was_replaced_is_spoken_again(
 def test_a_row_whose_consent_was_withdrawn_is_refused_and_its_clip_goes(
     stages: Stages, done: RowResult
 ) -> None:
-    stages.house.service.revoke_consent(stages.house.admin, stages.house.anna_consent, "asked by subject")
+    stages.house.service.consents.revoke(stages.house.admin, stages.house.anna_consent, "asked by subject")
     refused = again(stages)
     assert isinstance(refused, RowResult)
     assert (refused.status, refused.code, refused.clip_id) == ("refused", "consent_revoked", None)

@@ -52,7 +52,7 @@ def test_a_row_becomes_a_clip_of_the_format_with_every_file_registered(stages: S
     assert (reading.state, reading.asset_matches) == ("Trusted", True)
     assert reading.disclosure is not None
     assert reading.disclosure.keyed_epoch is not None
-    record = stages.house.service.find_clip(stages.house.tenant, result.clip_id)
+    record = stages.house.service.clips.find_clip(stages.house.tenant, result.clip_id)
     assert record is not None
     assert len(record.objects) == len(stages.files())
 

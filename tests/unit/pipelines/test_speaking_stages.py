@@ -26,7 +26,7 @@ from tests.unit.pipelines.conftest import Stages
 
 def log_of(stages: Stages) -> list[dict[str, Any]]:
     folder = stages.house.folder / "export"
-    stages.house.service.export_audit(stages.house.admin, folder)
+    stages.house.service.log.export(stages.house.admin, folder)
     return [json.loads(line) for line in (folder / "entries.jsonl").read_bytes().splitlines()]
 
 
@@ -73,9 +73,9 @@ def test_a_granted_row_becomes_a_clip_that_verifies(stages: Stages, voice: str) 
     assert result.clip_uri is not None
     data = Path(result.clip_uri).read_bytes()
     assert hashlib.sha256(data).hexdigest() == result.audio_sha256
-    verdict = Verifier(house.service.keys.trust_anchor(), house.service).verify(data)
+    verdict = Verifier(house.service.keys.trust_anchor(), house.service.clips).verify(data)
     assert (str(verdict.origin), str(verdict.integrity)) == ("ours", "intact")
-    record = house.service.find_clip("lantern", result.clip_id or "")
+    record = house.service.clips.find_clip("lantern", result.clip_id or "")
     assert record is not None
     assert (record.audio_sha256, record.objects) == (result.audio_sha256, (result.clip_uri,))
     assert outcomes(stages) == [("completed", None)]
@@ -98,7 +98,7 @@ def test_a_grant_that_expires_while_it_is_used_is_not_used(stages: Stages, engin
 
 def test_a_stale_grant_is_never_stretched_past_a_withdrawal(stages: Stages, engine: SpeechEngine) -> None:
     ready = replace(stages.ready(voice=stages.house.anna), start_by=time.time() - 1)
-    stages.house.service.revoke_consent(stages.house.admin, stages.house.anna_consent, "asked by subject")
+    stages.house.service.consents.revoke(stages.house.admin, stages.house.anna_consent, "asked by subject")
     silent = Engine(engine, None)
     out = stages.synthesizer(silent)(ready)
     assert isinstance(out, RowResult)
@@ -109,7 +109,7 @@ def test_a_consent_withdrawn_between_grant_and_engine_refuses_the_row(
     stages: Stages, engine: SpeechEngine
 ) -> None:
     ready = stages.ready(voice=stages.house.anna)
-    stages.house.service.revoke_consent(stages.house.admin, stages.house.anna_consent, "asked by subject")
+    stages.house.service.consents.revoke(stages.house.admin, stages.house.anna_consent, "asked by subject")
     silent = Engine(engine, None)
     out = stages.synthesizer(silent)(ready)
     assert isinstance(out, RowResult)
@@ -168,7 +168,9 @@ def test_a_voice_cut_while_speaking_is_refused_if_the_gate_says_so(
     stages: Stages, engine: SpeechEngine
 ) -> None:
     def revoke() -> Exception:
-        stages.house.service.revoke_consent(stages.house.admin, stages.house.anna_consent, "asked by subject")
+        stages.house.service.consents.revoke(
+            stages.house.admin, stages.house.anna_consent, "asked by subject"
+        )
         return SynthesisCancelled("cancelled", code="consent_revoked")
 
     out = stages.synthesizer(Engine(engine, revoke))(stages.ready(voice=stages.house.anna))
@@ -243,7 +245,7 @@ def test_a_clip_is_registered_before_it_is_there(stages: Stages) -> None:
 
     class Watched(ClipStore):
         def write(self, clip_id: str, data: bytes) -> str:
-            record = stages.house.service.find_clip("lantern", clip_id)
+            record = stages.house.service.clips.find_clip("lantern", clip_id)
             known.extend(record.objects if record else ())
             return super().write(clip_id, data)
 
@@ -271,7 +273,7 @@ def test_silence_is_not_passed_off_as_speech(stages: Stages) -> None:
 
 def test_a_consent_withdrawn_before_the_stamp_leaves_no_clip(stages: Stages) -> None:
     spoken = spoken_of(stages)
-    stages.house.service.revoke_consent(stages.house.admin, stages.house.anna_consent, "asked by subject")
+    stages.house.service.consents.revoke(stages.house.admin, stages.house.anna_consent, "asked by subject")
 
     class Never(ClipStore):
         def write(self, clip_id: str, data: bytes) -> str:
@@ -289,7 +291,7 @@ def test_a_consent_withdrawn_while_the_clip_is_written_takes_it_along(stages: St
     class Slow(ClipStore):
         def write(self, clip_id: str, data: bytes) -> str:
             uri = super().write(clip_id, data)
-            house.service.revoke_consent(house.admin, house.anna_consent, "asked by subject")
+            house.service.consents.revoke(house.admin, house.anna_consent, "asked by subject")
             return uri
 
     clips = Slow(Folder(str(house.folder / "out")))

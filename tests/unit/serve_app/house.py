@@ -223,15 +223,15 @@ class Studio:
 
     def enrol(self, name: str = "A voice", hertz: float = 180.0) -> Voice:
         service = self.house.service
-        challenge = service.begin_enrolment(
+        challenge = service.voices.begin_enrolment(
             self.by("admin"), name=name, language="en", grantee="studio", purpose="narration",
             subject_name="A Person",
         )  # fmt: skip
-        service.complete_enrolment(
+        service.voices.complete_enrolment(
             self.by("admin"), challenge.enrolment_id, reference=recording(hertz=hertz),
             transcript="what is said in the sample", statement=recording(3.5, hertz=hertz + 1),
         )  # fmt: skip
-        voice = service.review_enrolment(self.by("reviewer"), challenge.voice_id, approve=True)
+        voice = service.voices.review(self.by("reviewer"), challenge.voice_id, approve=True)
         self.state(voice.voice_id, "accessibility", hertz=hertz)
         return voice
 
@@ -239,31 +239,33 @@ class Studio:
         """Further statements, for purposes or a grantee that the enrolment does not cover."""
         service = self.house.service
         for purpose in purposes:
-            challenge = service.begin_statement(self.by("admin"), voice_id, grantee=grantee, purpose=purpose)
-            service.complete_statement(
+            challenge = service.voices.begin_statement(
+                self.by("admin"), voice_id, grantee=grantee, purpose=purpose
+            )
+            service.voices.complete_statement(
                 self.by("admin"), challenge.enrolment_id, statement=recording(3.5, hertz=hertz + 2)
             )
-            service.review_enrolment(self.by("reviewer"), voice_id, approve=True)
+            service.voices.review(self.by("reviewer"), voice_id, approve=True)
 
     def record(self, *, bind: bool = True, **changes: Any) -> RecordedConsent:
         terms: dict[str, Any] = {
             "grantee": "studio", "purposes": ("narration", "accessibility"), "languages": ("en", "de"),
             "valid_from": time.time() - 1, "valid_until": time.time() + 3600,
         }  # fmt: skip
-        recorded = self.house.service.record_consent(
+        recorded = self.house.service.consents.record(
             self.by("admin"), voice_id=self.voice.voice_id, terms=ConsentTerms(**{**terms, **changes})
         )
         if bind:
             key_id = self.by("narrator").key_id
-            self.house.service.bind_consent(self.by("admin"), key_id, recorded.consent.consent_id)
+            self.house.service.tenants.bind_consent(self.by("admin"), key_id, recorded.consent.consent_id)
         return recorded
 
     def revoke(self) -> None:
-        self.house.service.revoke_consent(self.by("admin"), self.consent.consent.consent_id, "withdrawn")
+        self.house.service.consents.revoke(self.by("admin"), self.consent.consent.consent_id, "withdrawn")
 
     def key(self, *roles: Role, grantee: str = "studio", **claims: tuple[str, ...]) -> str:
         wide = {"purposes": PURPOSES, "voices": ("*",), "territories": ("*",), "channels": ("*",)}
-        return self.house.service.create_api_key(
+        return self.house.service.tenants.create_key(
             self.by("admin"), grantee=grantee, roles=roles, claims=Claims(**{**wide, **claims})
         )
 
@@ -278,7 +280,7 @@ class Studio:
 
     def log(self) -> list[dict[str, Any]]:
         """Every entry of the tenant's audit log, oldest first."""
-        return [json.loads(entry) for entry in self.house.service.audit_entries(self.by("auditor"))]
+        return [json.loads(entry) for entry in self.house.service.log.entries(self.by("auditor"))]
 
     def endings(self) -> list[tuple[str, str | None]]:
         """(outcome, reason) of each closing record; every opening must have one."""
@@ -327,7 +329,7 @@ class House:
 
     def studio(self) -> Studio:
         tenant = f"tenant-{next(_NAMES)}"
-        studio = Studio(self, tenant, {"admin": self.service.bootstrap_tenant(tenant)})
+        studio = Studio(self, tenant, {"admin": self.service.tenants.bootstrap(tenant)})
         for part, role in (
             ("reviewer", Role.REVIEWER), ("narrator", Role.NARRATOR), ("auditor", Role.AUDITOR),
         ):  # fmt: skip

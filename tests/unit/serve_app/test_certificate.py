@@ -27,7 +27,7 @@ def test_a_certificate_is_served_once_there_is_one_and_verifies_offline(house: H
     answer = house.request("GET", path, key=admin)
     assert answer.headers["content-type"].startswith("application/json")
     service = house.service
-    trusted = TrustedKeys.from_text(service.trusted_keys(service.authenticate(admin)))
+    trusted = TrustedKeys.from_text(service.exports.trusted_keys(service.authenticate(admin)))
     found = verify_certificate(answer.text, trusted)
     assert found.voice_id == studio.voice.voice_id
     assert found.account["clips"]["copies"] == 1  # what the door's cache held

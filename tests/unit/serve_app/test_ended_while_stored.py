@@ -36,8 +36,8 @@ def test_what_is_put_in_its_place_after_the_certificate_is_taken_away_again(
         """An object store copies first and deletes then: the copy may land when the deletion is over."""
         (partial,) = studio.stored()
         kept = partial.read_bytes()
-        house.service.decommission(studio.by("admin"), studio.voice.voice_id, "the end")
-        assert house.service.certificate(studio.by("admin"), studio.voice.voice_id)
+        house.service.deletion.decommission(studio.by("admin"), studio.voice.voice_id, "the end")
+        assert house.service.deletion.certificate(studio.by("admin"), studio.voice.voice_id)
         assert studio.stored() == []
         partial.write_bytes(kept)
         real()
@@ -48,7 +48,7 @@ def test_what_is_put_in_its_place_after_the_certificate_is_taken_away_again(
 
 def test_what_was_deleted_before_it_came_into_its_place_never_comes(house: House, studio: Studio) -> None:
     def publish(real: Any) -> None:
-        house.service.decommission(studio.by("admin"), studio.voice.voice_id, "the end")
+        house.service.deletion.decommission(studio.by("admin"), studio.voice.voice_id, "the end")
         real()
 
     assert say_with(house, studio, publish) == "consent_revoked"

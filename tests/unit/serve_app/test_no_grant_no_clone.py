@@ -23,7 +23,7 @@ SAID = prepare("Good morning.", "en")
 
 def allow(studio: Studio, text: str = "Good morning.", **more: Any) -> Allow:
     asked = studio.say(text, **more)
-    decision = studio.house.service.authorize(studio.by("narrator"), asked.claim())
+    decision = studio.house.service.gate.authorize(studio.by("narrator"), asked.claim())
     assert isinstance(decision, Allow), decision
     return decision
 
@@ -99,13 +99,13 @@ def test_a_grant_issued_before_a_withdrawal_is_dead(house: House, studio: Studio
 
 def test_a_grant_of_a_key_that_was_revoked_since_is_dead(house: House, studio: Studio) -> None:
     token = allow(studio).token
-    house.service.revoke_api_key(studio.by("admin"), studio.by("narrator").key_id)
+    house.service.tenants.revoke_key(studio.by("admin"), studio.by("narrator").key_id)
     assert house.run(ask(house, Order(token, SAID, 0)))[0] == "key_revoked"
 
 
 def test_a_gate_that_answers_for_another_grant_is_not_believed(house: House, studio: Studio) -> None:
     one, other = allow(studio), allow(studio)
-    redeemed = house.service.redeem
+    redeemed = house.service.gate.redeem
     held: dict[str, Any] = {}
 
     async def play() -> None:

@@ -43,7 +43,7 @@ def test_the_last_search_finds_the_form_of_an_old_clip_whose_maker_died_after_pu
             publish(store, staged)
 
         monkeypatch.setattr(derivatives, "delete_clips", deleted)
-        house.service.decommission(studio.by("admin"), studio.voice.voice_id, "the end")
+        house.service.deletion.decommission(studio.by("admin"), studio.voice.voice_id, "the end")
 
     monkeypatch.setattr(ClipStore, "publish", while_deleting)
     monkeypatch.setattr(ClipStore, "take_back", lambda *_: None)
@@ -87,7 +87,7 @@ def test_two_who_make_the_same_form_at_once_both_give_what_is_ours_and_leave_one
         told = verified(house, studio.keys["auditor"], made.audio, beside)
         assert (told["origin"], told["integrity"], told["standing"]) == ("ours", "intact", "live")
     assert len(studio.stored()) == 2
-    house.service.decommission(studio.by("admin"), studio.voice.voice_id, "the end")
+    house.service.deletion.decommission(studio.by("admin"), studio.voice.voice_id, "the end")
     assert studio.stored() == []
 
 
@@ -117,7 +117,7 @@ def test_deletion_finds_what_was_left_unfinished_by_the_clips_name(
     for _ in range(2):
         assert asked_of(house, studio, clip)[0].status_code == 503
     assert sorted(file.suffix for file in studio.stored()) == [".clip", ".part", ".part"]
-    house.service.decommission(studio.by("admin"), studio.voice.voice_id, "the end")
+    house.service.deletion.decommission(studio.by("admin"), studio.voice.voice_id, "the end")
     assert studio.stored() == []
 
 
@@ -149,5 +149,5 @@ def test_what_is_being_kept_when_the_caller_hangs_up_is_kept_whole(
 
     house.run(play())
     assert [file.suffix for file in studio.stored()] == [".clip", ".clip"]
-    house.service.decommission(studio.by("admin"), studio.voice.voice_id, "the end")
+    house.service.deletion.decommission(studio.by("admin"), studio.voice.voice_id, "the end")
     assert studio.stored() == []

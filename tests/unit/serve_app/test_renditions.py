@@ -218,7 +218,7 @@ def test_the_end_of_a_voice_is_the_end_of_its_clips_in_every_form(
     for name in ("mp3", "opus"):
         assert fetch(house, studio, clip, response_format=name).status_code == 200
     assert len(studio.stored()) == 3
-    house.service.decommission(studio.by("admin"), studio.voice.voice_id, "the end")
+    house.service.deletion.decommission(studio.by("admin"), studio.voice.voice_id, "the end")
     assert studio.stored() == []
 
 
@@ -226,7 +226,7 @@ def test_a_form_that_is_made_while_its_voice_ends_does_not_stay(
     house: House, studio: Studio, clip: httpx.Response
 ) -> None:
     def end() -> None:
-        house.service.decommission(studio.by("admin"), studio.voice.voice_id, "the end")
+        house.service.deletion.decommission(studio.by("admin"), studio.voice.voice_id, "the end")
 
     async def after(real: Any) -> Any:
         await real()

@@ -28,7 +28,7 @@ def test_the_door_speaks_and_verifies_across_a_rotation_of_every_key(house: Hous
     key = studio.keys["narrator"]
     before = house.post("/v1/custom-voice", BODY | {"text": "The lamp was lit at nine."}, key=key)
     operator = ConsentService.open(house.config.consent)  # another process, as far as the door can see
-    operator.rotate_keys(who_answers_for_the_installation(operator, studio), list(KeyKind))
+    operator.rotation.rotate(who_answers_for_the_installation(operator, studio), list(KeyKind))
     operator.close()
     after = house.post("/v1/custom-voice", BODY | {"text": "The lamp was lit at ten."}, key=key)
     assert (before.status_code, after.status_code) == (200, 200), after.text

@@ -227,7 +227,7 @@ def test_a_failure_that_concerns_the_leaders_key_alone_is_not_the_followers(
     house: House, studio: Studio
 ) -> None:
     second_key = studio.key(Role.NARRATOR)
-    house.service.bind_consent(
+    house.service.tenants.bind_consent(
         studio.by("admin"), house.service.authenticate(second_key).key_id, studio.consent.consent.consent_id
     )
 
@@ -240,7 +240,7 @@ def test_a_failure_that_concerns_the_leaders_key_alone_is_not_the_followers(
         while parts.gate.calls.count("authorize") < 2:
             await asyncio.sleep(0.005)
         await asyncio.sleep(0.05)
-        house.service.revoke_api_key(studio.by("admin"), studio.by("narrator").key_id)
+        house.service.tenants.revoke_key(studio.by("admin"), studio.by("narrator").key_id)
         held.release()
         with pytest.raises(RequestRefused) as refused:
             await leader

@@ -121,7 +121,7 @@ def test_a_clip_key_opens_under_its_own_tenant_and_clip_only(
 def test_a_cached_clip_of_another_tenant_cannot_be_redeemed(
     house: House, studio: Studio, neighbour: Studio, clip_id: str
 ) -> None:
-    allowed = house.service.authorize(neighbour.by("narrator"), neighbour.say().claim())
+    allowed = house.service.gate.authorize(neighbour.by("narrator"), neighbour.say().claim())
     with pytest.raises(RequestRefused) as refused:
         house.run(house.gate.call("redeem_cached", allowed.token, clip_id))  # type: ignore[union-attr]
     assert refused.value.code == "grant_mismatch"

@@ -1,0 +1,44 @@
+"""Keys that change: rotated, retired, and how long manifests can be signed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from consent_service.core import Core
+from consent_service.models import Principal
+from consent_service.rotation import rotate, signing_certificate
+from consent_service.rotation.rewrap import ProgressCallback
+from consent_service.rotation.rotate import USUAL, KeyKind, Retired, Rotated
+from consent_service.rotation.signing_certificate import LeafOutlook
+
+
+class Rotation:
+    """`ConsentService.rotation`. Thread-safe."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    def rotate(
+        self,
+        by: Principal,
+        kinds: Sequence[KeyKind] = USUAL,
+        progress: ProgressCallback | None = None,
+    ) -> list[Rotated]:
+        """A new current key of each kind, or the end of a rotation that was interrupted; old keys still verify and
+        unwrap. Local operation on a machine that may change the keys. Needs INSTALLATION, as the next."""
+        return rotate.rotate(self._core, by, kinds, progress or (lambda *_: None))
+
+    def retire(
+        self,
+        by: Principal,
+        kinds: Sequence[KeyKind] = USUAL,
+        progress: ProgressCallback | None = None,
+    ) -> list[Retired]:
+        """Forget superseded keys. Raises Conflict: key_overlap while others may still use them, key_in_use while
+        something is wrapped under them."""
+        return rotate.retire(self._core, by, kinds, progress or (lambda *_: None))
+
+    def certificate_outlook(self) -> LeafOutlook | None:
+        """Until when manifests can be signed, and whether that will be prolonged by itself; None for keys that are
+        somebody else's. Local operation."""
+        return signing_certificate.outlook(self._core)
