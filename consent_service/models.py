@@ -246,6 +246,18 @@ class Voice:
     language: str
     created_at: float
     prompt_digest: str = ""  # of the sealed reference; part of the cache key
+    retain_until: float | None = None  # Unix seconds; None: for the configured period
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceHoldings:
+    """What is kept of a voice, and goes with it when it is decommissioned."""
+
+    name: str
+    subject_name: str | None = field(repr=False)  # None: nobody's voice, or the person has another voice here
+    recordings: int  # sealed: the reference, and every statement
+    consents: int  # that are live, and would be revoked
+    clips: int  # registered and not deleted yet, live or withdrawn
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,8 @@ was sealed, so they must come back from their backup.
 
 from __future__ import annotations
 
+import errno
+import os
 import secrets
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +18,7 @@ from sqlalchemy import inspect, select
 from consent_service.clips import stores
 from consent_service.config import ConsentConfig
 from consent_service.core import Core
-from consent_service.errors import VaultError
+from consent_service.errors import StorageUnavailable, VaultError
 from consent_service.keys import FileKeyProvider
 from consent_service.keys.creation import new_ring
 from consent_service.keys.files import locked, make_private_folder, write_private
@@ -34,16 +36,26 @@ _LOCK: Final = ".opening.lock"
 
 
 def open_core(config: ConsentConfig, keys: KeyProvider | None, clock: Callable[[], float]) -> Core:
-    """Raises LedgerUnavailable, VaultError (keys are missing) or KeyFileUnsafe."""
-    with fail_closed():
-        make_private_folder(config.data_dir)
-        with locked(config.data_dir / _LOCK):
-            ledger = Ledger(config.url, busy_timeout_s=config.busy_timeout_s)
-            try:
-                return _open(config, ledger, keys, clock)
-            except BaseException:
-                ledger.close()
-                raise
+    """Raises LedgerUnavailable, VaultError (keys are missing), StorageUnavailable (the data folder can't be written) or
+    KeyFileUnsafe."""
+    _make_data_folder(config.data_dir)
+    with fail_closed(), locked(config.data_dir / _LOCK):
+        ledger = Ledger(config.url, busy_timeout_s=config.busy_timeout_s)
+        try:
+            return _open(config, ledger, keys, clock)
+        except BaseException:
+            ledger.close()
+            raise
+
+
+def _make_data_folder(folder: Path) -> None:
+    """Raises StorageUnavailable when it can't be made or written, KeyFileUnsafe."""
+    try:
+        make_private_folder(folder)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as exc:
+        raise StorageUnavailable(f"the data folder {folder} can't be written: {exc.strerror}") from None
 
 
 def _open(

@@ -13,7 +13,7 @@ from hashlib import sha256
 from typing import Any, Final
 
 import rfc8785
-from sqlalchemy import Connection, RowMapping, insert, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, func, insert, select, update
 
 from consent_service import access
 from consent_service.access import Permission
@@ -126,7 +126,7 @@ def narrow(core: Core, by: Principal, consent_id: str, wanted: Narrowing) -> Rec
             raise Conflict("the consent was withdrawn", code="consent_revoked")
         remaining = narrowed(before.terms, wanted, writing.now)
         after = replace(before, version=before.version + 1, terms=remaining)
-        withdrawn = _withdraw_clips(writing, consent_id, _lost(writing, before, remaining))
+        withdrawn = _withdraw_clips(writing, consent_id, _lost(writing.connection, before, remaining))
         _raise_epoch(writing, after, NARROWED)
         leaf = writing.log.append("consent.narrowed", by=by.key_id, clips=withdrawn, **_told(writing, after))
         history = [*_history(writing, before), receipts.Event("narrowed", writing.now, receipts.CONTROLLER)]
@@ -141,6 +141,16 @@ def narrow(core: Core, by: Principal, consent_id: str, wanted: Narrowing) -> Rec
         )
         _keep_version(writing, recorded)
         return recorded
+
+
+def clips_lost(core: Core, by: Principal, consent_id: str, wanted: Narrowing) -> int:
+    """How many live clips a narrowing would withdraw. Raises as `narrow`; changes nothing."""
+    with core.read(by, Permission.CONSENT_RECORD) as reading:
+        before = to_consent(find(reading.connection, reading.tenant, consent_id))
+        remaining = narrowed(before.terms, wanted, reading.now)
+        lost = _lost(reading.connection, before, remaining)
+        query = select(func.count()).select_from(clips).where(_live(reading.tenant, consent_id), lost)
+        return int(reading.connection.execute(query).scalar_one())
 
 
 def revoke(
@@ -190,12 +200,12 @@ def end(core: Core, writing: Writing, by: Principal, consent: Consent, reason: s
     )
 
 
-def _lost(writing: Writing, before: Consent, remaining: ConsentTerms) -> Any:
+def _lost(connection: Connection, before: Consent, remaining: ConsentTerms) -> Any:
     """Which clips a narrowing takes along: those of the lost purposes; all of them when an axis shrinks that a clip's
     record does not tell."""
     if leaves_clips_untold(before.terms, remaining):
         return True
-    made_for = _clip_purposes(writing, before.consent_id)
+    made_for = _clip_purposes(connection, before.tenant, before.consent_id)
     return clips.c.purpose.in_([p for p in made_for if not purposes.any_covers(remaining.purposes, p)])
 
 
@@ -206,15 +216,17 @@ def _raise_epoch(writing: Writing, consent: Consent, reason: str) -> Revocation:
 
 
 def _withdraw_clips(writing: Writing, consent_id: str, only: Any = True) -> int:
-    mine = (clips.c.tenant == writing.tenant) & (clips.c.consent_id == consent_id) & (clips.c.state == "live")
-    return writing.connection.execute(update(clips).where(mine, only).values(state="withdrawn")).rowcount
+    ends = update(clips).where(_live(writing.tenant, consent_id), only).values(state="withdrawn")
+    return writing.connection.execute(ends).rowcount
 
 
-def _clip_purposes(writing: Writing, consent_id: str) -> list[str]:
+def _live(tenant: str, consent_id: str) -> ColumnElement[bool]:
+    return (clips.c.tenant == tenant) & (clips.c.consent_id == consent_id) & (clips.c.state == "live")
+
+
+def _clip_purposes(connection: Connection, tenant: str, consent_id: str) -> list[str]:
     query = select(clips.c.purpose).distinct()
-    rows = writing.connection.execute(
-        query.where(clips.c.tenant == writing.tenant, clips.c.consent_id == consent_id)
-    )
+    rows = connection.execute(query.where(clips.c.tenant == tenant, clips.c.consent_id == consent_id))
     return [row.purpose for row in rows]
 
 

@@ -61,6 +61,10 @@ class Consents:
         )
         return records.narrow(self._core, by, consent_id, wanted)
 
+    def clips_lost(self, by: Principal, consent_id: str, wanted: Narrowing) -> int:
+        """How many live clips `narrow` would withdraw with these terms. Raises as it does; changes nothing."""
+        return records.clips_lost(self._core, by, consent_id, wanted)
+
     def revoke(self, by: Principal, consent_id: str, reason: str) -> Revocation:
         """Immediate and irreversible: state, voice epoch, feed and audit in one transaction."""
         return records.revoke(self._core, by, consent_id, reason)

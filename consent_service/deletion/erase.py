@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from typing import Any, Final
 
-from sqlalchemy import Table, delete, func, select, text, update
+from sqlalchemy import Connection, Table, delete, func, select, text, update
 
 from consent_service.core import Core, Writing
 from consent_service.errors import LedgerUnavailable
@@ -65,7 +65,7 @@ def erase(writing: Writing, voice_id: str) -> dict[str, Any]:
     subject_id = connection.execute(select(voices.c.subject_id).where(of(voices))).scalar_one()
     objects = [voice_id, *connection.execute(select(consents.c.consent_id).where(of(consents))).scalars()]
     objects += connection.execute(select(enrolments.c.enrolment_id).where(of(enrolments))).scalars()
-    last = subject_id is not None and not _speaks_elsewhere(writing, subject_id, voice_id)
+    last = subject_id is not None and not speaks_elsewhere(connection, tenant, subject_id, voice_id)
     if last:
         objects.append(subject_id)
         for table in (subject_links, subjects):
@@ -121,11 +121,12 @@ def _scrub_postgresql(ledger: Ledger) -> dict[str, Any]:
     return {"database": "postgresql", "rewritten": owned}
 
 
-def _speaks_elsewhere(writing: Writing, subject_id: str, voice_id: str) -> bool:
+def speaks_elsewhere(connection: Connection, tenant: str, subject_id: str, voice_id: str) -> bool:
+    """Whether the person has another voice here: then their name and contact stay."""
     others = (
-        (voices.c.tenant == writing.tenant)
+        (voices.c.tenant == tenant)
         & (voices.c.subject_id == subject_id)
         & (voices.c.voice_id != voice_id)
         & (voices.c.state != "decommissioned")
     )
-    return bool(writing.connection.execute(select(func.count()).where(others)).scalar())
+    return bool(connection.execute(select(func.count()).where(others)).scalar())

@@ -24,10 +24,16 @@ _DAY_S: Final = 86_400.0
 
 
 def keep_until(core: Core, by: Principal, voice_id: str, until: float | None) -> Voice:
-    """Set the day (Unix seconds); None goes back to the configured period. Audited. Needs VOICE_ENROL."""
+    """Set the day (Unix seconds); None goes back to the configured period. Audited. Needs VOICE_ENROL.
+    Raises InvalidInput (validity_invalid) for a moment that has passed, Conflict (voice_decommissioned)."""
     if until is not None and not (math.isfinite(until) and until > 0):
         raise InvalidInput("a retention period ends at a point in time", code="validity_invalid")
     with core.write(by, Permission.VOICE_ENROL) as writing:
+        if until is not None and until < writing.now:
+            raise InvalidInput(
+                "a retention period ends in the future; to end a voice now, decommission it",
+                code="validity_invalid",
+            )
         if records.find(writing.connection, writing.tenant, voice_id)["state"] == "decommissioned":
             raise Conflict("the voice has been decommissioned", code="voice_decommissioned")
         writing.log.append(

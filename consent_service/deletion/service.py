@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from consent_service.core import Core
-from consent_service.deletion import decommission, orphans, retention
-from consent_service.models import Principal, Voice
+from consent_service.deletion import decommission, holdings, orphans, retention
+from consent_service.models import Principal, Voice, VoiceHoldings
 
 
 class Deletion:
@@ -19,6 +19,10 @@ class Deletion:
         could not be deleted: call again."""
         return decommission.decommission(self._core, by, voice_id, reason)
 
+    def holdings(self, by: Principal, voice_id: str) -> VoiceHoldings:
+        """What `decommission` would destroy. Needs VOICE_ADMIN."""
+        return holdings.holdings(self._core, by, voice_id)
+
     def resume(self, by: Principal) -> list[Voice]:
         """Finish whatever was interrupted."""
         return decommission.resume(self._core, by)
@@ -29,7 +33,8 @@ class Deletion:
         return decommission.certificate(self._core, by, voice_id)
 
     def keep_until(self, by: Principal, voice_id: str, until: float | None) -> Voice:
-        """When the voice's retention period ends (Unix seconds; None: after the configured period). Audited."""
+        """When the voice's retention period ends (Unix seconds, not in the past; None: after the configured period).
+        Audited. Raises InvalidInput (validity_invalid)."""
         return retention.keep_until(self._core, by, voice_id, until)
 
     def sweep_voices(self, by: Principal, *, confirm: bool = False) -> list[Voice]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Final
 
 # Reasons why a reviewer must look, as they stand in the evidence.
@@ -13,7 +14,18 @@ NOT_COMPARED: Final = "speaker_not_compared"
 DOUBTFUL_SPEAKER: Final = "speaker_doubtful"
 NOT_CHECKED: Final = "challenge_not_checked"
 NOT_RECOGNISED: Final = "challenge_not_recognised"
+NOT_SPOKEN: Final = "challenge_not_spoken"
 NOT_LOOKED_FOR: Final = "marks_not_looked_for"
+DOUBTS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        NOT_COMPARED: "nobody has compared the two recordings: listen whether one person speaks in both",
+        DOUBTFUL_SPEAKER: "the voices are alike, but not beyond doubt: listen whether one person speaks in both",
+        NOT_CHECKED: "no program has checked the words: listen whether the sentence is spoken, word for word",
+        NOT_RECOGNISED: "the sentence was not clearly recognised: listen whether it is spoken, word for word",
+        NOT_SPOKEN: "none of the drawn words was recognised: it may be an older recording, or another sentence",
+        NOT_LOOKED_FOR: "no program has looked for marks of synthetic speech: listen whether a machine speaks",
+    }
+)  # in plain words
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass, field
-from typing import Final, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -47,6 +47,14 @@ class Recording:
     speech_seconds: float
     level_dbfs: float
     sample_rate: int
+
+
+def read_part(encoded: bytes, part: Literal["reference", "statement"]) -> Recording:
+    """One of the two recordings of an enrolment. Raises as `read_recording`, and says which of them it is."""
+    try:
+        return read_recording(encoded)
+    except RecordingRejected as refused:
+        raise RecordingRejected(f"the {part}: {refused.message}", code=refused.code) from None
 
 
 def read_recording(encoded: bytes) -> Recording:

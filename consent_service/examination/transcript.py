@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from consent_service.examination.findings import NOT_CHECKED, NOT_RECOGNISED, Finding
+from consent_service.examination.findings import NOT_CHECKED, NOT_RECOGNISED, NOT_SPOKEN, Finding
 from consent_service.examination.process import ExaminerProcess
 from consent_service.examination.recordings import Recording
 from consent_service.examination.spoken import MAX_ERROR_RATE, MIN_WORDS_HEARD, compare
@@ -68,4 +68,6 @@ def concluded(asked: Asked, heard: str, *, by: str) -> Finding:
         "words": compared.words,
         "words_from": min(MIN_WORDS_HEARD, compared.words),
     }
-    return Finding(told, "" if compared.is_spoken else NOT_RECOGNISED)
+    if compared.is_spoken:
+        return Finding(told)
+    return Finding(told, NOT_RECOGNISED if compared.words_heard else NOT_SPOKEN)

@@ -4,20 +4,52 @@ serve every tenant."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 
 from consent_service.access import Permission
 from consent_service.core import Core
 from consent_service.errors import InvalidInput
 from consent_service.gate import redeem
-from consent_service.ledger.tables import redemptions, replicas
+from consent_service.ledger.tables import redemptions, replicas, tenants
 from consent_service.models import Closing, Principal
 
 ABANDONED_AFTER_S: Final = 3600.0  # longer than any clip takes
 MIN_REPLICA_AGE_S: Final = 3600.0
+OLD_REPLICA_AFTER_S: Final = 7 * 86_400.0  # what `vouch doctor` calls old
 _AT_ONCE: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What upkeep would clear away, of every tenant."""
+
+    open_grants: int  # redeemed over an hour ago, without a second audit record
+    old_replicas: int  # registered over a week ago: gone, or not restarted since
+
+
+def backlog(core: Core) -> Backlog:
+    """A local operation, without a principal: counts, and nothing of anybody."""
+    now = core.clock()
+    with core.ledger.read() as connection:
+        names = list(connection.execute(select(tenants.c.tenant)).scalars())
+        grants = (
+            select(func.count())
+            .select_from(redemptions)
+            .where(
+                redemptions.c.tenant.in_(names),
+                redemptions.c.closing_leaf.is_(None),
+                redemptions.c.redeemed_at < now - ABANDONED_AFTER_S,
+            )
+        )
+        old = (
+            select(func.count())
+            .select_from(replicas)
+            .where(replicas.c.registered_at < now - OLD_REPLICA_AFTER_S)
+        )
+        return Backlog(connection.execute(grants).scalar_one(), connection.execute(old).scalar_one())
 
 
 def close_abandoned(core: Core, by: Principal, older_than_s: float = ABANDONED_AFTER_S) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from consent_service.core import Core
 from consent_service.gate import abandoned, authorize, redeem, replicas, revocations
+from consent_service.gate.abandoned import Backlog
 from consent_service.gate.revocations import RevocationStream
 from consent_service.models import Allow, Closing, Deny, Principal, Redeemed, Revocation, SpeechClaim
 from consent_service.policy.limits import Limits
@@ -68,6 +69,10 @@ class Gate:
         """Delete the keys of replicas that registered longer ago (an hour at least); how many. Needs
         INSTALLATION."""
         return abandoned.forget_replicas(self._core, by, registered_before_s)
+
+    def backlog(self) -> Backlog:
+        """How much `close_abandoned` and `forget_replicas` have to do, for every tenant. Local operation."""
+        return abandoned.backlog(self._core)
 
     def revocations(self, after: int = 0, limit: int = 1000) -> list[Revocation]:
         """The feed, oldest first, across tenants (for gates and replicas)."""

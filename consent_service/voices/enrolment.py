@@ -15,7 +15,7 @@ from consent_service.access import Permission
 from consent_service.core import Core
 from consent_service.errors import RecordingRejected
 from consent_service.examination.examiner import Examiner
-from consent_service.examination.recordings import read_recording
+from consent_service.examination.recordings import read_part
 from consent_service.ids import new_id, require_name
 from consent_service.ledger import tables
 from consent_service.ledger.tables import subjects
@@ -86,9 +86,9 @@ def complete(
 ) -> Voice:
     """Examine both recordings, and seal them; the voice then waits for its reviewer, or speaks for itself where the
     configuration says so and nothing is in doubt."""
-    text, sample = records.require_transcript(transcript), read_recording(reference)
+    text, sample = records.require_transcript(transcript), read_part(reference, "reference")
     # The statement is evidence: it is checked like a sample, and kept byte for byte as it came.
-    heard = read_recording(statement)
+    heard = read_part(statement, "statement")
     note = require_name(note, "a note", 500) if note else ""
     with core.read(by, Permission.VOICE_ENROL) as reading:
         row = challenges.answerable(
@@ -124,6 +124,14 @@ def complete(
         )
         state = "review" if doubtful else "active"
         return records.change(writing, voice_id, state=state, prompt_digest=prompt_digest)
+
+
+def doubts(core: Core, by: Principal, enrolment_id: str) -> tuple[str, ...]:
+    """Why a reviewer must look at what was given, by code (`findings.DOUBTS`). The scores are the reviewer's alone: an
+    enroller who saw them could try until they pass."""
+    with core.read(by, Permission.VOICE_ENROL) as reading:
+        row = challenges.find(reading.connection, reading.tenant, enrolment_id)
+        return tuple((row["evidence"] or {}).get("doubts", ()))
 
 
 def _turn_away(core: Core, by: Principal, row: RowMapping, refused: RecordingRejected) -> None:

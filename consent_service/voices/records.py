@@ -27,6 +27,7 @@ def to_voice(row: RowMapping) -> Voice:
         language=row["language"],
         created_at=row["created_at"],
         prompt_digest=row["prompt_digest"],
+        retain_until=row["retain_until"],
     )
 
 

@@ -83,6 +83,11 @@ class Voices:
             note=note,
         )
 
+    def doubts(self, by: Principal, enrolment_id: str) -> tuple[str, ...]:
+        """Why a reviewer must look at an enrolment or a further statement: codes of `examination.findings.DOUBTS`; ()
+        before it is complete. Needs VOICE_ENROL."""
+        return enrolment.doubts(self._core, by, enrolment_id)
+
     def begin_statement(self, by: Principal, voice_id: str, *, grantee: str, purpose: str) -> Challenge:
         """A further statement of an active voice, for a grantee or purpose that its enrolment does not cover."""
         return statements.begin(self._core, by, voice_id, grantee=grantee, purpose=purpose)

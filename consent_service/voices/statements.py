@@ -12,7 +12,7 @@ from consent_service.access import Permission
 from consent_service.core import Core, Writing
 from consent_service.errors import Conflict, RecordingRejected
 from consent_service.examination.examiner import Examiner
-from consent_service.examination.recordings import Recording, read_recording
+from consent_service.examination.recordings import Recording, read_part, read_recording
 from consent_service.ids import require_name
 from consent_service.ledger.engine import fail_closed
 from consent_service.ledger.tables import enrolments, subjects
@@ -52,7 +52,7 @@ def complete(
     core: Core, examiner: Examiner, by: Principal, statement_id: str, *, statement: bytes, note: str
 ) -> bool:
     """Examine and seal the statement. Returns whether it counts already: False until its reviewer has approved."""
-    heard = read_recording(statement)
+    heard = read_part(statement, "statement")
     note = require_name(note, "a note", 500) if note else ""
     with core.write(by, Permission.VOICE_ENROL) as writing:
         row = challenges.answerable(

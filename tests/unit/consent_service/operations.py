@@ -15,7 +15,7 @@ from consent_service.exports.log import Log
 from consent_service.exports.service import Exports
 from consent_service.gate.platform import PlatformApi
 from consent_service.gate.service import Gate
-from consent_service.models import Claims, Closing, Principal, Role
+from consent_service.models import Claims, Closing, Narrowing, Principal, Role
 from consent_service.proofs.seams import ClipRecord
 from consent_service.rotation.service import Rotation
 from consent_service.self_service.service import SelfService
@@ -52,6 +52,7 @@ OPERATIONS: Mapping[str, Operation] = {
             by, "enrolment_x", reference=tone(3.1), transcript="t", statement=tone(3.1)
         ),
     ),
+    "voices.doubts": (P.VOICE_ENROL, lambda w, by: w.service.voices.doubts(by, "enrolment_x")),
     "voices.begin_statement": (
         P.VOICE_ENROL,
         lambda w, by: w.service.voices.begin_statement(
@@ -82,6 +83,10 @@ OPERATIONS: Mapping[str, Operation] = {
     ),
     "voices.list_all": (P.VOICE_READ, lambda w, by: w.service.voices.list_all(by)),
     "voices.get": (P.VOICE_READ, lambda w, by: w.service.voices.get(by, w.voice.voice_id)),
+    "deletion.holdings": (
+        P.VOICE_DECOMMISSION,
+        lambda w, by: w.service.deletion.holdings(by, w.voice.voice_id),
+    ),
     "deletion.keep_until": (
         P.VOICE_ENROL,
         lambda w, by: w.service.deletion.keep_until(by, w.voice.voice_id, w.clock.now + 1.0),
@@ -89,6 +94,10 @@ OPERATIONS: Mapping[str, Operation] = {
     "consents.record": (
         P.CONSENT_RECORD,
         lambda w, by: w.service.consents.record(by, voice_id=w.voice.voice_id, terms=w.terms()),
+    ),
+    "consents.clips_lost": (
+        P.CONSENT_RECORD,
+        lambda w, by: w.service.consents.clips_lost(by, w.consent_id, Narrowing(purposes=("narration",))),
     ),
     "consents.narrow": (
         P.CONSENT_RECORD,

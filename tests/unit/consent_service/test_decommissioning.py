@@ -171,6 +171,19 @@ def test_a_commitment_is_opened_by_its_salt_and_by_nothing_once_that_is_gone(wor
     assert said not in json.dumps(world.log())
 
 
+def test_what_would_be_destroyed_is_told_before_and_is_nothing_afterwards(world: World) -> None:
+    world.service.gate.redeem(world.allow().token, world.replica.replica_id)
+    voice_id = world.voice.voice_id
+    told = world.service.deletion.holdings(world.admin, voice_id)
+    assert (told.recordings, told.consents, told.clips) == (2, 1, 1)
+    assert told.name == world.voice.name
+    assert told.subject_name
+    assert told.subject_name not in repr(told)
+    world.service.deletion.decommission(world.admin, voice_id, "the end")
+    gone = world.service.deletion.holdings(world.admin, voice_id)
+    assert (gone.name, gone.subject_name, gone.consents, gone.clips) == ("", None, 0, 0)
+
+
 def test_a_person_with_another_voice_keeps_their_name(world: World) -> None:
     other = world.enrol("Another", hertz=300.0)
     with world.service._core.ledger.write() as connection:

@@ -28,7 +28,7 @@ def complete(world: World, challenge: Challenge) -> Any:
 
 
 def end(world: World, voice_id: str) -> None:
-    world.service.deletion.keep_until(world.admin, voice_id, world.clock.now - 1)
+    world.service.deletion.keep_until(world.admin, voice_id, world.clock.now)
     (ended,) = world.service.deletion.sweep_voices(world.admin, confirm=True)
     assert ended.voice_id == voice_id
 

@@ -15,6 +15,7 @@ from consent_service.errors import (
     RecordingRejected,
 )
 from consent_service.examination.challenge.purposes import said
+from consent_service.examination.findings import DOUBTS
 from consent_service.models import Challenge, Closing, Deny, Principal, Role
 from consent_service.policy.languages import LANGUAGES
 from consent_service.proofs.seams import Standing
@@ -138,8 +139,22 @@ def test_a_bad_answer_is_refused_and_leaves_the_challenge_open(
         complete(world, challenge, **changes)
     assert refused.value.code == code
     assert isinstance(refused.value, RecordingRejected) is code.startswith("recording")
+    if code.startswith("recording"):
+        assert refused.value.message.startswith(f"the {next(iter(changes))}: ")
     assert len(world.log()) == before
     assert complete(world, challenge).state == "review"
+
+
+def test_who_enrols_is_told_why_a_reviewer_must_look_and_no_score(world: World) -> None:
+    challenge = begin(world)
+    assert world.service.voices.doubts(world.admin, challenge.enrolment_id) == ()
+    complete(world, challenge)
+    told = world.service.voices.doubts(world.admin, challenge.enrolment_id)
+    assert set(told) == set(
+        world.service.voices.under_review(world.reviewer, challenge.voice_id).evidence["doubts"]
+    )
+    assert told
+    assert set(told) <= set(DOUBTS)
 
 
 @pytest.mark.parametrize(

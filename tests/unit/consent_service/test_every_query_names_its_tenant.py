@@ -90,6 +90,7 @@ def everything(world: World) -> None:
     service.clips.marked_clip(record.watermark or WatermarkTag(1, 1))
     service.gate.revocations()
     service.ready()
+    service.gate.backlog()
     with suppress(ConsentError):
         service.gate.redeem(allowed.token, replica)
     design = service.gate.redeem(world.allow(mode="design", voice_id="").token, replica).grant

@@ -107,7 +107,14 @@ def test_clips_go_with_what_they_depended_on(world: World) -> None:
     def standing(clip_id: str) -> Standing:
         return world.service.clips.standing(clip_id, world.consent_id, 1)[0]
 
+    def lost(**wanted: Any) -> int:
+        return world.service.consents.clips_lost(world.admin, world.consent_id, Narrowing(**wanted))
+
     news, book = made(purpose="narration.news"), made(purpose="narration.audiobook")
+    assert lost(character_budget=500) == 0
+    assert lost(purposes=("narration.audiobook",)) == 1
+    assert lost(languages=("de",)) == 2
+    assert {standing(news), standing(book)} == {Standing.LIVE}, "counting changes nothing"
     world.service.consents.narrow(world.admin, world.consent_id, valid_until=world.clock.now + DAY)
     world.service.consents.narrow(world.admin, world.consent_id, character_budget=500)
     assert {standing(news), standing(book)} == {Standing.LIVE}

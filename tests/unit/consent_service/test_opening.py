@@ -11,7 +11,7 @@ import pytest
 from cryptography import x509
 
 from consent_service.config import ConsentConfig
-from consent_service.errors import VaultError
+from consent_service.errors import StorageUnavailable, VaultError
 from consent_service.keys import FileKeyProvider
 from consent_service.service import ConsentService
 from tests.unit.consent_service.world import World
@@ -42,6 +42,14 @@ def test_without_the_root_s_key_an_old_leaf_goes_on_and_is_not_renewed(world: Wo
     assert keys.certificate_chain() == aged
     with pytest.raises(VaultError, match="manifest-root"):
         keys.new_leaf(datetime.now(UTC))
+
+
+def test_a_data_folder_that_cannot_be_written_is_named_and_not_taken_for_the_ledger(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(
+        StorageUnavailable, match=r"data folder .*/file/data can't be written: Not a directory"
+    ):
+        ConsentService.open(ConsentConfig(data_dir=tmp_path / "file" / "data"))
 
 
 def test_an_installation_from_before_watermarks_gets_a_key_for_them(tmp_path: Path) -> None:

@@ -105,10 +105,16 @@ def test_it_is_asked_in_the_shape_of_openai_and_what_it_heard_is_compared(
     assert "candle" not in json.dumps(dict(found.evidence)), "nor kept"
 
 
-def test_another_text_is_left_to_the_reviewer(server: Server, ask: Callable[..., Any]) -> None:
-    server.answer = giving({"text": "the sun had not yet risen"})
-    found = ask()
-    assert (found.evidence["outcome"], found.doubt) == ("not recognised", "challenge_not_recognised")
+def test_another_text_is_left_to_the_reviewer_and_told_from_an_unclear_one(
+    server: Server, ask: Callable[..., Any]
+) -> None:
+    for text, doubt in (
+        ("the sun had not yet risen", "challenge_not_spoken"),
+        ("the sun had not yet risen candle", "challenge_not_recognised"),
+    ):
+        server.answer = giving({"text": text})
+        found = ask()
+        assert (found.evidence["outcome"], found.doubt) == ("not recognised", doubt)
 
 
 @pytest.mark.parametrize(

@@ -80,6 +80,16 @@ def test_a_period_ends_at_a_point_in_time(world: World, until: float) -> None:
         world.service.deletion.keep_until(world.admin, world.voice.voice_id, until)
 
 
+def test_a_period_that_has_passed_is_refused_and_nothing_changes(world: World) -> None:
+    voice_id, ends = world.voice.voice_id, world.clock.now + DAY
+    assert world.service.deletion.keep_until(world.admin, voice_id, ends).retain_until == ends
+    with pytest.raises(InvalidInput) as refused:
+        world.service.deletion.keep_until(world.admin, voice_id, world.clock.now - 1)
+    assert refused.value.code == "validity_invalid"
+    assert world.service.voices.get(world.admin, voice_id).retain_until == ends
+    assert due(world) == []
+
+
 def test_a_sweep_stays_in_its_tenant(world: World) -> None:
     world.service.deletion.keep_until(world.admin, world.voice.voice_id, world.clock.now)
     other = open_world(world.data_dir, "other", world.service)

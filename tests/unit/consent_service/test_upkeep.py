@@ -14,6 +14,7 @@ from consent_service.errors import (
     PermissionDenied,
     ReplicaUnknown,
 )
+from consent_service.gate.abandoned import Backlog
 from consent_service.models import Closing, Role
 from tests.unit.consent_service.world import World
 
@@ -32,6 +33,18 @@ def test_a_grant_that_nobody_closed_is_closed_as_abandoned(world: World) -> None
     assert world.service.gate.close_abandoned(world.admin) == 0
     # Whoever closes it after all is told which record stands.
     assert world.service.gate.close(lost.grant.grant_id, Closing("completed", 1.0, "ab" * 32)) == last["n"]
+
+
+def test_what_upkeep_would_clear_away_is_counted_for_every_tenant(world: World) -> None:
+    assert world.service.gate.backlog() == Backlog(open_grants=0, old_replicas=0)
+    world.service.gate.redeem(world.allow("lost").token, "acme-replica")
+    world.clock.now += 3601
+    assert world.service.gate.backlog() == Backlog(open_grants=1, old_replicas=0)
+    world.clock.now += 7 * 86_400
+    assert world.service.gate.backlog() == Backlog(open_grants=1, old_replicas=1)
+    world.service.gate.close_abandoned(world.admin)
+    world.service.gate.forget_replicas(world.admin, 7200)
+    assert world.service.gate.backlog() == Backlog(open_grants=0, old_replicas=0)
 
 
 def test_a_replica_that_is_gone_is_forgotten_and_can_come_back(world: World) -> None:
