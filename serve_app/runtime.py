@@ -70,6 +70,14 @@ class PortTakenError(RuntimeError):
         super().__init__(self.message)
 
 
+class ClusterUnreachable(RuntimeError):
+    """No Ray cluster to join: none answers (cluster_unreachable), or it wants a token (cluster_unauthenticated)."""
+
+    def __init__(self, code: str, message: str) -> None:
+        self.code, self.message = code, message
+        super().__init__(message)
+
+
 @dataclass(frozen=True, slots=True)
 class Running:
     """A started application."""
@@ -77,6 +85,11 @@ class Running:
     url: str
     folder: Path  # Ray's session, logs and metrics discovery
     dashboard: str  # http://host:port, or ""
+
+    @property
+    def logs(self) -> Path:
+        """Of the application's processes on this node, and Ray's own; with profile `local` as long as it runs."""
+        return self.folder / "session_latest" / "logs"
 
 
 def free_ports(count: int) -> list[int]:
@@ -122,7 +135,7 @@ def running(
 
     Profile `local` starts a Ray of its own; `cluster` joins the one that `RAY_ADDRESS` (or this node) names, and
     leaves it, and other applications on it, as they were. `drain`: let requests in flight end first.
-    Raises PortTakenError, or RuntimeError when the application does not become ready.
+    Raises PortTakenError, ClusterUnreachable, or RuntimeError when the application does not become ready.
     """
     _sweep_up_after_the_dead()
     port = config.http.port or free_ports(1)[0]
@@ -211,12 +224,54 @@ def _cluster_ray() -> Iterator[tuple[Path, str]]:
     import ray
 
     address = os.environ.get("RAY_ADDRESS", "auto")
-    context = ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    _require_no_token(address)
     try:
-        yield Path(ray.get_runtime_context().get_temp_dir()), f"http://{context.dashboard_url}"
+        context = ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except ray.exceptions.AuthenticationError:
+        raise _token_wanted(address) from None
+    except ConnectionError as exc:
+        reason = (str(exc).splitlines() or [type(exc).__name__])[0][:200]
+        raise ClusterUnreachable(
+            "cluster_unreachable",
+            f"no Ray cluster can be joined ({reason}); start one with `ray start --head`, or name one in RAY_ADDRESS",
+        ) from None
+    dashboard = f"http://{context.dashboard_url}" if context.dashboard_url else ""
+    try:
+        yield Path(ray.get_runtime_context().get_temp_dir()), dashboard
     finally:
         with suppress(Exception):
             ray.shutdown()
+
+
+def _require_no_token(address: str) -> None:
+    """Ray's client would try for twenty seconds, say so each second, and end with a bare connection error. So a cluster
+    is asked once before, unless this process knows that it sends a token."""
+    if "RAY_AUTH_MODE" in os.environ:
+        return
+    import grpc
+    from ray._private.services import canonicalize_bootstrap_address
+
+    try:
+        head = canonicalize_bootstrap_address(address)
+    except (ConnectionError, RuntimeError):
+        return  # Ray's own error says more
+    if head is None or "://" in head:
+        return
+    with grpc.insecure_channel(head) as channel:
+        try:
+            channel.unary_unary("/ray.rpc.NodeInfoGcsService/CheckAlive")(b"", timeout=5.0)
+        except grpc.RpcError as exc:
+            if exc.code() is grpc.StatusCode.UNAUTHENTICATED:
+                raise _token_wanted(address) from None
+
+
+def _token_wanted(address: str) -> ClusterUnreachable:
+    where = "of this node" if address == "auto" else f"at {address}"
+    return ClusterUnreachable(
+        "cluster_unauthenticated",
+        f"the Ray cluster {where} wants a token: set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN_PATH unless it is in "
+        "~/.ray/auth_token",
+    )
 
 
 def _require_free(host: str, port: int) -> None:

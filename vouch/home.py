@@ -22,6 +22,7 @@ from consent_service.access import NewKey
 from consent_service.config import ConsentConfig
 from consent_service.errors import Conflict, Unauthenticated
 from consent_service.keys.files import locked, read_private, write_private
+from consent_service.misfit import misfit
 from consent_service.models import Claims, Principal, Role
 from consent_service.policy.purposes import PURPOSES
 from consent_service.service import ConsentService
@@ -29,7 +30,7 @@ from serve_app.config import AppConfig
 from vouch.output import Failed, err
 
 TENANT: Final = "local"
-GRANTEE: Final = "local"
+GRANTEE: Final = "Local Studio"  # a name, as it is read aloud: "I know that Local Studio will use …"
 ROLES: Final[dict[str, tuple[Role, ...]]] = {
     "admin": (Role.OPERATOR, Role.VOICE_ADMIN),
     "reviewer": (Role.REVIEWER,),
@@ -57,8 +58,7 @@ def app_config() -> AppConfig:
 def _without_values(exc: ValueError | yaml.YAMLError) -> str:
     """What is wrong and where, but not what was written there: it may be a database's password."""
     if isinstance(exc, ValidationError):
-        errors = exc.errors(include_url=False, include_input=False, include_context=False)
-        return "; ".join(f"{'.'.join(str(part) for part in e['loc']) or 'file'}: {e['msg']}" for e in errors)
+        return misfit(exc, AppConfig)
     mark = getattr(exc, "problem_mark", None)
     return f"not YAML (line {mark.line + 1})" if mark is not None else "not YAML in UTF-8"
 
@@ -82,6 +82,10 @@ class Home:
 
     def act_as(self, part: str) -> Principal:
         return self.service.authenticate(self.api_key(part))
+
+    def grantee(self) -> str:
+        """In whose name whoever types here speaks."""
+        return self.act_as("narrator").grantee
 
 
 @contextmanager

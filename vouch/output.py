@@ -17,13 +17,19 @@ from typing import Any, Final
 
 import typer
 from pydantic import BaseModel
+from rich.cells import cell_len
 from rich.console import Console
-from rich.table import Table
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
-_MOMENTS: Final = ("_at", "_from", "_until", "as_of")  # how our fields for Unix seconds end
+# Fields that hold Unix seconds, each by its name: `same_from` is a threshold and no moment.
+MOMENTS: Final = frozenset(
+    {
+        "approved_at", "as_of", "at", "begun_at", "contact_confirmed_at", "created_at", "ends_at", "expires_at",
+        "finished_at", "first_at", "last_at", "recorded_at", "retain_until", "revoked_at", "valid_from", "valid_until",
+    }
+)  # fmt: skip
 
 
 class Failed(Exception):
@@ -35,19 +41,17 @@ class Failed(Exception):
         self.message = message
 
 
-def emit(value: Any, *, as_json: bool, human: str | None = None) -> None:
-    """Print a result: JSON if asked for, else `human`, else a readable form of the value."""
+def emit(value: Any, *, as_json: bool, human: str | None = None, columns: Sequence[str] = ()) -> None:
+    """Print a result: JSON if asked for, else `human`, else a readable form of the value.
+
+    columns: of a list, the fields that people see, the inner ones as `terms.purposes`; default: all.
+    """
     if as_json:
         sys.stdout.write(json.dumps(plain(value), ensure_ascii=False, indent=2) + "\n")
     elif human is not None:
         out.print(human, markup=False)
-    elif isinstance(rows := _dated(plain(value)), list):
-        _print_table(rows)
-    elif isinstance(rows, dict):
-        for key, item in rows.items():
-            out.print(f"{key:>18}  {item}", markup=False)
     else:
-        out.print(str(rows), markup=False)
+        out.print(_readable(plain(value), columns), markup=False)
 
 
 def plain(value: Any) -> Any:
@@ -72,16 +76,55 @@ def iso(moment: float) -> str:
     return datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds")
 
 
-def _dated(value: Any) -> Any:
-    """Plain values for people: what is named like a moment is a date."""
+def table(rows: Sequence[Mapping[str, str]], columns: Sequence[str]) -> str:
+    """Columns as wide as what stands in them: an id that is cut short is of no use, so a line may be longer than the
+    screen."""
+    head = [column.rpartition(".")[2] for column in columns]
+    lines = [head, *([row.get(column, "-") for column in columns] for row in rows)]
+    widths = [max(cell_len(line[at]) for line in lines) for at in range(len(columns))]
+    padded = (
+        "  ".join(cell + " " * (width - cell_len(cell)) for cell, width in zip(line, widths, strict=True))
+        for line in lines
+    )
+    return "\n".join(line.rstrip() for line in padded)
+
+
+def _readable(value: Any, columns: Sequence[str]) -> str:
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        rows = [_flat(row) for row in value]
+        return table(rows, columns or list(dict.fromkeys(name for row in rows for name in row)))
     if isinstance(value, list):
-        return [_dated(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    return {
-        key: iso(item) if key.endswith(_MOMENTS) and isinstance(item, int | float) and item else _dated(item)
-        for key, item in value.items()
-    }
+        return "\n".join(map(str, value)) or "none"
+    if isinstance(value, dict):
+        fields = _flat(value)
+        width = max(map(len, fields), default=0)
+        return "\n".join(f"{name:>{width}}  {text}" for name, text in fields.items())
+    return str(value)
+
+
+def _flat(fields: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Inner fields beside the outer ones, as `terms.purposes`; every value as people read it."""
+    found: dict[str, str] = {}
+    for name, value in fields.items():
+        if isinstance(value, list) and any(isinstance(item, dict) for item in value):
+            value = dict(enumerate(value, 1))
+        if isinstance(value, dict) and value:
+            found |= _flat({str(key): item for key, item in value.items()}, f"{prefix}{name}.")
+        else:
+            found[prefix + name] = _text(name, value)
+    return found
+
+
+def _text(name: str, value: Any) -> str:
+    if value is None or value in ("", [], {}):
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    if name in MOMENTS and isinstance(value, int | float) and value:
+        return iso(value)
+    return str(value)
 
 
 @contextmanager
@@ -106,19 +149,3 @@ def reporting(*, as_json: bool) -> Iterator[None]:
         else:
             err.print(f"vouch: {message} [{code}]", markup=False)
         raise typer.Exit(1) from None
-
-
-def _print_table(rows: list[Any]) -> None:
-    if not rows:
-        out.print("none")
-        return
-    if not isinstance(rows[0], dict):
-        for row in rows:
-            out.print(str(row), markup=False)
-        return
-    table = Table(box=None, pad_edge=False)
-    for column in rows[0]:
-        table.add_column(column)
-    for row in rows:
-        table.add_row(*(str(item) for item in row.values()))
-    out.print(table)

@@ -46,6 +46,10 @@ class FileObjects:
         with _room_errors():
             return self._path(name).is_file()
 
+    def probe(self) -> None:
+        if not os.access(self._folder, os.R_OK | os.W_OK | os.X_OK):
+            raise StorageUnavailable(f"{self._folder} can't be written")
+
     def names(self, under: str = "") -> list[str]:
         folder = self._path(under) if under else self._folder
         with _room_errors():

@@ -63,6 +63,9 @@ class S3Objects:
                 return False
             return True
 
+    def probe(self) -> None:
+        next(self._pages("list_objects_v2", self._prefix, "ContinuationToken"))
+
     def names(self, under: str = "") -> list[str]:
         found = self._pages("list_objects_v2", self._folder(under), "ContinuationToken")
         names = [str(entry["Key"]) for page in found for entry in page.get("Contents", ())]

@@ -47,6 +47,10 @@ class ObjectStore(Protocol):
 
     def exists(self, name: str) -> bool: ...
 
+    def probe(self) -> None:
+        """Whether the place is there and can be used, by one small question. Raises StorageUnavailable."""
+        ...
+
     def names(self, under: str = "") -> list[str]:
         """Names of what is there, in order; of one folder only with `under`. Versions that were deleted and
         writes that were cut short are not there."""

@@ -14,7 +14,7 @@ from consent_service.proofs.receipt import verify_receipt
 from consent_service.proofs.standings import STANDINGS_TYPE, verify_standings
 from consent_service.proofs.statement import text_of
 from consent_service.proofs.trust import TrustedKeys
-from vouch.commands.options import Json
+from vouch.commands.options import Json, duration
 from vouch.home import open_home
 from vouch.output import Failed, emit, reporting
 
@@ -80,6 +80,21 @@ def checkpoint(as_json: Json = False) -> None:
     with reporting(as_json=as_json), open_home() as home:
         note = home.service.log.checkpoint(home.act_as("auditor"))
         emit({"checkpoint": note}, as_json=as_json, human=note)
+
+
+@app.command("close-abandoned")
+def close_abandoned(
+    older_than: Annotated[
+        str,
+        typer.Option(help="Begun so long ago: 90m, 12h or 30d. Choose more than your longest clip takes."),
+    ] = "1h",
+    as_json: Json = False,
+) -> None:
+    """Give entries that crashed processes left open their second record: failed, abandoned."""
+    age_s = duration(older_than)
+    with reporting(as_json=as_json), open_home() as home:
+        closed = home.service.gate.close_abandoned(home.act_as("admin"), age_s)
+        emit({"closed": closed}, as_json=as_json, human=f"entries closed as abandoned: {closed}")
 
 
 def trusted_from(file: Path | None) -> TrustedKeys | None:

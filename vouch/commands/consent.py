@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
-from consent_service.models import ConsentTerms, RecordedConsent
-from vouch.commands.options import Json, moment
-from vouch.home import GRANTEE, open_home
+from consent_service.models import ConsentTerms, Narrowing, RecordedConsent
+from vouch.commands.options import Grantee, Json, Yes, confirmed, moment
+from vouch.home import open_home
 from vouch.output import emit, iso, reporting
 
 app = typer.Typer(help="Consents: who may use a voice, for what, until when.", no_args_is_help=True)
@@ -30,7 +31,7 @@ def record(
     language: Annotated[list[str], typer.Option("--language", "-l", help="Repeat for several; * for all.")],
     until: Annotated[str, typer.Option(help="Last day, for example 2027-12-31; at most ten years.")],
     valid_from: Annotated[str | None, typer.Option("--from", help="First day; default: now.")] = None,
-    grantee: Annotated[str, typer.Option(help="Who may use it.")] = GRANTEE,
+    grantee: Grantee = None,
     territory: Annotated[
         list[str] | None, typer.Option(help="ISO 3166-1 alpha-2; default: everywhere.")
     ] = None,
@@ -48,7 +49,7 @@ def record(
     with reporting(as_json=as_json), open_home() as home:
         admin = home.act_as("admin")
         terms = ConsentTerms(
-            grantee=grantee,
+            grantee=grantee or home.grantee(),
             purposes=tuple(purpose),
             languages=tuple(language),
             valid_from=moment(valid_from) if valid_from else time.time(),
@@ -60,7 +61,7 @@ def record(
         )
         recorded = home.service.consents.record(admin, voice_id=voice_id, terms=terms)
         consent = recorded.consent
-        if bind and grantee == GRANTEE:
+        if bind and terms.grantee == home.grantee():
             home.service.tenants.bind_consent(admin, home.act_as("narrator").key_id, consent.consent_id)
         emit(recorded, as_json=as_json, human=_lines(recorded))
 
@@ -71,7 +72,9 @@ def list_(
 ) -> None:
     """All consents of the tenant."""
     with reporting(as_json=as_json), open_home() as home:
-        emit(home.service.consents.list_all(home.act_as("admin"), voice_id), as_json=as_json)
+        columns = ("consent_id", "version", "voice_id", "state", "terms.grantee", "terms.purposes", "terms.languages",
+                   "terms.valid_until")  # fmt: skip
+        emit(home.service.consents.list_all(home.act_as("admin"), voice_id), as_json=as_json, columns=columns)
 
 
 @app.command()
@@ -93,17 +96,32 @@ def narrow(
     inside_boundary: Annotated[
         bool, typer.Option("--inside-boundary", help="No longer to be processed outside.")
     ] = False,
+    yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """Less on any axis, never more; what is not named stays. The new version has a token and a receipt of its own."""
+    """Less on any axis, never more; what is not named stays. The new version has a token and a receipt of its own.
+    Asks first when clips would be withdrawn."""
     if not any((purpose, language, territory, channel, until, characters is not None, inside_boundary)):
         raise typer.BadParameter("name what is to remain, for example --purpose narration.audiobook")
     with reporting(as_json=as_json), open_home() as home:
-        narrowed = home.service.consents.narrow(
-            home.act_as("admin"), consent_id, purposes=purpose, languages=language, territories=territory,
-            channels=channel, valid_until=last_day(until) if until else None, character_budget=characters,
+        admin = home.act_as("admin")
+        wanted = Narrowing(
+            purposes=_tuple(purpose),
+            languages=_tuple(language),
+            territories=_tuple(territory),
+            channels=_tuple(channel),
+            valid_until=last_day(until) if until else None,
+            character_budget=characters,
             inside_boundary=inside_boundary,
-        )  # fmt: skip
+        )
+        if lost := home.service.consents.clips_lost(admin, consent_id, wanted):
+            confirmed(
+                f"This withdraws {lost} clip{'s' * (lost != 1)} for good: made for what is lost, or with no record "
+                "that says otherwise. Narrow the consent?",
+                yes=yes,
+                as_json=as_json,
+            )
+        narrowed = home.service.consents.narrow(admin, consent_id, **asdict(wanted))
         emit(narrowed, as_json=as_json, human=_lines(narrowed))
 
 
@@ -125,6 +143,10 @@ def receipt(consent_id: ConsentId, as_json: Json = False) -> None:
     with reporting(as_json=as_json), open_home() as home:
         text = home.service.consents.receipt(home.act_as("admin"), consent_id)
         emit({"receipt": text}, as_json=as_json, human=text)
+
+
+def _tuple(values: list[str] | None) -> tuple[str, ...] | None:
+    return tuple(values) if values else None
 
 
 def _lines(recorded: RecordedConsent) -> str:

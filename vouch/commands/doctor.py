@@ -13,15 +13,16 @@ from functools import partial
 
 import typer
 
+from consent_service.places import places
 from speech.load import load_engine
 from vouch.commands.options import Json
 from vouch.home import app_config, data_dir, open_home
-from vouch.output import emit, out, plain, reporting
+from vouch.output import Failed, emit, out, plain, reporting
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One check. `advice` says what to do when it is not ok."""
+    """One check. `advice`: what to do, "" where there is nothing to do."""
 
     check: str
     ok: bool
@@ -38,31 +39,53 @@ def doctor(as_json: Json = False) -> None:
         else:
             for finding in findings:
                 out.print(
-                    f"{'ok ' if finding.ok else 'NO '} {finding.check:<10} {finding.found}", markup=False
+                    f"{'ok ' if finding.ok else 'NO '} {finding.check:<12} {finding.found}", markup=False
                 )
-                if not finding.ok:
+                if finding.advice:
                     out.print(f"     → {finding.advice}", markup=False)
         if not all(f.ok for f in findings):
             raise typer.Exit(1)
 
 
 def _findings() -> Iterator[Finding]:
-    yield Finding(
+    yield _measured(
         "python", sys.version_info >= (3, 11), sys.version.split()[0], "install Python 3.11 or later"
     )
     for package in ("ray", "torch", "qwen-tts", "c2pa-python", "resemble-perth"):
         yield _attempt(package, partial(importlib.metadata.version, package), "reinstall with make install")
-    ledger = _attempt("ledger", _ledger, "look at VOUCH_DATA_DIR, and at the permissions of its keys folder")
-    yield ledger
-    if ledger.ok:
-        yield _attempt(
-            "leaf", _leaf, "do it while the old leaf still signs; after that day nothing can be marked"
-        )
-    yield _attempt("engine", _engine, "pip install 'vouch[embedded]', or name checkpoints in VOUCH_CONFIG")
+    yield from _installation()
     free = shutil.disk_usage(data_dir().parent if data_dir().parent.exists() else "/").free / 1e9
-    yield Finding("disk", free > 2, f"{free:.1f} GB free", "free some space: Ray refuses work on a full disk")
+    yield _measured(
+        "disk", free > 2, f"{free:.1f} GB free", "free some space: Ray refuses work on a full disk"
+    )
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
-    yield Finding("memory", memory > 4, f"{memory:.0f} GB", "the embedded defaults need about 4 GB")
+    yield _measured("memory", memory > 4, f"{memory:.0f} GB", "the embedded defaults need about 4 GB")
+
+
+def _installation() -> Iterator[Finding]:
+    """What the configuration names. Without one that can be read nothing else can be said of it."""
+    path = os.environ.get("VOUCH_CONFIG")
+    try:
+        config = app_config()
+    except (Failed, OSError) as exc:
+        yield Finding("config", False, str(exc), "correct that file; every setting is in docs/settings.md")
+        return
+    yield Finding("config", True, path or "the embedded defaults")
+    outside = [
+        _attempt(place.name, place.probe, place.advice) for place in places(config.consent, config.clips)
+    ]
+    yield from outside
+    if all(finding.ok for finding in outside):
+        ledger = _attempt(
+            "ledger", _ledger, "look at VOUCH_DATA_DIR, and at the permissions of its keys folder"
+        )
+        yield ledger
+        if ledger.ok:
+            yield _attempt(
+                "leaf", _leaf, "do it while the old leaf still signs; after that day nothing can be marked"
+            )
+            yield from _upkeep()
+    yield _attempt("engine", _engine, "pip install 'vouch[embedded]', or name checkpoints in VOUCH_CONFIG")
 
 
 def _attempt(check: str, look: Callable[[], str], advice: str) -> Finding:
@@ -70,6 +93,24 @@ def _attempt(check: str, look: Callable[[], str], advice: str) -> Finding:
         return Finding(check, True, look())
     except Exception as exc:  # noqa: BLE001 - a doctor reports whatever is wrong
         return Finding(check, False, str(exc) or type(exc).__name__, advice)
+
+
+def _measured(check: str, ok: bool, found: str, advice: str) -> Finding:
+    return Finding(check, ok, found, "" if ok else advice)
+
+
+def _upkeep() -> Iterator[Finding]:
+    """What crashed processes left behind. It does no harm yet, so it is never "not ok"."""
+    with open_home() as home:
+        backlog = home.service.gate.backlog()
+    yield Finding(
+        "audit", True, f"{backlog.open_grants} entries open for over an hour",
+        "vouch audit close-abandoned" if backlog.open_grants else "",
+    )  # fmt: skip
+    yield Finding(
+        "replicas", True, f"{backlog.old_replicas} replica keys older than a week",
+        "vouch key forget-replicas, and restart what has run for longer" if backlog.old_replicas else "",
+    )  # fmt: skip
 
 
 def _ledger() -> str:

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from consent_service.models import Claims, Role
 from consent_service.rotation.rotate import USUAL, KeyKind, Retired, Rotated
-from vouch.commands.options import Json, moment
+from vouch.commands.options import Json, duration, moment
 from vouch.home import open_home
 from vouch.output import emit, err, reporting
 
@@ -23,8 +23,11 @@ app = typer.Typer(
 
 @app.command()
 def create(
-    grantee: Annotated[str, typer.Option(help="The organisation or team that holds the key.")],
     role: Annotated[list[Role], typer.Option(help="Repeat for several.")],
+    grantee: Annotated[
+        str | None,
+        typer.Option(help="The organisation or team that holds the key; default: that of your own key."),
+    ] = None,
     purpose: Annotated[list[str] | None, typer.Option(help="Purposes it may claim.")] = None,
     voice: Annotated[list[str] | None, typer.Option(help="Voices it may name; * for all.")] = None,
     territory: Annotated[list[str] | None, typer.Option(help="Territories it may claim; * for all.")] = None,
@@ -39,7 +42,7 @@ def create(
             tuple(purpose or ()), tuple(voice or ()), tuple(territory or ()), tuple(channel or ())
         )
         key = home.service.tenants.create_key(
-            home.act_as("admin"), grantee=grantee, roles=role, claims=claims, label=label,
+            home.act_as("admin"), grantee=grantee or home.grantee(), roles=role, claims=claims, label=label,
             expires_at=moment(expires) if expires else None,
         )  # fmt: skip
         key_id = home.service.authenticate(key).key_id
@@ -50,7 +53,8 @@ def create(
 def list_(as_json: Json = False) -> None:
     """Every key of the tenant, without its secret."""
     with reporting(as_json=as_json), open_home() as home:
-        emit(home.service.tenants.list_keys(home.act_as("admin")), as_json=as_json)
+        columns = ("key_id", "label", "grantee", "roles", "created_at", "expires_at", "revoked_at")
+        emit(home.service.tenants.list_keys(home.act_as("admin")), as_json=as_json, columns=columns)
 
 
 @app.command()
@@ -94,6 +98,20 @@ def rotate(
         else:
             rotated = home.service.rotation.rotate(by, kinds, progress)
             emit(rotated, as_json=as_json, human="\n".join(map(_say_rotated, rotated)))
+
+
+@app.command("forget-replicas")
+def forget_replicas(
+    older_than: Annotated[
+        str, typer.Option(help="Registered so long ago: 90m, 12h or 30d; an hour at least.")
+    ] = "7d",
+    as_json: Json = False,
+) -> None:
+    """Delete the keys of voice replicas that are gone. One that still runs registers anew when it restarts."""
+    age_s = duration(older_than)
+    with reporting(as_json=as_json), open_home() as home:
+        gone = home.service.gate.forget_replicas(home.act_as("admin"), age_s)
+        emit({"forgotten": gone}, as_json=as_json, human=f"replica keys forgotten: {gone}")
 
 
 def _say_rotated(one: Rotated) -> str:

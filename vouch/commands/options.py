@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from datetime import UTC, datetime
-from typing import Annotated, TypeAlias
+from typing import Annotated, Final, TypeAlias
 
 import typer
 
 from provenance.formats.catalogue import NAMES
+from vouch.output import Failed, err
 
+Grantee: TypeAlias = Annotated[
+    str | None, typer.Option(help="Who may use it; default: the grantee of your own key.")
+]
+Yes: TypeAlias = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print machine-readable output.")]
 Language: TypeAlias = Annotated[
     str, typer.Option("--language", "-l", help="One of zh en ja ko de fr ru pt es it.")
@@ -25,6 +32,32 @@ Loudness: TypeAlias = Annotated[
 Disclaimer: TypeAlias = Annotated[
     bool, typer.Option("--disclaimer", help="Begin by saying that this is an artificial voice.")
 ]
+
+
+_UNITS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+
+
+def duration(text: str) -> float:
+    """A length of time such as 90m, 2h or 30d, in seconds."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text)
+    if found is None:
+        raise typer.BadParameter(f"{text!r} is not a length of time such as 90m, 2h or 30d")
+    return float(found[1]) * _UNITS[found[2]]
+
+
+def confirmed(question: str, *, yes: bool, as_json: bool) -> None:
+    """Ask before something that cannot be undone. Raises Failed (not_confirmed), also where nobody can answer."""
+    if yes:
+        return
+    if not as_json:
+        # typer.confirm writes a part of its question to standard output, which belongs to results.
+        err.print(f"{question} [y/N]", end=" ", markup=False)
+        answer = sys.stdin.readline()
+        if answer.strip().lower() in ("y", "yes"):
+            return
+        if not answer:
+            err.print()
+    raise Failed("not_confirmed", f"nothing was done. {question} --yes does it without being asked")
 
 
 def moment(text: str) -> float:

@@ -16,6 +16,7 @@ from provenance.profiles.profile import load_profile
 from serve_app.clips.service import Clip, Say
 from serve_app.wiring import in_process
 from speech.engine import Mode
+from speech.errors import SpeakerUnknown
 from speech.text import prepare
 from vouch.commands.lexicon import LexiconFile, read_lexicon
 from vouch.commands.options import AudioFormat, Disclaimer, Json, Language, Loudness, SampleRate
@@ -103,4 +104,10 @@ def _voice(voice: str | None, instruct: str, speakers: tuple[str, ...]) -> tuple
         return ("design", "") if instruct else ("custom", speakers[0])
     name = voice.removeprefix("preset:")
     preset = next((speaker for speaker in speakers if speaker.lower() == name.lower()), None)
-    return ("custom", preset) if preset is not None else ("clone", voice)
+    if preset is not None:
+        return "custom", preset
+    if not voice.startswith("voice_"):
+        raise SpeakerUnknown(
+            f"no preset speaker of that name; choose one of {', '.join(speakers)}, or the id of a voice (voice_…)"
+        )
+    return "clone", voice

@@ -59,9 +59,10 @@ def up(
                 "engine": config.engine.name,
                 "dashboard": app.dashboard,
                 "ray": str(app.folder),
+                "logs": str(app.logs),
             }
             shown = f"; dashboard at {app.dashboard}" if app.dashboard else ""
-            human = f"ready at {app.url} ({config.engine.name} engine){shown}; Ctrl-C stops it"
+            human = f"ready at {app.url} ({config.engine.name} engine){shown}; logs in {app.logs}; Ctrl-C stops it"
             emit(status, as_json=as_json, human=human)
             while not stop.wait(0.5):
                 pass

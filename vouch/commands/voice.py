@@ -1,20 +1,25 @@
-"""`vouch voice`: enrol, state, review, design, list, show, keep, sweep, decommission."""
+"""`vouch voice`: enrol, statement, presets, review, design, list, show, keep, sweep, decommission."""
 
 from __future__ import annotations
 
 import asyncio
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from consent_service.examination.findings import DOUBTS, NOT_SPOKEN
 from consent_service.keys.files import make_private_folder, write_private
-from consent_service.models import Principal, Voice
+from consent_service.models import Principal, UnderReview, Voice, VoiceHoldings
+from consent_service.subjects.contacts import OUTBOX
 from serve_app.clips.service import Clip, Say
 from serve_app.wiring import in_process
+from speech.load import load_engine
 from speech.text import prepare
-from vouch.commands.options import Json, Language, moment
-from vouch.home import GRANTEE, Home, open_home
+from vouch.commands.options import Grantee, Json, Language, Yes, confirmed, moment
+from vouch.home import Home, app_config, open_home
 from vouch.output import Failed, emit, err, plain, reporting
 
 app = typer.Typer(
@@ -31,7 +36,7 @@ def enrol(
     subject: Annotated[str | None, typer.Option(help="Whose voice it is.")] = None,
     contact: Annotated[str, typer.Option(help="Their e-mail address; a link there confirms it.")] = "",
     language: Language = "en",
-    grantee: Annotated[str, typer.Option(help="Who will be allowed to use it.")] = GRANTEE,
+    grantee: Grantee = None,
     purpose: Annotated[str, typer.Option(help="For what.")] = "narration",
     enrolment: Annotated[str | None, typer.Option(help="Second step: the enrolment to complete.")] = None,
     reference: Annotated[Path | None, typer.Option(help="Recording of the voice, 3 to 60 s.")] = None,
@@ -50,7 +55,7 @@ def enrol(
                 admin,
                 name=name,
                 language=language,
-                grantee=grantee,
+                grantee=grantee or home.grantee(),
                 purpose=purpose,
                 subject_name=subject,
                 contact=contact,
@@ -60,6 +65,7 @@ def enrol(
                 f"    {challenge.sentence}\n\nthen run:\n\n"
                 f"    vouch voice enrol --enrolment {challenge.enrolment_id} --reference REF.wav "
                 f"--transcript '…' --statement STATEMENT.wav"
+                f"{_told_by_mail(home, contact)}"
             )
             emit(challenge, as_json=as_json, human=human)
             return
@@ -70,18 +76,42 @@ def enrol(
             admin, enrolment, reference=reference.read_bytes(), transcript=transcript,
             statement=statement.read_bytes(), note=note,
         )  # fmt: skip
+        doubts = home.service.voices.doubts(admin, enrolment)
+        _warn(doubts)
         human = (
             f"{voice.voice_id} waits for a reviewer: vouch voice review {voice.voice_id} --listen FOLDER"
             if voice.state == "review"
             else f"{voice.voice_id} is enrolled; nothing was in doubt"
         )
-        emit(voice, as_json=as_json, human=human)
+        emit({**plain(voice), "doubts": doubts}, as_json=as_json, human=human)
 
 
-@app.command()
-def state(
+def _told_by_mail(home: Home, contact: str) -> str:
+    """Where the link lies that was just sent."""
+    if not contact:
+        return ""
+    config = home.config.consent
+    where = (
+        f"by {config.smtp.host}"
+        if config.smtp
+        else f"into {config.data_dir / OUTBOX}: no mail server is configured"
+    )
+    return f"\n\nA message for {contact} with a link that confirms the address went out {where}"
+
+
+def _warn(doubts: Sequence[str]) -> None:
+    """What whoever enrols can mend at once; the rest is the reviewer's to hear."""
+    if NOT_SPOKEN in doubts:
+        err.print(
+            f"careful: {DOUBTS[NOT_SPOKEN]}. A reviewer will hear it; if the wrong file was sent, begin again",
+            markup=False,
+        )
+
+
+@app.command("statement")
+def further_statement(
     voice_id: Annotated[str | None, typer.Argument(help="First step: an enrolled voice.")] = None,
-    grantee: Annotated[str, typer.Option(help="Who will be allowed to use it.")] = GRANTEE,
+    grantee: Grantee = None,
     purpose: Annotated[str, typer.Option(help="For what.")] = "narration",
     challenge: Annotated[str | None, typer.Option(help="Second step: the statement to complete.")] = None,
     statement: Annotated[Path | None, typer.Option(help="Recording of the sentence.")] = None,
@@ -94,10 +124,12 @@ def state(
         if challenge is None:
             if voice_id is None:
                 raise typer.BadParameter("the first step needs a voice id")
-            begun = home.service.voices.begin_statement(admin, voice_id, grantee=grantee, purpose=purpose)
+            begun = home.service.voices.begin_statement(
+                admin, voice_id, grantee=grantee or home.grantee(), purpose=purpose
+            )
             human = (
                 f"Record the person reading this sentence aloud, within ten minutes:\n\n    {begun.sentence}\n\n"
-                f"then run:\n\n    vouch voice state --challenge {begun.enrolment_id} --statement STATEMENT.wav"
+                f"then run:\n\n    vouch voice statement --challenge {begun.enrolment_id} --statement STATEMENT.wav"
             )
             emit(begun, as_json=as_json, human=human)
             return
@@ -107,8 +139,10 @@ def state(
         counts = home.service.voices.complete_statement(
             admin, challenge, statement=statement.read_bytes(), note=note
         )
-        human = "it counts" if counts else "it waits for a reviewer: vouch voice review VOICE --approve"
-        emit({"statement_id": challenge, "counts": counts}, as_json=as_json, human=human)
+        doubts = home.service.voices.doubts(admin, challenge)
+        _warn(doubts)
+        human = "it counts" if counts else "it waits for a reviewer: vouch voice review VOICE --listen FOLDER"
+        emit({"statement_id": challenge, "counts": counts, "doubts": doubts}, as_json=as_json, human=human)
 
 
 @app.command()
@@ -131,19 +165,33 @@ def review(
         reviewer = home.act_as("reviewer")
         if listen is not None:
             _write_recordings(home, reviewer, voice_id, listen)
+        waiting = home.service.voices.under_review(reviewer, voice_id)
         if approve is None:
-            waiting = home.service.voices.under_review(reviewer, voice_id)
+            doubts = [f"  {DOUBTS.get(code, code)} [{code}]" for code in waiting.evidence.get("doubts", ())]
+            found = "\n".join(["in doubt:", *doubts]) if doubts else "nothing is in doubt"
             human = (
-                f"To be heard in the statement:\n\n    {waiting.sentence}\n\n"
-                f"found: {', '.join(waiting.evidence.get('doubts', ())) or 'nothing in doubt'}\n"
+                f"To be heard in the statement:\n\n    {waiting.sentence}\n\n{found}\n"
                 f"decide: vouch voice review {voice_id} --approve | --refuse"
             )
             emit(waiting, as_json=as_json, human=human)
             return
-        emit(
-            home.service.voices.review(reviewer, voice_id, approve=approve, note=note),
-            as_json=as_json,
-        )
+        voice = home.service.voices.review(reviewer, voice_id, approve=approve, note=note)
+        emit(voice, as_json=as_json, human=_decided(waiting, voice, approve=approve))
+
+
+def _decided(waiting: UnderReview, voice: Voice, *, approve: bool) -> str:
+    what = (
+        f"{voice.voice_id} {voice.name}"
+        if waiting.kind == "enrolment"
+        else f"a statement of {voice.voice_id}"
+    )
+    if not approve:
+        gone = "; its recordings are destroyed" if waiting.kind == "enrolment" else ""
+        return f"refused: {what}{gone}"
+    return (
+        f"approved: {what}\nnext: vouch consent record {voice.voice_id} --purpose {waiting.purpose} "
+        f"--language {voice.language} --grantee {shlex.quote(waiting.grantee)} --until YYYY-MM-DD"
+    )
 
 
 def _write_recordings(home: Home, reviewer: Principal, voice_id: str, folder: Path) -> None:
@@ -195,7 +243,20 @@ def design(
 def list_(as_json: Json = False) -> None:
     """All voices of the tenant."""
     with reporting(as_json=as_json), open_home() as home:
-        emit(home.service.voices.list_all(home.act_as("admin")), as_json=as_json)
+        columns = ("voice_id", "name", "kind", "state", "language", "created_at", "retain_until")
+        emit(home.service.voices.list_all(home.act_as("admin")), as_json=as_json, columns=columns)
+
+
+@app.command()
+def presets(as_json: Json = False) -> None:
+    """The preset speakers of the configured engine: voices that need no enrolment and no consent."""
+    with reporting(as_json=as_json):
+        engine = load_engine(app_config().engine)
+        try:
+            speakers = engine.info.speakers
+        finally:
+            engine.close()
+        emit({"speakers": speakers}, as_json=as_json, human="\n".join(speakers) or "this engine has none")
 
 
 @app.command()
@@ -214,7 +275,7 @@ def decommission(
         typer.Option(help="Where to write the certificate; default: certificates/ of the data folder."),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Finish whatever was interrupted.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Yes = False,
     as_json: Json = False,
 ) -> None:
     """Irreversible: revoke every consent, destroy key, recordings, clips and names, and write the certificate."""
@@ -225,9 +286,10 @@ def decommission(
             return
         if voice_id is None or reason is None:
             raise typer.BadParameter("name a voice and give a --reason")
-        if not yes and (as_json or not _confirmed(f"Destroy the recordings of {voice_id} for good?")):
-            raise Failed("not_confirmed", "nothing was done; --yes does it without being asked")
-        gone = home.service.deletion.decommission(home.act_as("admin"), voice_id, reason)
+        admin = home.act_as("admin")
+        if not yes:
+            confirmed(_what_goes(home.service.deletion.holdings(admin, voice_id)), yes=yes, as_json=as_json)
+        gone = home.service.deletion.decommission(admin, voice_id, reason)
         emit(_with_certificate(home, gone, certificate), as_json=as_json)
 
 
@@ -287,10 +349,13 @@ def _with_certificate(home: Home, voice: Voice, file: Path | None) -> dict[str, 
     return {**plain(voice), "certificate": str(file)}
 
 
-def _confirmed(question: str) -> bool:
-    """False also where nobody is there to answer."""
-    try:
-        return typer.confirm(question, err=True)
-    except typer.Abort:
-        err.print()
-        return False
+def _what_goes(held: VoiceHoldings) -> str:
+    person = f", the name and contact of {held.subject_name}" if held.subject_name else ""
+    return (
+        f"This destroys for good: the voice {held.name!r}, {_count(held.recordings, 'sealed recording')}, every "
+        f"copy of {_count(held.clips, 'clip')}{person}; and it revokes {_count(held.consents, 'consent')}. Do it?"
+    )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"

@@ -25,6 +25,7 @@ import yaml
 from consent_service.ledger.log import commitment
 from speech.text import prepare
 from tests.assets.voiced import voiced
+from vouch.home import GRANTEE
 
 T = TypeVar("T")
 
@@ -177,7 +178,7 @@ class Instance:
 
         begun = self.post(
             "/v1/voices/enrolments",
-            {"name": name, "language": "en", "grantee": "local", "purpose": "narration", "subject_name": "A Person"},
+            {"name": name, "language": "en", "grantee": GRANTEE, "purpose": "narration", "subject_name": "A Person"},
             part="admin",
         ).json()  # fmt: skip
         recordings = {"reference": reference, "statement": recording(4.0, seed=99)}
@@ -193,7 +194,7 @@ class Instance:
         )
         consent = self.post(
             "/v1/consents",
-            {"voice_id": voice_id, "grantee": "local", "purposes": ["narration"], "languages": ["en"],
+            {"voice_id": voice_id, "grantee": GRANTEE, "purposes": ["narration"], "languages": ["en"],
              "valid_from": time.time() - 1, "valid_until": time.time() + 3600},
             part="admin",
         )  # fmt: skip

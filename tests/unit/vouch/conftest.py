@@ -76,10 +76,12 @@ class Vouch:
 
     def state(self, voice_id: str, purpose: str) -> None:
         """A further statement, and its review."""
-        begun = self.json("voice", "state", voice_id, "--purpose", purpose)
+        begun = self.json("voice", "statement", voice_id, "--purpose", purpose)
         statement = self.folder / "further.wav"
         statement.write_bytes(recording(142.0))
-        given = self.json("voice", "state", "--challenge", begun["enrolment_id"], "--statement", statement)
+        given = self.json(
+            "voice", "statement", "--challenge", begun["enrolment_id"], "--statement", statement
+        )
         assert not given["counts"]
         assert self.json("voice", "review", voice_id, "--approve")["state"] == "active"
 

@@ -7,11 +7,13 @@ import os
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
 from consent_service.keys import FileKeyProvider
+from tests.unit.consent_service.aws import Aws, aws, aws_server  # noqa: F401 - fixtures
 from tests.unit.vouch.conftest import Vouch
 
 
@@ -75,10 +77,58 @@ def test_the_doctor_warns_years_before_nothing_can_be_signed_any_more(vouch: Vou
     assert "manifest-root.pem" in found["found"]
 
 
+def doctor(vouch: Vouch, config: str, **env: str) -> dict[str, dict[str, Any]]:
+    """What the doctor finds wrong with a configuration, by check."""
+    path = vouch.folder / "vouch.yaml"
+    path.write_text(config)
+    result = vouch.run("doctor", "--json", env={"VOUCH_CONFIG": str(path), **env})
+    assert result.exit_code == 1, result.stdout
+    return {check["check"]: check for check in json.loads(result.stdout)["checks"] if not check["ok"]}
+
+
+def test_a_typo_in_the_configuration_is_told_as_that_and_as_nothing_else(vouch: Vouch) -> None:
+    wrong = doctor(vouch, "engine: {nmae: embedded}\n")
+    assert set(wrong) == {"config"}
+    assert "did you mean engine.name?" in wrong["config"]["found"]
+    assert "docs/settings.md" in wrong["config"]["advice"]
+
+
+def test_a_data_folder_that_cannot_be_written_is_told_as_that(vouch: Vouch) -> None:
+    (vouch.folder / "file").write_text("in the way")
+    wrong = doctor(
+        vouch, f"engine: {{name: embedded}}\nconsent: {{data_dir: {vouch.folder / 'file' / 'data'}}}\n"
+    )
+    assert set(wrong) == {"ledger"}
+    assert "data folder" in wrong["ledger"]["found"]
+    assert "cannot be reached" not in wrong["ledger"]["found"]
+
+
+def test_a_bucket_and_a_kms_key_that_do_not_exist_are_not_ok(vouch: Vouch, aws: Aws) -> None:  # noqa: F811
+    there, missing = aws.bucket(versioned=False), "s3://there-is-no-such-bucket/voices"
+    wrong = doctor(
+        vouch,
+        json.dumps(
+            {
+                "engine": {"name": "embedded"},
+                "clip_dir": f"s3://{there}/clips",
+                "consent": {
+                    "data_dir": str(vouch.folder / "data"),
+                    "vault_url": missing,
+                    "kms": {"region": "eu-central-1", "endpoint_url": aws.url, "kek": "alias/there-is-none"},
+                },
+            }
+        ),
+    )
+    assert set(wrong) == {"vault_url", "kms.kek"}
+    assert "no such bucket" in wrong["vault_url"]["found"]
+    assert "NotFoundException" in wrong["kms.kek"]["found"]
+
+
+@pytest.mark.parametrize("module", ["vouch", "vouch.cli"])
 @pytest.mark.parametrize("words", [("--version",), ("voice", "list", "--json")])
-def test_the_console_script_runs(vouch: Vouch, words: tuple[str, ...]) -> None:
+def test_the_console_script_runs(vouch: Vouch, words: tuple[str, ...], module: str) -> None:
     env = {**os.environ, "VOUCH_DATA_DIR": str(vouch.folder / "data")}
-    command = [sys.executable, "-m", "vouch.cli", *words]
+    command = [sys.executable, "-m", module, *words]
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()

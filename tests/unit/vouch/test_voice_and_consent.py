@@ -9,9 +9,14 @@ from pathlib import Path
 
 import pytest
 import soundfile
+from sqlalchemy import text
 
+from consent_service.config import ConsentConfig
+from consent_service.service import ConsentService
+from speech.embedded.voices import SPEAKERS
 from tests.unit.pipelines.house import recording
 from tests.unit.vouch.conftest import Vouch
+from vouch.commands.voice import _warn
 
 LINE = "The lamp was lit at nine."
 
@@ -153,9 +158,7 @@ def test_a_consent_can_be_narrowed_and_never_widened(studio: Vouch) -> None:
 def test_a_key_speaks_for_a_purpose_that_it_lists_and_ends_when_revoked(
     studio: Vouch, tmp_path: Path
 ) -> None:
-    made = studio.json(
-        "key", "create", "--grantee", "local", "--role", "narrator", "--purpose", "narration", "--voice", "*"
-    )
+    made = studio.json("key", "create", "--role", "narrator", "--purpose", "narration", "--voice", "*")
     voice_id = studio.enrol("Bound")
     consent_id = studio.consent(voice_id, "--no-bind")["consent"]["consent_id"]
     speak = ("say", LINE, "-o", tmp_path / "clip.wav", "--voice", voice_id)
@@ -221,3 +224,105 @@ def test_a_refused_enrolment_never_speaks(studio: Vouch) -> None:
         "consent", "record", voice_id, "--purpose", "narration", "--language", "en", "--until", "2030-12-31"
     )
     assert refused.exit_code == 1
+
+
+def test_a_narrowing_that_withdraws_clips_is_asked_about_first(studio: Vouch, tmp_path: Path) -> None:
+    voice_id = studio.enrol("Asked")
+    consent_id = studio.consent(voice_id, "--language", "de")["consent"]["consent_id"]
+    studio.json("say", LINE, "-o", tmp_path / "clip.wav", "--voice", voice_id)
+    narrow = ("consent", "narrow", consent_id, "--language", "en")
+    assert studio.refusal(*narrow) == "not_confirmed"
+    assert "withdraws 1 clip for good" in studio.run(*narrow).stderr
+    assert studio.json("consent", "show", consent_id)["version"] == 1
+    assert studio.json(*narrow, "--yes")["consent"]["version"] == 2
+    # Nothing is lost any more, so nothing is asked.
+    assert studio.json("consent", "narrow", consent_id, "--until", "2030-06-30")["consent"]["version"] == 3
+
+
+def test_a_decommissioning_names_beforehand_all_that_it_destroys(studio: Vouch, tmp_path: Path) -> None:
+    voice_id = studio.enrol("Ending")
+    studio.consent(voice_id)
+    studio.json("say", LINE, "-o", tmp_path / "clip.wav", "--voice", voice_id)
+    asked = studio.run("voice", "decommission", voice_id, "--reason", "done").stderr
+    for part in ("'Ending'", "2 sealed recordings", "1 clip", "A Person", "1 consent", "[not_confirmed]"):
+        assert part in asked
+
+
+def test_a_period_in_the_past_is_refused(studio: Vouch) -> None:
+    voice_id = studio.enrol("Kept")
+    assert studio.refusal("voice", "keep", voice_id, "--until", "2020-01-01") == "validity_invalid"
+    assert studio.json("voice", "show", voice_id)["retain_until"] is None
+
+
+def test_the_reviewer_reads_plain_words_and_what_comes_next(studio: Vouch) -> None:
+    begun = studio.json("voice", "enrol", "--name", "Next", "--subject", "A Person")
+    assert "I know that Local Studio will use recordings of my voice" in begun["sentence"]
+    reference, statement = studio.folder / "r.wav", studio.folder / "s.wav"
+    reference.write_bytes(recording(150.0))
+    statement.write_bytes(recording(151.0))
+    given = studio.json(
+        "voice", "enrol", "--enrolment", begun["enrolment_id"], "--reference", reference,
+        "--transcript", "what the sample says", "--statement", statement,
+    )  # fmt: skip
+    assert "challenge_not_checked" in given["doubts"]
+    waiting = studio.run("voice", "review", begun["voice_id"]).stdout
+    assert "listen whether the sentence is spoken, word for word [challenge_not_checked]" in waiting
+    approved = studio.run("voice", "review", begun["voice_id"], "--approve").stdout
+    assert f"vouch consent record {begun['voice_id']} --purpose narration --language en" in approved
+    assert "--grantee 'Local Studio'" in approved
+
+
+def test_a_message_to_the_person_is_told_with_the_place_where_it_lies(studio: Vouch) -> None:
+    words = ("voice", "enrol", "--name", "Mail", "--subject", "A Person", "--contact", "a@example.org")
+    shown = studio.run(*words).stdout
+    assert "a@example.org" in shown
+    assert str(studio.folder / "data" / "outbox") in shown
+    assert list((studio.folder / "data" / "outbox").glob("*.eml"))
+
+
+def test_a_sentence_of_which_no_word_was_heard_is_told_to_whoever_enrols(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    _warn(("challenge_not_recognised",))
+    assert capsys.readouterr().err == ""
+    _warn(("challenge_not_spoken",))
+    assert "none of the drawn words was recognised" in capsys.readouterr().err
+
+
+def test_the_preset_speakers_are_listed_also_where_one_is_unknown(studio: Vouch, tmp_path: Path) -> None:
+    speakers = studio.json("voice", "presets")["speakers"]
+    assert speakers == list(SPEAKERS)
+    assert studio.run("voice", "presets").stdout.split() == speakers
+    refused = studio.run("say", LINE, "-o", tmp_path / "clip.wav", "--voice", "Nobody")
+    assert refused.exit_code == 1
+    assert "[speaker_unknown]" in refused.stderr
+    assert all(speaker in refused.stderr for speaker in speakers)
+
+
+def test_what_crashed_processes_left_is_counted_by_the_doctor_and_cleared_away(studio: Vouch) -> None:
+    def found() -> dict[str, dict[str, object]]:
+        return {check["check"]: check for check in studio.json("doctor")["checks"]}
+
+    voice_id = studio.enrol("Left")
+    studio.consent(voice_id)
+    studio.json("say", LINE, "-o", studio.folder / "clip.wav", "--voice", voice_id)
+    studio.json("audit", "close-abandoned")
+    assert found()["audit"]["advice"] == ""
+    config = ConsentConfig(data_dir=studio.folder / "data")
+    service = ConsentService.open(config)
+    with service._core.ledger.write() as connection:
+        connection.execute(
+            text("UPDATE redemptions SET closing_leaf = NULL, redeemed_at = redeemed_at - 7200")
+        )
+        connection.execute(text("UPDATE replicas SET registered_at = registered_at - 700000"))
+    service.close()
+    before = found()
+    assert before["audit"]["ok"]
+    assert "close-abandoned" in str(before["audit"]["advice"])
+    assert "forget-replicas" in str(before["replicas"]["advice"])
+    closed = studio.json("audit", "close-abandoned", "--older-than", "90m")["closed"]
+    assert closed >= 1
+    assert studio.json("audit", "close-abandoned")["closed"] == 0
+    assert studio.json("key", "forget-replicas")["forgotten"] >= 1
+    assert studio.refusal("key", "forget-replicas", "--older-than", "5m") == "invalid_input"
+    assert found()["audit"]["advice"] == found()["replicas"]["advice"] == ""

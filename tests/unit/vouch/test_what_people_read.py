@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 import pytest
 
+from consent_service import models
 from tests.unit.vouch.conftest import Vouch
-from vouch.output import emit
+from vouch.output import MOMENTS, emit
 
 DATE = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00"
 
@@ -42,9 +45,12 @@ def test_a_recorded_consent_is_three_lines_and_names_the_way_to_its_receipt(
     ("value", "shown"),
     [
         ({"as_of": 1_800_000_000.9}, "as_of  2027-01-15T08:00:00+00:00"),
-        ({"terms": {"valid_from": 1_800_000_000}}, "{'valid_from': '2027-01-15T08:00:00+00:00'}"),
+        ({"terms": {"valid_from": 1_800_000_000}}, "terms.valid_from  2027-01-15T08:00:00+00:00"),
+        ({"speaker": {"same_from": 0.75}}, "speaker.same_from  0.75"),  # a threshold, and no moment
         ([{"created_at": 1_800_000_000.0}], "2027-01-15T08:00:00+00:00"),
-        ({"revoked_at": None}, "revoked_at  None"),
+        ({"revoked_at": None}, "revoked_at  -"),
+        ({"bindings": {}, "roles": ["job", "narrator"]}, "roles  job, narrator"),
+        ([{"doubts": [{"code": "x"}]}], "code\nx"),
         ({"first_at": 0.0}, "first_at  0.0"),  # of an empty log
         ({"size": 1_800_000_000}, "size  1800000000"),
     ],
@@ -56,3 +62,31 @@ def test_moments_are_dates_for_people_and_numbers_for_programs(
     assert json.loads(capsys.readouterr().out) == value
     emit(value, as_json=False)
     assert shown in capsys.readouterr().out
+
+
+def test_every_moment_of_the_models_is_printed_as_a_date() -> None:
+    unnamed = {
+        name
+        for _, kind in inspect.getmembers(models, is_dataclass)
+        for name in (f.name for f in fields(kind) if str(f.type).startswith("float"))
+        if name not in MOMENTS | {"seconds"}
+    }
+    assert unnamed == set()
+
+
+def test_an_id_is_never_cut_short_and_no_cell_is_a_dictionary(vouch: Vouch) -> None:
+    voice_id = vouch.enrol("声の名前")
+    consent_id = vouch.consent(voice_id)["consent"]["consent_id"]
+    ends = "2031-05-01"
+    assert vouch.json("voice", "keep", voice_id, "--until", ends)["retain_until"]
+    key_id = vouch.json("key", "list")[0]["key_id"]
+    for words, found in (
+        (("voice", "list"), (voice_id, "声の名前", f"{ends}T00:00:00")),
+        (("voice", "show", voice_id), (voice_id, f"{ends}T00:00:00")),
+        (("consent", "list"), (consent_id, voice_id, "2031-01-01T00:00:00")),
+        (("consent", "show", consent_id), (consent_id, "terms.purposes  narration", "2031-01-01T00:00:00")),
+        (("key", "list"), (key_id, "operator, voice_admin")),
+    ):
+        shown = vouch.run(*words, env={"COLUMNS": "40"}).stdout
+        assert all(text in shown for text in found), shown
+        assert not re.search(r"[{}\[\]…]|1970", shown), shown

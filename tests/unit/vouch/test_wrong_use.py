@@ -29,6 +29,8 @@ RECORD = ("consent", "record", NOBODY, "--purpose", "narration", "--language", "
         ("key", "create", "--grantee", "local", "--role", "king"),
         ("key", "create", "--grantee", "local", "--role", "narrator", "--expires", "never"),
         ("narrate", "in.parquet", "out", "--engines", "0"),
+        ("voice", "state", NOBODY),
+        ("audit", "close-abandoned", "--older-than", "soon"),
         ("bench", "engine", "--engine", "another"),
         ("verify",),
     ],
@@ -108,6 +110,33 @@ def test_a_configuration_that_does_not_fit_is_refused(vouch: Vouch, text: str) -
     path = vouch.folder / "vouch.yaml"
     path.write_text(text)
     assert vouch.refusal("voice", "list", env={"VOUCH_CONFIG": str(path)}) == "config_invalid"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("engine: {nmae: embedded}", "no setting is called engine.nmae; did you mean engine.name?"),
+        ("engine: {name: embedded}\nprot: 8000", "no setting is called prot; did you mean "),
+        ("engine: {name: embedded}\nport: 8000", "no setting is called port; did you mean http.port or "),
+        (
+            "engine: {name: embedded}\nconsent: {kms: {region: x, kek: y, regoin: z}}",
+            "no setting is called consent.kms.regoin; did you mean consent.kms.region?",
+        ),
+        (
+            "engine: {name: embedded}\nzzzz: 1",
+            "no setting is called zzzz; here are: clip_dir, consent, engine",
+        ),
+    ],
+)
+def test_an_unknown_setting_is_named_with_its_file_and_its_neighbour(
+    vouch: Vouch, text: str, told: str
+) -> None:
+    path = vouch.folder / "vouch.yaml"
+    path.write_text(text)
+    error = vouch.run("voice", "list", env={"VOUCH_CONFIG": str(path)}).stderr
+    assert told in error
+    assert f"vouch: {path}: " in error
+    assert "Extra inputs" not in error
 
 
 def test_a_wrong_configuration_does_not_tell_its_secrets(vouch: Vouch) -> None:
