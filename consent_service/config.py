@@ -69,7 +69,9 @@ class ConsentConfig(BaseModel):
     )
     privacy_notice: str = Field(default="", description="URL of the privacy notice; goes into receipts.")
     log_origin: str = Field(default="vouch.local/log", description="C2SP checkpoint origin of the audit log.")
-    grant_start_within_s: float = Field(default=30.0, gt=0, le=3600)
+    grant_start_within_s: float = Field(
+        default=30.0, gt=0, le=3600, description="How long after its issue a grant may start to be spoken."
+    )
     smtp: SmtpConfig | None = Field(
         default=None,
         description="How persons get their links. None: profile `local` writes them to data_dir/outbox.",

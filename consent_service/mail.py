@@ -44,20 +44,20 @@ class SmtpConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    host: str = Field(min_length=1)
-    port: int = Field(default=587, ge=1, le=65535)
+    host: str = Field(min_length=1, description="Name or address of the mail server.")
+    port: int = Field(default=587, ge=1, le=65535, description="587 for STARTTLS, 465 for TLS.")
     security: Literal["starttls", "tls", "none"] = Field(
         default="starttls", description="`none` only to a relay on this machine."
     )
     sender: str = Field(min_length=3, description="The From address.")
-    username: str | None = None
+    username: str | None = Field(default=None, description="With password_file; None: no login.")
     password_file: Path | None = Field(
         default=None, description="A file of mode 0600 with the password alone."
     )
     ca_file: Path | None = Field(
         default=None, description="Trust these certificates instead of the system's."
     )
-    timeout_s: float = Field(default=10.0, gt=0)
+    timeout_s: float = Field(default=10.0, gt=0, description="For each answer of the server.")
 
     @model_validator(mode="after")
     def _in_the_open_only_at_home(self) -> Self:

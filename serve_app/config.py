@@ -20,8 +20,8 @@ class IngressConfig(BaseModel):
 
     model_config = _STRICT
 
-    replicas: int = Field(default=1, ge=1, le=64)
-    num_cpus: float = Field(default=0.5, ge=0)
+    replicas: int = Field(default=1, ge=1, le=64, description="Processes that answer HTTP.")
+    num_cpus: float = Field(default=0.5, ge=0, description="Logical CPUs of one replica: placement only.")
     max_ongoing_requests: int = Field(
         default=128, ge=1, description="HTTP requests one replica works on at once."
     )
@@ -45,7 +45,10 @@ class IngressConfig(BaseModel):
     )
     failures: int = Field(default=20, ge=1, description="Wrong API keys in a row from one address.")
     failures_per_s: float = Field(default=0.2, gt=0, description="How fast an address is forgiven.")
-    default_language: str = Field(default="en", description="For callers that name none (OpenAI clients).")
+    default_language: str = Field(
+        default="en",
+        description="Of a text whose caller names none, as OpenAI clients do: then it is read in this language.",
+    )
 
 
 class GateConfig(BaseModel):
@@ -53,9 +56,11 @@ class GateConfig(BaseModel):
 
     model_config = _STRICT
 
-    replicas: int = Field(default=1, ge=1, le=64)
-    num_cpus: float = Field(default=0.25, ge=0)
-    max_ongoing_requests: int = Field(default=256, ge=1)
+    replicas: int = Field(default=1, ge=1, le=64, description="Processes that decide.")
+    num_cpus: float = Field(default=0.25, ge=0, description="Logical CPUs of one replica: placement only.")
+    max_ongoing_requests: int = Field(
+        default=256, ge=1, description="Questions one replica works on at once."
+    )
     timeout_s: float = Field(default=10.0, gt=0, description="No answer by then is a refusal (fail closed).")
     revocation_wait_s: float = Field(
         default=0.15, gt=0, le=0.5, description="Long poll of the revocation feed."
@@ -68,18 +73,30 @@ class VoiceConfig(BaseModel):
     model_config = _STRICT
 
     num_gpus: float = Field(default=0.0, ge=0, description="Logical; 0.25 packs four replicas to a GPU.")
-    num_cpus: float = Field(default=0.5, ge=0)
-    min_replicas: int = Field(default=1, ge=0)
-    max_replicas: int = Field(default=1, ge=1)
-    target_ongoing_requests: float = Field(default=2.0, gt=0)
-    max_ongoing_requests: int = Field(default=8, ge=1)
+    num_cpus: float = Field(default=0.5, ge=0, description="Logical CPUs of one replica: placement only.")
+    min_replicas: int = Field(
+        default=1, ge=0, description="That run when nobody asks; 0: the first caller waits."
+    )
+    max_replicas: int = Field(default=1, ge=1, description="That run at most.")
+    target_ongoing_requests: float = Field(
+        default=2.0, gt=0, description="Requests for each replica from which on another one is started."
+    )
+    max_ongoing_requests: int = Field(default=8, ge=1, description="Requests one replica speaks at once.")
     max_queued_requests: int = Field(
         default=64, ge=-1, description="Beyond it callers get 503 with Retry-After."
     )
-    upscale_delay_s: float = Field(default=5.0, ge=0)
-    downscale_delay_s: float = Field(default=120.0, ge=0)
-    look_back_period_s: float = Field(default=10.0, gt=0)
-    metrics_interval_s: float = Field(default=2.0, gt=0)
+    upscale_delay_s: float = Field(
+        default=5.0, ge=0, description="How long more replicas must be wanted before they are started."
+    )
+    downscale_delay_s: float = Field(
+        default=120.0, ge=0, description="How long fewer replicas must be enough before some are stopped."
+    )
+    look_back_period_s: float = Field(
+        default=10.0, gt=0, description="Over how long the number of requests is averaged."
+    )
+    metrics_interval_s: float = Field(
+        default=2.0, gt=0, description="How often a replica reports its number of requests."
+    )
     graceful_shutdown_timeout_s: float = Field(
         default=120.0, gt=0, description="Above the longest utterance, or a scale-down cuts audio."
     )
@@ -102,9 +119,11 @@ class HttpConfig(BaseModel):
 
     model_config = _STRICT
 
-    host: str = "127.0.0.1"
+    host: str = Field(default="127.0.0.1", description="Address to listen on; 0.0.0.0: every one.")
     port: int = Field(default=8000, ge=0, le=65535, description="0: any free port.")
-    proxy_location: Literal["HeadOnly", "EveryNode"] = "HeadOnly"
+    proxy_location: Literal["HeadOnly", "EveryNode"] = Field(
+        default="HeadOnly", description="Which nodes of a cluster listen."
+    )
 
 
 class AppConfig(BaseModel):
@@ -112,7 +131,10 @@ class AppConfig(BaseModel):
 
     model_config = _STRICT
 
-    profile: Literal["local", "cluster"] = "local"
+    profile: Literal["local", "cluster"] = Field(
+        default="local",
+        description="`local`: an embedded Ray, keys made on first use. `cluster`: joins a running Ray, makes none.",
+    )
     consent: ConsentConfig
     engine: EngineConfig = Field(
         description="Chosen by name; there is no fallback from one engine to another."

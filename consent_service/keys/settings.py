@@ -10,7 +10,7 @@ class KmsConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    region: str = Field(min_length=1)
+    region: str = Field(min_length=1, description="AWS region, eu-central-1 say.")
     endpoint_url: str | None = Field(default=None, description="None: AWS's own endpoint of the region.")
     kek: str = Field(min_length=1, description="Symmetric; wraps the voices' data keys.")
     seal: str | None = Field(
@@ -20,8 +20,8 @@ class KmsConfig(BaseModel):
         default=None,
         description="ECC_NIST_P256, sign and verify; signs manifests in the KMS. None: a sealed key of our own.",
     )
-    connect_timeout_s: float = Field(default=2.0, gt=0)
-    read_timeout_s: float = Field(default=5.0, gt=0)
+    connect_timeout_s: float = Field(default=2.0, gt=0, description="For a connection to be made.")
+    read_timeout_s: float = Field(default=5.0, gt=0, description="For an answer.")
     attempts: int = Field(default=3, ge=1, le=10, description="Of one call, the first included.")
     refresh_s: float = Field(
         default=10.0, ge=0, description="How often a process looks whether the sealed keys have changed."

@@ -52,9 +52,9 @@ class LimitsConfig(BaseModel):
     refusals: int = Field(
         default=10_000, ge=1, description="Refusals in a row, of one key, that are written to the audit log."
     )
-    refusals_per_s: float = Field(default=100.0, gt=0)
+    refusals_per_s: float = Field(default=100.0, gt=0, description="How fast a key is forgiven.")
     messages: int = Field(default=5, ge=1, description="Sign-in links asked for in a row, per address.")
-    messages_per_s: float = Field(default=1 / 60, gt=0)
+    messages_per_s: float = Field(default=1 / 60, gt=0, description="How fast that refills.")
 
 
 class Buckets:

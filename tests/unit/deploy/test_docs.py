@@ -8,10 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from typer.main import get_command
 
+from consent_service.http.config import ApiConfig
 from serve_app.config import IngressConfig
 from serve_app.ingress.http import build_http
+from speech.embedded.voices import SPEAKERS
 from vouch.cli import app
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -66,6 +69,22 @@ def test_every_link_leads_somewhere(document: str) -> None:
     links = re.findall(r"\]\((?!https?:|#)([^)#]+)", TEXT[document])
     missing = [link for link in links if not (ROOT / document).parent.joinpath(link).exists()]
     assert not missing
+
+
+def test_the_readme_lists_the_preset_speakers() -> None:
+    (listed,) = re.findall(r"^The nine preset speakers: (.*)\.$", TEXT["README.md"], flags=re.MULTILINE)
+    assert re.split(", | and ", listed) == list(SPEAKERS)
+
+
+def test_prometheus_asks_haproxy_and_the_consent_service_where_they_listen_by_default() -> None:
+    text = (ROOT / "deploy" / "prometheus" / "prometheus.yml").read_text(encoding="utf-8")
+    jobs = {job["job_name"]: job for job in yaml.safe_load(text)["scrape_configs"]}
+    ports = {
+        name: jobs[name]["static_configs"][0]["targets"][0].rpartition(":")[2]
+        for name in ("haproxy", "vouch-consent")
+    }
+    # Ray's own default; importing Ray Serve for one number takes seconds.
+    assert ports == {"haproxy": "9101", "vouch-consent": str(ApiConfig.model_fields["port"].default)}
 
 
 def test_every_path_of_the_http_interface_that_the_readme_names_is_served() -> None:
