@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from consent_service.errors import ConsentError
 from consent_service.http.app import build_app
 from consent_service.http.config import ApiConfig
-from consent_service.misfit import misfit
+from consent_service.http.config_errors import explain
 from consent_service.service import ConsentService
 
 log = logging.getLogger("vouch.consent")
@@ -82,7 +82,7 @@ def _told(exc: Exception) -> str:
     if isinstance(exc, ConsentError):
         return f"{exc.message} [{exc.code}]"
     if isinstance(exc, ValidationError):
-        return misfit(exc, ApiConfig)
+        return explain(exc, ApiConfig)
     if isinstance(exc, OSError):
         return f"the configuration can't be read: {exc.strerror}"
     return "the configuration is not YAML in UTF-8"

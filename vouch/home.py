@@ -21,8 +21,8 @@ from pydantic import ValidationError
 from consent_service.access import NewKey
 from consent_service.config import ConsentConfig
 from consent_service.errors import Conflict, Unauthenticated
+from consent_service.http.config_errors import explain
 from consent_service.keys.files import locked, read_private, write_private
-from consent_service.misfit import misfit
 from consent_service.models import Claims, Principal, Role
 from consent_service.policy.purposes import PURPOSES
 from consent_service.service import ConsentService
@@ -58,7 +58,7 @@ def app_config() -> AppConfig:
 def _without_values(exc: ValueError | yaml.YAMLError) -> str:
     """What is wrong and where, but not what was written there: it may be a database's password."""
     if isinstance(exc, ValidationError):
-        return misfit(exc, AppConfig)
+        return explain(exc, AppConfig)
     mark = getattr(exc, "problem_mark", None)
     return f"not YAML (line {mark.line + 1})" if mark is not None else "not YAML in UTF-8"
 

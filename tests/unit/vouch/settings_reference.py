@@ -19,7 +19,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from consent_service.http.config import ApiConfig
-from consent_service.misfit import models_in
+from consent_service.http.config_errors import models_in
 from pipelines.config import NarrateConfig
 from serve_app.config import AppConfig
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 _UNKNOWN: Final = "extra_forbidden"
 
 
-def misfit(exc: ValidationError, model: type[BaseModel]) -> str:
+def explain(exc: ValidationError, model: type[BaseModel]) -> str:
     """One sentence for each error, by the setting's full name. model: what was validated."""
     errors = exc.errors(include_url=False, include_input=False, include_context=False)
     return "; ".join(_sentence(error["type"], error["loc"], error["msg"], model) for error in errors)
