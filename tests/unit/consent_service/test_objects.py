@@ -99,7 +99,9 @@ def test_every_version_and_deletion_marker_and_unfinished_upload_is_destroyed(aw
     assert aws.copies(bucket) == ["keys/acme/a.wrapped.other"]
 
 
-def test_more_versions_and_uploads_than_one_page_are_destroyed(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_versions_and_uploads_than_one_page_are_destroyed(
+    aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bucket = aws.bucket(versioned=True)
     store, s3 = open_store(f"s3://{bucket}"), aws.client("s3")
     for number in range(7):
