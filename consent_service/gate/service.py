@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from consent_service.core import Core
 from consent_service.gate import abandoned, authorize, redeem, replicas, revocations
+from consent_service.gate.follower import RevocationFollower
 from consent_service.gate.revocations import RevocationStream
 from consent_service.models import Allow, Closing, Deny, Principal, Redeemed, Revocation, SpeechClaim
 from consent_service.policy.limits import Limits
@@ -77,6 +78,10 @@ class Gate:
         """The same feed as it grows: an iterator that waits, resumes after the last number seen, and is closed from
         any thread. Under 250 ms from commit to consumer. `freshness` tells a consumer when it must refuse."""
         return revocations.RevocationStream(self._core, after)
+
+    def follow_revocations(self) -> RevocationFollower:
+        """What long polls of one process wait with. The caller closes it, before the service."""
+        return RevocationFollower(self._core)
 
     def watermark_key(self, replica_id: str, epoch: int) -> bytes:
         """The keyed watermark's key of an epoch, sealed to a registered replica (sealing.watermark_info).

@@ -211,7 +211,9 @@ def test_a_link_opens_nothing_in_another_tenant_and_no_other_secret_opens_it(wor
     ):  # fmt: skip
         with pytest.raises(LinkInvalid):
             world.service.self_service.confirm_contact(".".join(forged))
-    assert world.service.self_service.confirm_contact(f"{tenant}.{link_id}.{secret}") is ContactState.CONFIRMED
+    assert (
+        world.service.self_service.confirm_contact(f"{tenant}.{link_id}.{secret}") is ContactState.CONFIRMED
+    )
 
 
 @sqlite_only
