@@ -40,11 +40,6 @@ class Gate:
         ReplicaUnknown."""
         return self._redeemer.redeem(token, replica_id)
 
-    def redeem_many(self, tokens: Sequence[str], replica_id: str) -> list[Redeemed | Exception]:
-        """The same for each grant, in order, in one transaction for up to a thousand: what it would have returned or
-        raised. Holds one sealed copy of its reference for every row."""
-        return self._redeemer.redeem_many(tokens, replica_id)
-
     def redeem_cached(self, token: str, cached_clip_id: str) -> Redeemed:
         """Use a grant up to hand over a clip that exists already: the same checks and an audit entry, no
         reference. GrantMismatch when the cached clip's tenant, voice, consent, purpose, grantee or text is
