@@ -1,1 +1,1 @@
-"""What is measured rarely and by hand; `vouch bench` measures the rest."""
+"""What is measured rarely and by hand, from a clone of the repository; `vouch bench` measures the rest."""

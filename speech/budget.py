@@ -10,7 +10,7 @@ the writing: letters per syllable were counted over articles 1, 3, 4 and 6 of th
 Rights in each language; a Hangul block and a Chinese character are one syllable, a kana is one mora, a
 Japanese kanji two. What is spelled out or was left as digits and symbols counts as the longest usual reading.
 
-The rates describe people, not a checkpoint: `vouch bench engine --calibrate` measures one, and its figures go
+The rates describe people, not a checkpoint: `python -m benchmarks.engine calibrate` measures one, and its figures go
 into `EngineConfig.budget`.
 """
 

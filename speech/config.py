@@ -21,7 +21,7 @@ class Checkpoint(BaseModel):
 
 
 class BudgetConfig(BaseModel):
-    """How long speech may take before it counts as run away; `vouch bench engine --calibrate` measures it."""
+    """How long speech may take before it counts as run away; `benchmarks.engine calibrate` measures it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

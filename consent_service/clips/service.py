@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal
 
 from consent_service.clips import closings, data_keys, register, stores, watermarks
@@ -21,10 +20,6 @@ class Clips:
         """Add digest, length and copies to the record that `redeem` made. NotFound (clip_unknown) without
         one; Conflict (clip_origin_fixed, clip_digest_fixed) when it contradicts what is there."""
         register.register(self._core, record)
-
-    def register_clips(self, records: Sequence[ClipRecord]) -> list[Exception | None]:
-        """The same for each, in order, in one transaction for up to a thousand: None, or what it would have raised."""
-        return register.register_many(self._core, records)
 
     def register_store(
         self, uri: str, kind: Literal["cache", "output"], *, tenant: str | None = None

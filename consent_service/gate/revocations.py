@@ -1,7 +1,7 @@
 """The revocation feed: what gates and replicas follow, so that a withdrawal bites within a second (DESIGN I5).
 
 A consumer pulls, and what it has pulled is complete up to the last number. On PostgreSQL a notification wakes it the
-moment a revocation is committed; underneath, and on SQLite, it asks again a few times a second, because a
+moment a revocation is committed (`Wakeup`); underneath, and on SQLite, it asks again a few times a second, because a
 notification can be lost. A consumer that could not ask for longer than `STALE_AFTER_S` knows nothing any more and
 must act as if everything were revoked (DESIGN I2): `Freshness` measures that by the monotonic clock, which nobody sets.
 """
@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, func, select
 
 from consent_service.core import Core
 from consent_service.errors import LedgerUnavailable
@@ -32,6 +32,8 @@ _AFTER: Final = (
     select(table).where(table.c.seq > bindparam("after")).order_by(table.c.seq).limit(bindparam("most"))
 )
 
+_HEAD: Final = select(func.coalesce(func.max(table.c.seq), 0))
+
 
 def revocations(core: Core, after: int, limit: int) -> list[Revocation]:
     """Entries with seq > `after`, oldest first. A consumer that pulled up to the last one missed none before
@@ -41,6 +43,12 @@ def revocations(core: Core, after: int, limit: int) -> list[Revocation]:
             Revocation(row.seq, row.tenant, row.voice_id, row.voice_epoch, row.consent_id, row.reason, row.at)
             for row in connection.execute(_AFTER, {"after": after, "most": min(limit, MAX_AT_ONCE)})
         ]
+
+
+def head(core: Core) -> int:
+    """The number of the last entry; 0 before the first."""
+    with core.ledger.look() as connection:
+        return int(connection.execute(_HEAD).scalar_one())
 
 
 class Freshness:
@@ -74,6 +82,47 @@ class Freshness:
             raise LedgerUnavailable("what is known of revocations is too old; nothing is released")
 
 
+class Wakeup:
+    """Waits for a notification of the feed; where there are none, for the time alone. For one thread."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._listener: Any = None  # a psycopg connection that listens
+        self._listen()
+
+    def wait(self, seconds: float) -> None:
+        """Until a notification comes or time is up."""
+        if self._listener is None and not self._listen():
+            time.sleep(seconds)
+            return
+        try:
+            for _ in self._listener.notifies(timeout=seconds, stop_after=1):
+                pass
+        except Exception as exc:  # noqa: BLE001 - whatever the driver raises: polling goes on, and listens again
+            log.warning("listening for revocations was interrupted: %s", type(exc).__name__)
+            self.close()
+            time.sleep(seconds)
+
+    def close(self) -> None:
+        """Idempotent."""
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+
+    def __enter__(self) -> Wakeup:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _listen(self) -> bool:
+        try:
+            self._listener = self._core.ledger.listen(CHANNEL)
+        except LedgerUnavailable:
+            return False
+        return self._listener is not None
+
+
 class RevocationStream:
     """The feed after a number, as an iterator that waits. `close` ends it from any thread; so does leaving a `with`.
 
@@ -88,8 +137,7 @@ class RevocationStream:
         self.freshness = freshness or Freshness()
         self._ready: deque[Revocation] = deque()
         self._closed = threading.Event()
-        self._listener: Any = None  # a psycopg connection that listens
-        self._listen()
+        self._wakeup = Wakeup(core)
 
     def __iter__(self) -> Iterator[Revocation]:
         return self
@@ -97,23 +145,11 @@ class RevocationStream:
     def __next__(self) -> Revocation:
         while not self._ready:
             if self._closed.is_set():
-                self._stop_listening()
+                self._wakeup.close()
                 raise StopIteration
             if not self.pull():
-                self._pause(self._poll_s)
+                self._wakeup.wait(self._poll_s)
         return self._ready.popleft()
-
-    def wait(self, timeout_s: float) -> list[Revocation]:
-        """What has come by then; at once what is there already. Empty when nothing came, or it was closed."""
-        until = time.monotonic() + timeout_s
-        while not (self._ready or self.pull() or self._closed.is_set()):
-            left = until - time.monotonic()
-            if left <= 0:
-                break
-            self._pause(min(self._poll_s, left))
-        found = list(self._ready)
-        self._ready.clear()
-        return found
 
     def pull(self) -> bool:
         """Ask once; whether anything came."""
@@ -138,29 +174,4 @@ class RevocationStream:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-        self._stop_listening()
-
-    def _pause(self, seconds: float) -> None:
-        """Until a notification comes, it is closed, or time is up."""
-        if self._listener is None and not self._listen():
-            self._closed.wait(seconds)
-            return
-        try:
-            for _ in self._listener.notifies(timeout=seconds, stop_after=1):
-                pass
-        except Exception as exc:  # noqa: BLE001 - whatever the driver raises: polling goes on, and listens again
-            log.warning("listening for revocations was interrupted: %s", type(exc).__name__)
-            self._stop_listening()
-            self._closed.wait(seconds)
-
-    def _listen(self) -> bool:
-        try:
-            self._listener = self._core.ledger.listen(CHANNEL)
-        except LedgerUnavailable:
-            return False
-        return self._listener is not None
-
-    def _stop_listening(self) -> None:
-        if self._listener is not None:
-            self._listener.close()
-            self._listener = None
+        self._wakeup.close()

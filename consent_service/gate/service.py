@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from consent_service.core import Core
 from consent_service.gate import abandoned, authorize, redeem, replicas, revocations
 from consent_service.gate.abandoned import Backlog
+from consent_service.gate.follower import RevocationFollower
 from consent_service.gate.revocations import RevocationStream
 from consent_service.models import Allow, Closing, Deny, Principal, Redeemed, Revocation, SpeechClaim
 from consent_service.policy.limits import Limits
@@ -39,11 +40,6 @@ class Gate:
         transaction; then seal the reference to the replica's key. Raises GrantError subclasses,
         ReplicaUnknown."""
         return self._redeemer.redeem(token, replica_id)
-
-    def redeem_many(self, tokens: Sequence[str], replica_id: str) -> list[Redeemed | Exception]:
-        """The same for each grant, in order, in one transaction for up to a thousand: what it would have returned or
-        raised. Holds one sealed copy of its reference for every row."""
-        return self._redeemer.redeem_many(tokens, replica_id)
 
     def redeem_cached(self, token: str, cached_clip_id: str) -> Redeemed:
         """Use a grant up to hand over a clip that exists already: the same checks and an audit entry, no
@@ -82,6 +78,10 @@ class Gate:
         """The same feed as it grows: an iterator that waits, resumes after the last number seen, and is closed from
         any thread. Under 250 ms from commit to consumer. `freshness` tells a consumer when it must refuse."""
         return revocations.RevocationStream(self._core, after)
+
+    def follow_revocations(self) -> RevocationFollower:
+        """What long polls of one process wait with. The caller closes it, before the service."""
+        return RevocationFollower(self._core)
 
     def watermark_key(self, replica_id: str, epoch: int) -> bytes:
         """The keyed watermark's key of an epoch, sealed to a registered replica (sealing.watermark_info).

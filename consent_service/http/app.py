@@ -29,8 +29,10 @@ def build_app(service: ConsentService, config: ApiConfig) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
+        follower.close()
         service.close()
 
+    follower = service.gate.follow_revocations()
     metrics = ApiMetrics(partial(_leaf_ends, service))
     app = FastAPI(
         title="Vouch consent service",
@@ -40,7 +42,7 @@ def build_app(service: ConsentService, config: ApiConfig) -> FastAPI:
         redoc_url=None,
         responses={"4XX": {"model": ErrorBody}, "5XX": {"model": ErrorBody}},
     )
-    app.state.context = Context(service, config, metrics)
+    app.state.context = Context(service, config, metrics, follower)
     for part in (keys, voices, consents, clips, audit, people):
         app.include_router(part.router)
     app.add_middleware(

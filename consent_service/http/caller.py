@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from consent_service.errors import Unauthenticated
+from consent_service.gate.follower import RevocationFollower
 from consent_service.http.config import ApiConfig
 from consent_service.http.metrics import ApiMetrics
 from consent_service.models import Principal
@@ -22,6 +23,7 @@ class Context:
     service: ConsentService
     config: ApiConfig
     metrics: ApiMetrics
+    follower: RevocationFollower
 
 
 def _context(request: Request) -> Context:

@@ -1,4 +1,4 @@
-"""Objects in S3, or in what speaks its protocol, through s3fs: buckets with and without versioning.
+"""Objects in S3, or in what speaks its protocol, through botocore: buckets with and without versioning.
 
 Endpoint, region and credentials come from the environment or the instance's role, as for every other S3 path of
 the product. Calls are bounded in time; what they raise is turned into the room's errors, which name the
@@ -11,15 +11,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
+from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
-from s3fs import S3FileSystem
+from botocore.session import Session
 
 from consent_service.errors import ObjectMissing, StorageUnavailable
 from consent_service.objects.aws_logs import keep_bodies_out
 from consent_service.objects.store import Destroyed, require_name
 
-_BOUNDS: Final = {"connect_timeout": 3, "read_timeout": 15, "retries": {"max_attempts": 1}}
+_BOUNDS: Final = Config(
+    connect_timeout=3, read_timeout=15, retries={"mode": "standard", "total_max_attempts": 3}
+)
 _BATCH: Final = 1000  # most keys of one DeleteObjects
+_MISSING: Final = frozenset({"404", "NoSuchKey"})  # the answer to a HEAD has no body that could name the code
 
 
 class S3Objects:
@@ -32,8 +36,7 @@ class S3Objects:
         self._bucket, self._prefix = bucket, f"{prefix}/" if prefix else ""
         keep_bodies_out()
         with _room_errors():
-            # Listings are never taken from memory: another process writes here too.
-            self._fs = S3FileSystem(config_kwargs=_BOUNDS, use_listings_cache=False)
+            self._s3: Any = Session().create_client("s3", config=_BOUNDS)
 
     @property
     def url(self) -> str:
@@ -48,27 +51,27 @@ class S3Objects:
 
     def put(self, name: str, content: bytes) -> None:
         with _room_errors():
-            self._fs.pipe_file(self.uri(name), content)
+            self._s3.put_object(Bucket=self._bucket, Key=self._key(name), Body=content)
 
     def get(self, name: str) -> bytes:
         with _room_errors():
-            content: bytes = self._fs.cat_file(self.uri(name))
-            return content
+            answer = self._s3.get_object(Bucket=self._bucket, Key=self._key(name))
+            return bytes(answer["Body"].read())
 
     def exists(self, name: str) -> bool:
-        with _room_errors():
-            try:
-                self._fs.call_s3("head_object", Bucket=self._bucket, Key=self._key(name))
-            except FileNotFoundError:
-                return False
-            return True
+        try:
+            with _room_errors():
+                self._s3.head_object(Bucket=self._bucket, Key=self._key(name))
+        except ObjectMissing:
+            return False
+        return True
 
     def probe(self) -> None:
         next(self._pages("list_objects_v2", self._prefix, "ContinuationToken"))
 
     def names(self, under: str = "") -> list[str]:
-        found = self._pages("list_objects_v2", self._folder(under), "ContinuationToken")
-        names = [str(entry["Key"]) for page in found for entry in page.get("Contents", ())]
+        pages = self._pages("list_objects_v2", self._folder(under))
+        names = [str(entry["Key"]) for page in pages for entry in page.get("Contents", ())]
         return sorted(name.removeprefix(self._prefix) for name in names)
 
     def delete_every_copy(self, name: str, *, wipe: bool = False) -> tuple[Destroyed, ...]:
@@ -95,7 +98,7 @@ class S3Objects:
         destroyed: list[Destroyed] = []
         for key, upload in self._uploads(prefix, exactly):
             with _room_errors():
-                self._fs.call_s3("abort_multipart_upload", Bucket=self._bucket, Key=key, UploadId=upload)
+                self._s3.abort_multipart_upload(Bucket=self._bucket, Key=key, UploadId=upload)
             destroyed.append(Destroyed(f"s3://{self._bucket}/{key}", "unfinished"))
         copies = self._copies(prefix, exactly)
         self._delete_batches(copies)
@@ -114,7 +117,7 @@ class S3Objects:
     def _delete_batch(self, named: list[dict[str, str | None]]) -> None:
         with _room_errors():
             # A key that S3 refuses to delete is named in the answer; the second look finds it, too.
-            self._fs.call_s3("delete_objects", Bucket=self._bucket, Delete={"Objects": named, "Quiet": True})
+            self._s3.delete_objects(Bucket=self._bucket, Delete={"Objects": named, "Quiet": True})
 
     def _copies(self, prefix: str, exactly: str | None) -> list[Destroyed]:
         return [copy for copy, _ in self._versions(prefix, exactly)]
@@ -122,7 +125,7 @@ class S3Objects:
     def _versions(self, prefix: str, exactly: str | None) -> list[tuple[Destroyed, bool]]:
         """Versions and deletion markers, and which are the latest; an unversioned object is the version "null"."""
         found: list[tuple[Destroyed, bool]] = []
-        for page in self._pages("list_object_versions", prefix, "KeyMarker", "VersionIdMarker"):
+        for page in self._pages("list_object_versions", prefix):
             for kind, entries in (("version", "Versions"), ("delete-marker", "DeleteMarkers")):
                 found += [
                     (
@@ -136,23 +139,16 @@ class S3Objects:
 
     def _uploads(self, prefix: str, exactly: str | None) -> list[tuple[str, str]]:
         """Multipart uploads that never ended: their parts are stored, and no listing shows them."""
-        pages = self._pages("list_multipart_uploads", prefix, "KeyMarker", "UploadIdMarker")
         uploads = [
-            (str(each["Key"]), str(each["UploadId"])) for page in pages for each in page.get("Uploads", ())
+            (str(entry["Key"]), str(entry["UploadId"]))
+            for page in self._pages("list_multipart_uploads", prefix)
+            for entry in page.get("Uploads", ())
         ]
-        return [each for each in uploads if each[0].startswith(prefix) and exactly in (None, each[0])]
+        return [(key, upload) for key, upload in uploads if key.startswith(prefix) and exactly in (None, key)]
 
-    def _pages(self, method: str, prefix: str, *markers: str) -> Iterator[dict[str, Any]]:
-        going_on: dict[str, str] = {}
-        while True:
-            with _room_errors():
-                page: dict[str, Any] = self._fs.call_s3(
-                    method, Bucket=self._bucket, Prefix=prefix, **going_on
-                )
-            yield page
-            going_on = {marker: page[f"Next{marker}"] for marker in markers if page.get(f"Next{marker}")}
-            if not page.get("IsTruncated") or not going_on:
-                return
+    def _pages(self, operation: str, prefix: str) -> Iterator[dict[str, Any]]:
+        with _room_errors():
+            yield from self._s3.get_paginator(operation).paginate(Bucket=self._bucket, Prefix=prefix)
 
     def _key(self, name: str) -> str:
         return self._prefix + require_name(name)
@@ -166,19 +162,15 @@ class S3Objects:
 
 @contextmanager
 def _room_errors() -> Iterator[None]:
+    """S3's error code, never its message: that may repeat what it was sent."""
     try:
         yield
-    except FileNotFoundError as exc:
-        if _code(exc) == "NoSuchBucket":
+    except ClientError as exc:
+        code = str(exc.response.get("Error", {}).get("Code", "unknown"))
+        if code in _MISSING:
+            raise ObjectMissing("a stored object is missing") from None
+        if code == "NoSuchBucket":
             raise StorageUnavailable("there is no such bucket; make it, or correct the URL") from None
-        raise ObjectMissing("a stored object is missing") from None
-    except (OSError, BotoCoreError, ClientError) as exc:
-        raise StorageUnavailable(f"S3 can't be reached, or refuses ({_code(exc)})") from None
-
-
-def _code(exc: BaseException) -> str:
-    """The service's error code. Never its message: that may repeat what it was sent."""
-    for each in (exc, exc.__cause__):
-        if isinstance(each, ClientError):
-            return str(each.response.get("Error", {}).get("Code", "unknown"))
-    return type(exc).__name__
+        raise StorageUnavailable(f"S3 refuses ({code})") from None
+    except (BotoCoreError, OSError) as exc:
+        raise StorageUnavailable(f"S3 can't be reached ({type(exc).__name__})") from None

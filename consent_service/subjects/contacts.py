@@ -77,7 +77,7 @@ def propose_contact(core: Core, post: Post, by: Principal, voice_id: str, contac
 
 def confirm_contact(core: Core, post: Post, token: str) -> ContactState:
     """Use a link of the kind `confirm` or `change`. Raises LinkInvalid."""
-    link = links.verify(token, core.keys, LinkKind.CONFIRM, LinkKind.CHANGE)
+    link = links.verify(core, token, LinkKind.CONFIRM, LinkKind.CHANGE)
     message: Message | None = None
     with core.write_as(link.tenant) as writing:
         row = links.use_up(writing, link)
@@ -109,7 +109,7 @@ def request_sign_in(core: Core, post: Post, tenant: str, contact: str) -> None:
             if links.live(writing.connection, tenant, subject_id, LinkKind.SIGN_IN, writing.now) < MOST_LINKS:
                 links.forget_expired(writing, subject_id)
                 token = links.issue(
-                    writing, core.keys, subject_id=subject_id, kind=LinkKind.SIGN_IN, contact=contact, by=""
+                    writing, subject_id=subject_id, kind=LinkKind.SIGN_IN, contact=contact, by=""
                 )
                 names = _voice_names(writing.connection, tenant, subject_id)
                 messages.append(sign_in_link(contact, post.page, token, names, core.config))
@@ -124,7 +124,7 @@ def request_sign_in(core: Core, post: Post, tenant: str, contact: str) -> None:
 
 def sign_in(core: Core, token: str) -> Session:
     """Use a sign-in link up for a key of this one person, for an hour. Raises LinkInvalid."""
-    link = links.verify(token, core.keys, LinkKind.SIGN_IN)
+    link = links.verify(core, token, LinkKind.SIGN_IN)
     key = NewKey.mint()
     with core.write_as(link.tenant) as writing:
         row = links.use_up(writing, link)
@@ -163,18 +163,14 @@ def _propose(core: Core, post: Post, writing: Writing, person: RowMapping, conta
     writing.log.append("subject.contact_proposed", by=by, subject=subject_id, change=is_change)
     if not is_change:
         return _ask_to_confirm(core, post, writing, subject_id, contact, by)
-    token = links.issue(
-        writing, core.keys, subject_id=subject_id, kind=LinkKind.CHANGE, contact=contact, by=by
-    )
+    token = links.issue(writing, subject_id=subject_id, kind=LinkKind.CHANGE, contact=contact, by=by)
     return agree_to_change(str(person["contact"]), contact, post.page, token, core.config)
 
 
 def _ask_to_confirm(
     core: Core, post: Post, writing: Writing, subject_id: str, contact: str, by: str
 ) -> Message:
-    token = links.issue(
-        writing, core.keys, subject_id=subject_id, kind=LinkKind.CONFIRM, contact=contact, by=by
-    )
+    token = links.issue(writing, subject_id=subject_id, kind=LinkKind.CONFIRM, contact=contact, by=by)
     return ask_to_confirm(contact, post.page, token, core.config)
 
 

@@ -52,12 +52,17 @@ class _Flight(Generic[T]):
 class SingleFlight(Generic[T]):
     """Concurrent calls under one key share one run; a failure is shared too, and forgotten.
 
-    The run belongs to all who wait: it is cancelled only when the last of them has gone, and from then on nobody
-    joins it.
+    The run belongs to all who wait. When the last of them has gone, it is cancelled and nobody joins it any more;
+    with `finish_alone` it goes on, and a later call joins it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, finish_alone: bool = False) -> None:
+        self._finish_alone = finish_alone
         self._running: dict[str, _Flight[T]] = {}
+
+    def __len__(self) -> int:
+        """Runs that have not ended."""
+        return len(self._running)
 
     def has(self, key: str) -> bool:
         """Whether a call under this key would join a run rather than lead one."""
@@ -73,12 +78,14 @@ class SingleFlight(Generic[T]):
             return await asyncio.shield(flight.task)
         finally:
             flight.waiting -= 1
-            if not flight.waiting and not flight.task.done():
+            if not (flight.waiting or flight.task.done() or self._finish_alone):
                 self._forget(key, flight)
                 flight.task.cancel()
 
-    def _landed(self, key: str, flight: _Flight[T], _: asyncio.Task[T]) -> None:
+    def _landed(self, key: str, flight: _Flight[T], task: asyncio.Task[T]) -> None:
         self._forget(key, flight)
+        if not task.cancelled():
+            task.exception()  # with nobody waiting, asyncio would log it in full
 
     def _forget(self, key: str, flight: _Flight[T]) -> None:
         if self._running.get(key) is flight:

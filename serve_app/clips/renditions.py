@@ -18,7 +18,6 @@ import logging
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import Final
 
 import rfc8785
@@ -29,6 +28,7 @@ from provenance.errors import FormatUnsupported, ProvenanceError
 from provenance.formats.delivery import Delivery, delivery
 from provenance.stamp import Stamper
 from provenance.transcode import Original, is_already
+from serve_app.clips.cache import SingleFlight
 from serve_app.clips.publisher import STANDS, Fetched, Keeper, Rendition
 from serve_app.clips.store import ClipHeader, ClipStore
 from serve_app.errors import RequestRefused
@@ -71,7 +71,7 @@ class Renditions:
         self._stamper = stamper
         self._clock = clock
         self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="rendition")
-        self._makings: dict[str, asyncio.Task[Fetched]] = {}
+        self._makings = SingleFlight[Fetched](finish_alone=True)
 
     async def fetch(self, api_key: str, clip_id: str, wanted: Delivery) -> Fetched:
         """The clip, in the form that is wanted. Raises RequestRefused, above all where `Door.fetch` would."""
@@ -80,7 +80,7 @@ class Renditions:
         if record.state == "live" and standing in STANDS:
             copy = await self._kept(record, wanted)
             if copy is None:
-                copy = await asyncio.shield(self._making(record, wanted))
+                copy = await self._made_once(record, wanted)
         # Last, as in `Door.fetch`: audited before the first byte, and nothing slow in between. Refuses what fell.
         digest = "" if copy is None else copy.audio_sha256
         await self._gate.call("release_clip", api_key, clip_id, digest)
@@ -109,26 +109,24 @@ class Renditions:
         told = Rendition(rendition_id(record.clip_id, wanted), header.audio_sha256)
         return Fetched(opened.audio, opened.manifest, header.media_type, record, told)
 
-    def _making(self, record: ClipRecord, wanted: Delivery) -> asyncio.Task[Fetched]:
-        """One for all who want it, and it is ended for nobody who leaves: whoever asks again joins it. Raises
+    async def _made_once(self, record: ClipRecord, wanted: Delivery) -> Fetched:
+        """One making for all who want it, and it is ended for nobody who leaves: whoever asks again joins it. Raises
         RequestRefused overloaded."""
         key = _key(record, wanted)
-        making = self._makings.get(key)
-        if making is None:
-            if len(self._makings) >= _AT_ONCE + _WAITING:
-                raise RequestRefused(
-                    "overloaded", "too many clips are being made in another form; try again shortly"
-                )
-            making = self._makings[key] = asyncio.create_task(self._make(record, wanted))
-            making.add_done_callback(partial(self._made, key))
-        return making
-
-    def _made(self, key: str, making: asyncio.Task[Fetched]) -> None:
-        del self._makings[key]
-        if not making.cancelled() and (failed := making.exception()) is not None:
-            log.info("a clip was not made in another form: %s", where(failed))
+        if len(self._makings) >= _AT_ONCE + _WAITING and not self._makings.has(key):
+            raise RequestRefused(
+                "overloaded", "too many clips are being made in another form; try again shortly"
+            )
+        return await self._makings.run(key, lambda: self._make(record, wanted))
 
     async def _make(self, record: ClipRecord, wanted: Delivery) -> Fetched:
+        try:
+            return await self._find_or_make(record, wanted)
+        except Exception as exc:
+            log.info("a clip was not made in another form: %s", where(exc))
+            raise
+
+    async def _find_or_make(self, record: ClipRecord, wanted: Delivery) -> Fetched:
         # Another making may have ended between the first look and this one's start.
         kept = await self._kept(record, wanted)
         if kept is not None:

@@ -7,7 +7,6 @@ loop stays free for health checks. Everything here fails closed.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -59,10 +58,10 @@ class Feed:
 class ConsentGate:
     """Decides, redeems, registers. One per gate replica; all of them share one ledger."""
 
-    def __init__(self, service: ConsentService, *, threads: int = 8, poll_s: float = 0.04) -> None:
+    def __init__(self, service: ConsentService, *, threads: int = 8) -> None:
         self._service = service
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="ledger")
-        self._poll_s = poll_s
+        self._follower = service.gate.follow_revocations()
         self._upload_keys = UploadKeys(service.keys)
         self._clip_keys = ClipKeys(service)
 
@@ -131,12 +130,10 @@ class ConsentGate:
 
     async def revocations(self, after: int, wait_s: float) -> Feed:
         """What was revoked since `after`; waits up to `wait_s` seconds for something to come."""
-        until = time.monotonic() + wait_s
-        while True:
-            events = await self._run(self._service.gate.revocations, after)
-            if events or time.monotonic() >= until:
-                return Feed(tuple(events), events[-1].seq if events else after)
-            await asyncio.sleep(self._poll_s)
+        if wait_s > 0 and not await self._follower.has_news(after, wait_s):
+            return Feed((), after)
+        events = await self._run(self._service.gate.revocations, after)
+        return Feed(tuple(events), events[-1].seq if events else after)
 
     async def register_store(self, uri: str) -> None:
         """Where a door keeps clips of every tenant: deletion looks there."""
@@ -284,5 +281,6 @@ class ConsentGate:
         return await self._run(look)
 
     def close(self) -> None:
+        self._follower.close()
         self._threads.shutdown(wait=True)
         self._service.close()

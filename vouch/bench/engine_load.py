@@ -58,12 +58,6 @@ def take_turns(works: Sequence[Work], seconds: float) -> list[Turn]:
             return [_sum(turns) for turns in taken]
 
 
-def percentile(values: Sequence[float], percent: float) -> float:
-    """The smallest value that `percent` % of them do not pass."""
-    ordered = sorted(values)
-    return ordered[max(0, -(-len(ordered) * int(percent) // 100) - 1)]
-
-
 @dataclass(frozen=True, slots=True)
 class _Heard:
     first: float

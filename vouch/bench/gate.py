@@ -3,7 +3,7 @@
 On SQLite and, where a server can be had, on PostgreSQL; alone and with sixteen callers. `decision` is look-up and
 policy, against a bare SELECT; `granted` adds the signed grant; `audited` is decision, grant, redemption and committed
 audit entry, against a bare INSERT and COMMIT; `closed` adds the second record of the same request, another commit.
-`feed` is how long a withdrawal takes from the moment of its commit to a consumer.
+What a thousand rows in one call cost, and how soon a withdrawal is heard of, is in `benchmarks/gate.py`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from typing import Final
 from vouch.bench.callers import rates_of
 from vouch.bench.figures import Figure, Work
 from vouch.bench.gate_cases import Bare, Gate, bare
-from vouch.bench.gate_feed import feed_latency
 from vouch.bench.house import temporary_house
 from vouch.bench.postgresql import server
 
@@ -32,26 +31,10 @@ def measure(seconds: float, *, postgresql: str | None = None) -> Iterator[Figure
 def _measure(database: str, ledger_url: str | None, seconds: float) -> Iterator[Figure]:
     with temporary_house(ledger_url) as house, bare(house) as peer:
         gate = Gate(house)
-        cases = [
-            *(case for callers in CALLERS for case in _requests(gate, peer, callers)),
-            ("authorize-many", gate.authorize_many, "rows/s", None, None, 1),
-            ("redeem-many", gate.redeem_many, "rows/s", None, None, 1),
-            (
-                "register-many",
-                gate.register_many,
-                "rows/s",
-                "sqlalchemy-update-many-commit",
-                peer.update_many,
-                1,
-            ),
-            ("append-many", gate.append, "entries/s", "sqlalchemy-insert-many-commit", peer.insert_many, 1),
-        ]
+        cases = [case for callers in CALLERS for case in _requests(gate, peer, callers)]
         for case, work, unit, peer_name, peer_work, callers in cases:
-            works = [work] if peer_work is None else [work, peer_work]
-            ours, *bare_rate = rates_of(works, seconds / (len(cases) + 1), callers)
-            beside = bare_rate[0] if bare_rate else None
-            yield Figure("gate", f"{database}-{case}", ours, unit, peer_name, beside)
-        yield from feed_latency(house, database, seconds / (len(cases) + 1))
+            ours, theirs = rates_of([work, peer_work], seconds / len(cases), callers)
+            yield Figure("gate", f"{database}-{case}", ours, unit, peer_name, theirs)
 
 
 def _requests(gate: Gate, peer: Bare, callers: int) -> list[tuple[str, Work, str, str, Work, int]]:

@@ -15,7 +15,6 @@ from typing import Annotated, Any
 
 import typer
 
-from speech.engine import Mode
 from vouch.bench.figures import Figure, machine, show
 from vouch.commands.options import Json
 from vouch.home import open_home
@@ -44,80 +43,36 @@ class Device(StrEnum):
     CUDA = "cuda"
 
 
-class Shape(StrEnum):
-    """Sizes of Qwen3-TTS."""
-
-    TINY = "tiny"
-    SMALL = "0.6b"
-    LARGE = "1.7b"
-
-
-class Peer(StrEnum):
-    """What an engine is measured against."""
-
-    QWEN_TTS = "qwen-tts"
-    NONE = "none"
-
-
 @app.command()
 def engine(
     name: Annotated[EngineName, typer.Option("--engine", help="What speaks.")] = EngineName.EMBEDDED,
     checkpoints: Annotated[
         Path | None, typer.Option(help="For qwen: a folder with base/, custom_voice/, voice_design/.")
     ] = None,
-    shape: Annotated[
-        Shape | None, typer.Option(help="Qwen3-TTS with random weights of this shape, under load.")
-    ] = None,
+    tiny: Annotated[
+        bool,
+        typer.Option(
+            "--tiny", help="Qwen3-TTS with random weights of a tiny shape, in place of --checkpoints."
+        ),
+    ] = False,
     device: Annotated[Device, typer.Option(help="For qwen.")] = Device.AUTO,
-    mode: Annotated[
-        str, typer.Option(help="With --shape: of clone, custom and design, by commas.")
-    ] = "clone",
-    concurrency: Annotated[str, typer.Option(help="With --shape: streams at a time, by commas.")] = "1,8",
-    frames: Annotated[int, typer.Option(min=2, help="With --shape: codec frames of every utterance.")] = 100,
-    peer: Annotated[Peer, typer.Option(help="With --shape: measured in the same run.")] = Peer.QWEN_TTS,
+    concurrency: Annotated[str, typer.Option(help="Streams at a time, by commas.")] = "1",
     eager: Annotated[bool, typer.Option("--eager", help="For qwen: without the compiler.")] = False,
-    profile: Annotated[
-        bool, typer.Option("--profile", help="With --shape: where the time of the CPU goes.")
-    ] = False,
-    calibrate: Annotated[
-        bool, typer.Option("--calibrate", help="With --checkpoints: frames per character of each language.")
-    ] = False,
     seconds: Seconds = 8.0,
     as_json: Json = False,
 ) -> None:
-    """Codec frames per second in each mode; Qwen3-TTS beside the qwen-tts package.
-
-    With --shape, first audio, underruns, loading and memory too, and --seconds are for each number of streams.
-    """
+    """Codec frames per second in each mode; Qwen3-TTS beside the qwen-tts package."""
     with reporting(as_json=as_json):
         from vouch.bench import engine as bench
 
-        if shape is not None:
-            streams = _numbers(concurrency)
-            modes = _modes(mode)
-            if profile:
-                _print(bench.profile_shape(shape.value, modes[0], max(streams), frames=frames, eager=eager))
-                return
-            _print(
-                bench.measure_shape(
-                    shape.value,
-                    modes,
-                    streams,
-                    device=device.value,
-                    frames=frames,
-                    seconds=seconds,
-                    peer=peer is Peer.QWEN_TTS,
-                    eager=eager,
-                )
-            )
-            return
-        config = bench.config_for(name.value, checkpoints, device.value, eager=eager)
-        if calibrate:
-            from vouch.bench.engine_calibrate import calibrate as measured
-
-            _print(measured(config))
+        streams = _numbers(concurrency)
+        if tiny:
+            if checkpoints is not None:
+                raise typer.BadParameter("give --tiny or --checkpoints", param_hint="--tiny")
+            _print(bench.measure_tiny(device.value, seconds, streams=streams, eager=eager))
         else:
-            _print(bench.measure(config, seconds))
+            config = bench.config_for(name.value, checkpoints, device.value, eager=eager)
+            _print(bench.measure(config, seconds, streams=streams))
 
 
 @app.command()
@@ -193,15 +148,6 @@ def _numbers(by_commas: str) -> list[int]:
     if not numbers or min(numbers) < 1:
         raise typer.BadParameter("give numbers of streams, such as 1,8,32", param_hint="--concurrency")
     return numbers
-
-
-def _modes(by_commas: str) -> list[Mode]:
-    """Raises BadParameter."""
-    asked = by_commas.split(",")
-    modes: list[Mode] = [mode for mode in ("clone", "custom", "design") if mode in asked]
-    if len(modes) != len(asked):
-        raise typer.BadParameter("give some of clone, custom and design", param_hint="--mode")
-    return modes
 
 
 def _api_key() -> str:

@@ -32,7 +32,6 @@ from consent_service.models import Revocation
 router = APIRouter(prefix="/v1", tags=["clips"])
 
 LARGEST: Final = 2**53 - 1  # of JSON's exact integers (RFC 8259 §6)
-_POLL_S: Final = 0.1
 Index = Annotated[int, Query(ge=0, le=LARGEST)]
 
 
@@ -88,16 +87,18 @@ def watermark_key(replica_id: str, epoch: int, service: Service, by: Caller) -> 
 
 @router.get("/revocations")
 async def revocations(
-    service: Service, by: Caller, after: Index = 0, wait_s: Annotated[float, Query(ge=0, le=20)] = 0.0
+    ctx: Ctx, by: Caller, after: Index = 0, wait_s: Annotated[float, Query(ge=0, le=20)] = 0.0
 ) -> list[Revocation]:
     """What was withdrawn since `after`, oldest first; waits up to `wait_s` for something to come. Needs `gate` or
     `replica`."""
-    until = asyncio.get_running_loop().time() + wait_s
+    loop = asyncio.get_running_loop()
+    until = loop.time() + wait_s
     while True:
-        events = await run_in_threadpool(service.platform.revocations, by, after)
-        if events or asyncio.get_running_loop().time() >= until:
+        seen = ctx.follower.head  # a look of its own follows: the news may be another tenant's
+        events = await run_in_threadpool(ctx.service.platform.revocations, by, after)
+        if events or (left := until - loop.time()) <= 0:
             return events
-        await asyncio.sleep(_POLL_S)
+        await ctx.follower.has_news(seen, left)
 
 
 @router.put("/clips/{clip_id}", status_code=204)

@@ -37,7 +37,7 @@ def test_what_is_spoken_is_counted_and_the_rest_is_refused(budgeted: World) -> N
 
 def test_grants_that_fit_one_by_one_do_not_fit_together(budgeted: World) -> None:
     tokens = [budgeted.allow(str(number), characters=40).token for number in range(4)]
-    outcomes = budgeted.service.gate.redeem_many(tokens, budgeted.replica.replica_id)
+    outcomes = budgeted.redeem_many(tokens)
     assert [isinstance(each, Redeemed) for each in outcomes] == [True, True, False, False]
     assert {each.code for each in outcomes if isinstance(each, ConsentError)} == {"budget_exhausted"}
     assert used(budgeted) == 80
@@ -62,7 +62,7 @@ def test_callers_at_once_never_exceed_it(budgeted: World) -> None:
 def test_a_refused_redemption_spends_nothing(budgeted: World) -> None:
     allowed = budgeted.allow(characters=50)
     budgeted.service.gate.redeem(allowed.token, budgeted.replica.replica_id)
-    budgeted.service.gate.redeem_many([allowed.token] * 3, budgeted.replica.replica_id)
+    budgeted.redeem_many([allowed.token] * 3)
     assert used(budgeted) == 50
 
 

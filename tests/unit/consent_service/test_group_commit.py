@@ -84,7 +84,7 @@ def test_one_that_is_refused_fails_none_of_its_neighbours(world: World, tmp_path
     used = world.allow("used")
     world.service.gate.redeem(used.token, world.replica.replica_id)
     tokens = [good[0].token, used.token, good[1].token, "forged", good[2].token, good[0].token]
-    outcomes = world.service.gate.redeem_many(tokens, world.replica.replica_id)
+    outcomes = world.redeem_many(tokens)
     assert [type(each) for each in outcomes] == [
         Redeemed,
         GrantUsed,
@@ -109,7 +109,7 @@ def test_a_row_that_the_database_rejects_is_refused_alone(world: World) -> None:
             writing, replace(allowed[0].grant, clip_id=clip_id), 0, WatermarkTag(9, 9), "ab" * 32
         )
         writing.connection.execute(tables.clips.insert(), row)
-    outcomes = world.service.gate.redeem_many([each.token for each in allowed], world.replica.replica_id)
+    outcomes = world.redeem_many([each.token for each in allowed])
     assert [type(each) for each in outcomes] == [LedgerUnavailable, Redeemed, Redeemed]
     used = {row[0] for row in world.rows("SELECT grant_id FROM redemptions")}
     assert used == {each.grant.grant_id for each in allowed[1:]}
@@ -167,20 +167,20 @@ def test_a_caller_that_waited_too_long_is_told_and_leaves_nothing(world: World) 
 def test_a_revocation_between_decision_and_redemption_refuses_every_row(world: World) -> None:
     allowed = [world.allow(str(number)) for number in range(5)]
     world.service.consents.revoke(world.admin, world.consent_id, "no more")
-    outcomes = world.service.gate.redeem_many([each.token for each in allowed], world.replica.replica_id)
+    outcomes = world.redeem_many([each.token for each in allowed])
     assert {type(each) for each in outcomes} == {GrantRevoked}
 
 
 def test_bulk_grants_expire_like_any_other(world: World) -> None:
     allowed = world.allow()
     world.clock.now = allowed.grant.start_by + 1
-    (outcome,) = world.service.gate.redeem_many([allowed.token], world.replica.replica_id)
+    (outcome,) = world.redeem_many([allowed.token])
     assert isinstance(outcome, GrantExpired)
 
 
 def test_a_forged_grant_costs_no_transaction(world: World) -> None:
     counted = commits(world)
-    outcomes = world.service.gate.redeem_many(["x.y"] * 3, world.replica.replica_id)
+    outcomes = world.redeem_many(["x.y"] * 3)
     assert all(isinstance(each, GrantError) for each in outcomes)
     assert counted["commit"] == 0
 

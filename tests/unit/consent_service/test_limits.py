@@ -106,13 +106,13 @@ def test_each_refused_row_of_a_batch_counts_and_none_holds_up_what_is_permitted(
 
 def test_each_refused_grant_of_a_batch_counts_for_the_key_that_asked_for_it(world: World) -> None:
     spent, other = [world.allow(str(number)).token for number in range(4)], replayed(world)
-    assert not any(isinstance(each, Exception) for each in redeem_many(world, spent))
+    assert not any(isinstance(each, Exception) for each in world.redeem_many(spent))
     fresh = world.allow("another").token
     limit_refusals(world, 3)
     before = len(world.log())
-    assert all(isinstance(each, GrantUsed) for each in redeem_many(world, spent))
+    assert all(isinstance(each, GrantUsed) for each in world.redeem_many(spent))
     assert len(world.log()) == before + 4
-    waiting, theirs = redeem_many(world, [fresh, other])
+    waiting, theirs = world.redeem_many([fresh, other])
     assert isinstance(waiting, RateLimited)
     assert isinstance(theirs, GrantUsed), "another key's grants are not held up"
     assert len(world.log()) == before + 5
@@ -126,10 +126,6 @@ def test_asking_without_the_right_to_speak_is_on_the_record_only_so_often(world:
         with pytest.raises(error):
             world.service.gate.authorize_many(world.auditor, [world.claim()] * 3)
     assert len(world.log()) == before + 2
-
-
-def redeem_many(world: World, tokens: list[str]) -> list[object]:
-    return list(world.service.gate.redeem_many(tokens, world.replica.replica_id))
 
 
 def replayed(world: World) -> str:

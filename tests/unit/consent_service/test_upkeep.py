@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from consent_service.clips import register
 from consent_service.errors import (
     Conflict,
     GrantUsed,
@@ -70,9 +71,7 @@ def test_upkeep_is_the_operator_s_and_what_reaches_every_tenant_the_installation
 
 
 def test_clips_are_registered_by_the_thousand_each_on_its_own_merits(world: World) -> None:
-    redeemed = world.service.gate.redeem_many(
-        [world.allow(str(number)).token for number in range(3)], world.replica.replica_id
-    )
+    redeemed = world.redeem_many([world.allow(str(number)).token for number in range(3)])
     world.service.clips.register_store("file:///var/clips", "output")
     made = {"audio_sha256": "ab" * 32, "seconds": 2.0, "objects": ("file:///var/clips/acme/x",)}
     records = [
@@ -81,7 +80,7 @@ def test_clips_are_registered_by_the_thousand_each_on_its_own_merits(world: Worl
     ]
     unknown = replace(records[0], clip_id="f" * 32)
     changed = replace(records[1], purpose="advertising")
-    outcomes = world.service.clips.register_clips([records[0], unknown, changed, records[2]])
+    outcomes = register.register_many(world.service._core, [records[0], unknown, changed, records[2]])
     assert [type(each) for each in outcomes] == [type(None), NotFound, Conflict, type(None)]
     for record in (records[0], records[2]):
         found = world.service.clips.find_clip("acme", record.clip_id)

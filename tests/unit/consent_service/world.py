@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from consent_service.models import (
     ConsentTerms,
     Principal,
     RecordedConsent,
+    Redeemed,
     Role,
     SpeechClaim,
     Voice,
@@ -126,6 +128,10 @@ class World:
         decision = self.service.gate.authorize(self.narrator, self.claim(text, **changes))
         assert isinstance(decision, Allow), decision
         return decision
+
+    def redeem_many(self, tokens: Sequence[str]) -> list[Redeemed | Exception]:
+        """As a job will: in one transaction."""
+        return self.service.gate._redeemer.redeem_many(tokens, self.replica.replica_id)
 
     def register(self, replica_id: str) -> ReplicaKey:
         key = ReplicaKey(replica_id)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from consent_service.gate import revocations
 from consent_service.models import Revocation
 from serve_app.errors import RequestRefused
 from serve_app.gate.consent_gate import Feed
@@ -338,6 +339,21 @@ def test_a_long_poll_answers_at_once_when_something_was_withdrawn(house: House, 
     feed = house.run(play())
     assert [e.voice_id for e in feed.events] == [studio.voice.voice_id]
     assert feed.cursor == feed.events[-1].seq
+
+
+def test_long_polls_without_news_ask_the_ledger_nothing_of_their_own(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asked(*_: object) -> list[Revocation]:
+        raise AssertionError("a poll asked the ledger by itself")
+
+    monkeypatch.setattr(revocations, "revocations", asked)
+
+    async def play() -> list[Feed]:
+        polls = [house.gate.call("revocations", 10**9, 0.01) for _ in range(20)]
+        return await asyncio.gather(*polls)
+
+    assert house.run(play()) == [Feed((), 10**9)] * 20
 
 
 def test_a_feed_without_news_gives_the_cursor_back(house: House) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import gc
 from typing import Any
 
 import pytest
@@ -259,11 +260,12 @@ class Work:
     def __init__(self) -> None:
         self.began = 0
         self.cancelled = 0
-        self.go = asyncio.Event()
+        self.started, self.go = asyncio.Event(), asyncio.Event()
 
     async def __call__(self) -> int:
         self.began += 1
         mine = self.began
+        self.started.set()
         try:
             await self.go.wait()
         except asyncio.CancelledError:
@@ -309,6 +311,49 @@ def test_no_one_joins_a_flight_that_is_coming_down(house: House) -> None:
         assert not flights.has("k")
 
     house.run(play())
+
+
+def test_a_flight_that_finishes_alone_is_joined_after_the_last_one_left(house: House) -> None:
+    async def play() -> None:
+        flights: SingleFlight[int] = SingleFlight(finish_alone=True)
+        work = Work()
+        first = asyncio.create_task(flights.run("k", work))
+        await work.started.wait()
+        first.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        assert len(flights) == 1
+        second = asyncio.create_task(flights.run("k", work))
+        work.go.set()
+        assert await second == 1
+        assert (work.began, work.cancelled, len(flights)) == (1, 0, 0)
+
+    house.run(play())
+
+
+def test_a_failure_that_nobody_waits_for_is_not_logged_in_full(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def play() -> None:
+        flights: SingleFlight[int] = SingleFlight(finish_alone=True)
+        started, go = asyncio.Event(), asyncio.Event()
+
+        async def fails() -> int:
+            started.set()
+            await go.wait()
+            raise ValueError("a secret")
+
+        waiting = asyncio.create_task(flights.run("k", fails))
+        await started.wait()
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        go.set()
+        while len(flights):
+            await asyncio.sleep(0)
+
+    house.run(play())
+    gc.collect()
+    assert "a secret" not in caplog.text
 
 
 def test_a_failure_reaches_all_and_is_forgotten(house: House) -> None:

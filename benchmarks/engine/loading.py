@@ -1,6 +1,6 @@
 """How long an engine takes from nothing to ready, in a process of its own: as at a replica's start.
 
-    python -m vouch.bench.engine_loading CONFIG.json
+    python -m benchmarks.engine.loading CONFIG.json
 
 prints the seconds that loading and warming up took, and how many of them went into compiling. Beside the wall clock
 stands the time of the CPU, which says the same on a machine that has other things to do.
@@ -33,8 +33,8 @@ def load_once(config: EngineConfig, folder: Path) -> Loading:
     """In a new process. Raises Failed."""
     given = folder / "config.json"
     given.write_text(config.model_dump_json(), encoding="utf-8")
-    command = [sys.executable, "-m", "vouch.bench.engine_loading", str(given)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own module
+    command = [sys.executable, "-m", "benchmarks.engine.loading", str(given)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise Failed("engine_unavailable", f"the engine did not load: {last}")
