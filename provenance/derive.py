@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from consent_service.proofs.seams import ManifestSigner
-from provenance.decoding.sniff import OPAQUE, sniff
 from provenance.disclosure import Disclosure
 from provenance.errors import StampFailed
+from provenance.formats.sniff import OPAQUE, sniff
 from provenance.ingredients import MOST_PARENTS, Parent
 from provenance.reading import read_manifest, validation
 from provenance.trust import TrustContext

@@ -15,8 +15,8 @@ import c2pa
 from cryptography import x509
 
 from provenance import container
-from provenance.decoding.sniff import sniff
 from provenance.disclosure import Disclosure
+from provenance.formats.sniff import sniff
 from provenance.ingredients import faults, read_parents
 from provenance.manifest import DISCLOSURE_LABEL, SYNTHETIC_SOURCES, disclosure_from
 from provenance.trust import TrustContext

@@ -17,8 +17,8 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 
 from provenance.audio import Limits, Samples
-from provenance.decoding.sniff import Sniffed, sniff
 from provenance.errors import AudioTooLarge, AudioUnreadable
+from provenance.formats.sniff import Sniffed, sniff
 
 READABLE: Final = "not audio that can be read; hand in WAV, FLAC, MP3, M4A, AAC or Ogg (Opus, Vorbis)"
 _DECODERS: Final = (

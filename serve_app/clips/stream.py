@@ -21,7 +21,7 @@ from provenance.formats.delivery import Delivery
 from provenance.formats.live import live_encoder
 from provenance.labels.aigc import aigc_label
 from provenance.labels.http import headers
-from serve_app.ingress.deadline import why_cancelled
+from serve_app.deadline import why_cancelled
 from serve_app.remote import where
 from serve_app.voice.worker import Begun
 from speech.engine import SAMPLE_RATE

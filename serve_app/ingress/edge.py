@@ -15,8 +15,8 @@ from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serve_app.deadline import deadline
 from serve_app.errors import RequestRefused
-from serve_app.ingress.deadline import deadline
 from serve_app.ingress.failed_auth import Doorstep
 from serve_app.remote import where
 

@@ -11,13 +11,13 @@ import torch
 
 from speech.config import EngineConfig
 from speech.engine import SpeechRequest
-from speech.plan import Plan, plan
 from speech.qwen.batcher import Batcher
 from speech.qwen.checkpoint import LocalCheckpoint
 from speech.qwen.codec import StreamingCodec
 from speech.qwen.job import Job
 from speech.qwen.model import Placement, QwenModel
 from speech.qwen.parts import PartMaker, VoicePrompts
+from speech.qwen.plan import Plan, plan
 from speech.qwen.runner import Runner
 from speech.qwen.worker import Worker
 from speech.segments import plan as segments_of

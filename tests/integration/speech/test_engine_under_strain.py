@@ -14,9 +14,9 @@ import torch
 from speech.config import EngineConfig
 from speech.engine import CustomVoiceRequest, Samples
 from speech.errors import EngineBusy, EngineUnavailable, SynthesisCancelled, SynthesisFailed
-from speech.plan import slot_bytes
 from speech.qwen import model as model_module
 from speech.qwen.engine import QwenEngine
+from speech.qwen.plan import slot_bytes
 from speech.qwen.runner import Runner
 from speech.text import prepare
 from tests.assets import tiny_qwen

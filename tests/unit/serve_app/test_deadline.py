@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from serve_app.clips.stream import LiveClip, LiveResponse, ended
-from serve_app.ingress.deadline import deadline, why_cancelled
+from serve_app.deadline import deadline, why_cancelled
 from tests.unit.serve_app.house import House, Studio
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from speech.plan import plan, slot_bytes
+from speech.qwen.plan import plan, slot_bytes
 from speech.qwen.shape import Shape, Stack
 from speech.qwen.slots import State
 
