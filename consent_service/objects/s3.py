@@ -67,7 +67,7 @@ class S3Objects:
         return True
 
     def probe(self) -> None:
-        next(self._pages("list_objects_v2", self._prefix, "ContinuationToken"))
+        next(self._pages("list_objects_v2", self._prefix))
 
     def names(self, under: str = "") -> list[str]:
         pages = self._pages("list_objects_v2", self._folder(under))

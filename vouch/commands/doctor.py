@@ -13,11 +13,11 @@ from functools import partial
 
 import typer
 
-from consent_service.places import places
 from speech.load import load_engine
 from vouch.commands.options import Json
 from vouch.home import app_config, data_dir, open_home
 from vouch.output import Failed, emit, out, plain, reporting
+from vouch.places import places
 
 
 @dataclass(frozen=True, slots=True)
