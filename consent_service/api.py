@@ -17,11 +17,11 @@ import uvicorn
 import yaml
 from pydantic import ValidationError
 
-from consent_service.errors import ConsentError
 from consent_service.http.app import build_app
 from consent_service.http.config import ApiConfig
 from consent_service.http.config_errors import explain
 from consent_service.service import ConsentService
+from foundation.errors import CodedError
 
 log = logging.getLogger("vouch.consent")
 
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         config = ApiConfig.load(asked.config)
         service = ConsentService.open(config.consent)
-    except (OSError, ValueError, yaml.YAMLError, ConsentError) as exc:
+    except (OSError, ValueError, yaml.YAMLError, CodedError) as exc:
         return _fail(_told(exc))
     if asked.command == "bootstrap":
         return _bootstrap(service, asked.tenant)
@@ -59,7 +59,7 @@ def _serve(service: ConsentService, config: ApiConfig) -> None:
 def _bootstrap(service: ConsentService, tenant: str) -> int:
     try:
         sys.stdout.write(service.tenants.bootstrap(tenant) + "\n")
-    except ConsentError as exc:
+    except CodedError as exc:
         return _fail(_told(exc))
     finally:
         service.close()
@@ -79,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _told(exc: Exception) -> str:
     """What is wrong and where, but not what was written there: it may be a password."""
-    if isinstance(exc, ConsentError):
+    if isinstance(exc, CodedError):
         return f"{exc.message} [{exc.code}]"
     if isinstance(exc, ValidationError):
         return explain(exc, ApiConfig)

@@ -25,37 +25,25 @@
     │   ├── LeafExpired                 leaf_expired         (manifests can't be signed)
     │   ├── ObjectMissing               object_missing
     │   └── StorageUnavailable          storage_unavailable
-    ├── KeyFileUnsafe                   key_file_unsafe
     ├── MessageNotSent                  message_not_sent
     ├── ProofInvalid                    proof_invalid
     ├── ExaminationUnavailable          examination_unavailable
     └── LedgerUnavailable               ledger_unavailable
 
+Beside it stands `foundation.private_files.KeyFileUnsafe` (key_file_unsafe).
 `code` is stable and goes out over HTTP and into status columns; the message says what the caller can do. No
 message ever holds a text to be spoken, a recording, a key or a token.
 """
 
 from __future__ import annotations
 
+from foundation.errors import CodedError
 
-class ConsentError(Exception):
+
+class ConsentError(CodedError):
     """Root of every error this package raises on purpose."""
 
     code = "consent_error"
-
-    def __init__(self, message: str, *, code: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        if code is not None:
-            self.code = code
-
-    def __reduce__(self) -> tuple[object, ...]:
-        # Errors cross process borders (actors, replicas); keep the instance's code.
-        return (_rebuild, (type(self), self.message, self.code))
-
-
-def _rebuild(kind: type[ConsentError], message: str, code: str) -> ConsentError:
-    return kind(message, code=code)
 
 
 class AccessError(ConsentError):
@@ -84,13 +72,6 @@ class RateLimited(AccessError):
     def __init__(self, message: str, *, code: str | None = None, retry_after_s: float = 1.0) -> None:
         super().__init__(message, code=code)
         self.retry_after_s = retry_after_s
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return (_rebuild_limited, (self.message, self.code, self.retry_after_s))
-
-
-def _rebuild_limited(message: str, code: str, retry_after_s: float) -> RateLimited:
-    return RateLimited(message, code=code, retry_after_s=retry_after_s)
 
 
 class PermissionDenied(AccessError):
@@ -207,12 +188,6 @@ class StorageUnavailable(VaultError):
     """The place where sealed objects lie can't be reached, or refuses."""
 
     code = "storage_unavailable"
-
-
-class KeyFileUnsafe(ConsentError):
-    """A key file is readable by others than its owner."""
-
-    code = "key_file_unsafe"
 
 
 class MessageNotSent(ConsentError):

@@ -20,8 +20,9 @@ from typing import Literal, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from consent_service.errors import ConsentError, MessageNotSent
-from consent_service.keys.files import make_private_folder, read_private, write_private
+from consent_service.errors import MessageNotSent
+from foundation.errors import CodedError
+from foundation.private_files import make_private_folder, read_private, write_private
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ class SmtpMessenger:
     def send(self, message: Message) -> None:
         try:
             self._deliver(_email(message, self._config.sender))
-        except (OSError, smtplib.SMTPException, ValueError, ConsentError) as exc:
+        except (OSError, smtplib.SMTPException, ValueError, CodedError) as exc:
             # The server's words may repeat the address: only their kind is told.
             reason = type(exc).__name__
             raise MessageNotSent(

@@ -21,7 +21,6 @@ from consent_service.core import Core
 from consent_service.errors import StorageUnavailable, VaultError
 from consent_service.keys import FileKeyProvider
 from consent_service.keys.creation import new_ring
-from consent_service.keys.files import locked, make_private_folder, write_private
 from consent_service.keys.ring import Ring
 from consent_service.keys.rings import RingProvider
 from consent_service.ledger.engine import Ledger, create_sqlite_file, fail_closed
@@ -31,6 +30,7 @@ from consent_service.objects import open_store
 from consent_service.proofs.seams import KeyProvider
 from consent_service.vault.sealing import NODE_FOLDER, NODE_SECRET
 from consent_service.vault.vault import Vault
+from foundation.private_files import locked, make_private_folder, write_private
 
 _LOCK: Final = ".opening.lock"
 

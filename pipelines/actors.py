@@ -16,10 +16,10 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from consent_service.errors import ConsentError
 from consent_service.service import ConsentService
+from foundation.errors import CodedError
 from pipelines.config import NarrateConfig
-from pipelines.errors import ActorsFailed, PipelineError
+from pipelines.errors import ActorsFailed
 from pipelines.handover import Handover
 from pipelines.journal import load_finished
 from pipelines.rows import Ready, RowResult, ScriptRow, decided_from, decided_record
@@ -28,13 +28,11 @@ from pipelines.speaking import EngineSpeaker, MuteSpeaker, Speaker, principal_of
 from pipelines.stages import Consent
 from pipelines.stages.clips import ClipStore
 from pipelines.storage import Folder
-from provenance.errors import ProvenanceError
 from provenance.profiles.profile import load_profile
 from speech.errors import SpeechError
 
 _STORED: Final = pa.schema([field.with_nullable(True) for field in RESULT])
 _MARK: Final = "narration actor failed: "
-_OURS: Final = (ConsentError, SpeechError, ProvenanceError, PipelineError)
 
 
 class ConsentActor:
@@ -57,7 +55,7 @@ class ConsentActor:
                     load_profile(config.consent.disclosure_profile).spoken, asked=config.spoken_disclaimer
                 ),
             )
-        except _OURS as exc:
+        except CodedError as exc:
             raise _told(exc) from None
 
     def __call__(self, batch: Any) -> Any:
@@ -94,7 +92,7 @@ class SpeakActor:
     def _begin(self, config: NarrateConfig) -> Speaker:
         try:
             return EngineSpeaker(config)
-        except _OURS as exc:
+        except CodedError as exc:
             # At the start this ends the run and says what is missing; later it must not take the others' work along.
             if self._handover.is_successor and isinstance(exc, SpeechError):
                 return MuteSpeaker(exc)
@@ -116,5 +114,5 @@ def failure_of(exc: BaseException) -> ActorsFailed:
 
 
 def _told(exc: Exception) -> RuntimeError:
-    assert isinstance(exc, _OURS)  # noqa: S101 — for the type checker
+    assert isinstance(exc, CodedError)  # noqa: S101 — for the type checker
     return RuntimeError(_MARK + json.dumps({"code": exc.code, "message": exc.message}))

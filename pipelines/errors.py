@@ -15,6 +15,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from foundation.errors import CodedError
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:
@@ -24,23 +26,10 @@ class Fault:
     message: str
 
 
-class PipelineError(Exception):
+class PipelineError(CodedError):
     """Root of every error this package raises on purpose."""
 
     code = "narration_error"
-
-    def __init__(self, message: str, *, code: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        if code is not None:
-            self.code = code
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return (_rebuild, (type(self), self.message, self.code))
-
-
-def _rebuild(kind: type[PipelineError], message: str, code: str) -> PipelineError:
-    return kind(message, code=code)
 
 
 class ScriptInvalid(PipelineError):
@@ -51,9 +40,6 @@ class ScriptInvalid(PipelineError):
     def __init__(self, faults: tuple[Fault, ...]) -> None:
         super().__init__("; ".join(fault.message for fault in faults), code=faults[0].code)
         self.faults = faults
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return (ScriptInvalid, (self.faults,))
 
 
 class OutputBusy(PipelineError):

@@ -19,9 +19,9 @@ from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
-from consent_service.errors import ConsentError
+from foundation.errors import CodedError
 from pipelines.config import NarrateConfig, NarrateSummary, Progress
-from pipelines.errors import JobFailed, PipelineError
+from pipelines.errors import JobFailed
 from pipelines.journal import STATE
 from pipelines.narrate import ProgressCallback, narrate
 from pipelines.stages.outcome import outcome_of
@@ -159,7 +159,7 @@ def run_here(arguments: list[str] | None = None) -> int:
         return 2
     try:
         summary = narrate(config, Teller())
-    except (PipelineError, ConsentError) as exc:
+    except CodedError as exc:
         _tell(_FAILURE, json.dumps({"code": exc.code, "message": exc.message}))
         return 1
     except Exception as exc:  # noqa: BLE001 — told by kind and place: its own words could hold a text

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from consent_service.errors import Unauthenticated
-from consent_service.keys.files import read_private, write_private
+from foundation.private_files import read_private, write_private
 
 
 def write_key_file(path: Path, api_key: str) -> Path:

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field
 
+from foundation.private_files import replacing
 from pipelines.check import Script, open_script
 from pipelines.errors import Fault, ScriptInvalid
 from pipelines.schema import REQUIRED, SCRIPT
@@ -54,15 +55,11 @@ def prepare_script(source: Path, target: Path, defaults: Defaults | None = None)
     input_empty); no `target` is left then.
     """
     defaults = defaults or Defaults()
-    aside = target.with_name(f".{target.name}.tmp")
-    aside.parent.mkdir(parents=True, exist_ok=True)
-    try:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(target) as unfinished_copy:
         records = (_row(record, defaults, index) for index, record in enumerate(_records(source), start=1))
-        _write(records, aside)
-        open_script(str(aside))
-        aside.replace(target)
-    finally:
-        aside.unlink(missing_ok=True)
+        _write(records, unfinished_copy)
+        open_script(str(unfinished_copy))
     return open_script(str(target))
 
 

@@ -6,9 +6,7 @@ because a put is atomic.
 
 from __future__ import annotations
 
-import os
 import posixpath
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,8 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
+
+from foundation.private_files import replacing
 
 
 class Folder:
@@ -73,15 +73,8 @@ class Folder:
             return
         final = Path(target)
         final.parent.mkdir(parents=True, exist_ok=True)
-        aside = final.with_name(f".{final.name}.{uuid.uuid4().hex}.tmp")
-        try:
-            with aside.open("xb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            aside.replace(final)
-        finally:
-            aside.unlink(missing_ok=True)
+        with replacing(final) as unfinished_copy:
+            unfinished_copy.write_bytes(data)
 
     def read(self, name: str) -> bytes:
         data: bytes = self.fs.cat_file(self.path(name))

@@ -13,24 +13,13 @@ ProvenanceError                     provenance_error
 
 from __future__ import annotations
 
+from foundation.errors import CodedError
 
-class ProvenanceError(Exception):
+
+class ProvenanceError(CodedError):
     """Root of every error this package raises on purpose."""
 
     code = "provenance_error"
-
-    def __init__(self, message: str, *, code: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        if code is not None:
-            self.code = code
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return (_rebuild, (type(self), self.message, self.code))
-
-
-def _rebuild(kind: type[ProvenanceError], message: str, code: str) -> ProvenanceError:
-    return kind(message, code=code)
 
 
 class StampFailed(ProvenanceError):

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import soxr
 
+from foundation.torchaudio_cpu import import_torchaudio
 from provenance.audio import Samples
 from provenance.errors import StampFailed
-from provenance.torchaudio_cpu import import_torchaudio
 
 if TYPE_CHECKING:
     from perth.perth_net.perth_net_implicit.model.perth_net import PerthNet

@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
+from foundation.errors import CodedError
+
 STATUS: Final[dict[str, int]] = {
     # 400: the request cannot be understood or spoken
     "request_invalid": 400,
@@ -168,15 +170,13 @@ RETRY_AFTER_S: Final = {
 }  # fmt: skip
 
 
-class RequestRefused(Exception):
+class RequestRefused(CodedError):
     """A request that ends here, with its stable code. retry_after_s: None says what the code says by itself."""
 
     def __init__(
         self, code: str, message: str, *, param: str | None = None, retry_after_s: int | None = None
     ) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
+        super().__init__(message, code=code)
         self.param = param
         self.retry_after_s = retry_after_s
 

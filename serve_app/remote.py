@@ -12,10 +12,9 @@ import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from typing import Any, Final, Protocol
 
-from consent_service.errors import ConsentError
-from provenance.errors import ProvenanceError
+from foundation.errors import CodedError
+from foundation.redact import type_and_place
 from serve_app.errors import Refused, RequestRefused
-from speech.errors import SpeechError
 
 log = logging.getLogger("vouch.serve")
 
@@ -109,7 +108,7 @@ class FailClosed:
                 raise
             raise gate_failed() from None
         except Exception as exc:  # noqa: BLE001 - fail closed, whatever it was
-            log.error("gate.%s failed: %s", method, where(exc))  # noqa: TRY400 - a traceback may hold text
+            log.error("gate.%s failed: %s", method, type_and_place(exc))  # noqa: TRY400 - a traceback may hold text
             raise gate_failed() from None
 
 
@@ -125,10 +124,10 @@ def refusals_as_values(method: Callable[..., Awaitable[Any]]) -> Callable[..., A
     async def guarded(*args: Any, **kwargs: Any) -> Any:
         try:
             return await method(*args, **kwargs)
-        except (ConsentError, SpeechError, ProvenanceError, RequestRefused) as exc:
+        except CodedError as exc:
             return Refused(exc.code, exc.message)
         except Exception as exc:  # noqa: BLE001 - fail closed, whatever it was
-            log.error("%s failed: %s", method.__name__, where(exc))  # noqa: TRY400 - a traceback may hold text
+            log.error("%s failed: %s", method.__name__, type_and_place(exc))  # noqa: TRY400 - a traceback may hold text
             return Refused("internal_error", "an unexpected error; nothing was released")
 
     return guarded
@@ -143,19 +142,10 @@ def refusals_as_last(method: Callable[..., AsyncGenerator[Any]]) -> Callable[...
             async with contextlib.aclosing(method(*args, **kwargs)) as pieces:
                 async for piece in pieces:
                     yield piece
-        except (ConsentError, SpeechError, ProvenanceError, RequestRefused) as exc:
+        except CodedError as exc:
             yield Refused(exc.code, exc.message)
         except Exception as exc:  # noqa: BLE001 - as above
-            log.error("%s failed: %s", method.__name__, where(exc))  # noqa: TRY400
+            log.error("%s failed: %s", method.__name__, type_and_place(exc))  # noqa: TRY400
             yield Refused("internal_error", "an unexpected error; nothing more was released")
 
     return guarded
-
-
-def where(exc: BaseException) -> str:
-    """Type and place of an error, without its message."""
-    tb = exc.__traceback__
-    while tb is not None and tb.tb_next is not None:
-        tb = tb.tb_next
-    place = f"{tb.tb_frame.f_code.co_filename.rsplit('/', 2)[-1]}:{tb.tb_lineno}" if tb else "?"
-    return f"{type(exc).__name__} at {place}"

@@ -8,10 +8,9 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
-from consent_service.errors import ConsentError
 from consent_service.service import ConsentService
 from consent_service.vault.sealing import load_node_secret
-from provenance.errors import ProvenanceError
+from foundation.errors import CodedError
 from provenance.profiles.profile import load_profile
 from provenance.stamp import Stamper
 from provenance.trust import TrustContext
@@ -30,7 +29,6 @@ from serve_app.remote import FailClosed, Remote, StreamingRemote
 from serve_app.version import VERSION
 from serve_app.voice.watch import RevocationWatch
 from serve_app.voice.worker import VoiceWorker
-from speech.errors import SpeechError
 from speech.load import load_engine
 
 
@@ -75,7 +73,7 @@ class LocalRemote:
     async def call(self, method: str, *args: Any, **kwargs: Any) -> Any:
         try:
             return await getattr(self._target, method)(*args, **kwargs)
-        except (ConsentError, SpeechError, ProvenanceError, RequestRefused) as exc:
+        except CodedError as exc:
             # A new one, also for a refusal: what the target lost on its way is not lost to us.
             raise RequestRefused(exc.code, exc.message) from None
 
@@ -84,7 +82,7 @@ class LocalRemote:
             async with aclosing(getattr(self._target, method)(*args)) as pieces:
                 async for piece in pieces:
                     yield piece
-        except (ConsentError, SpeechError, ProvenanceError, RequestRefused) as exc:
+        except CodedError as exc:
             raise RequestRefused(exc.code, exc.message) from None
 
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-import traceback
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TypeVar
 from weakref import WeakSet
 
+from foundation.redact import type_and_place
 from speech.engine import SpeechRequest
 from speech.errors import EngineUnavailable, SpeechError, SynthesisFailed
 from speech.stream import QueuedStream
@@ -97,8 +97,7 @@ class Dispatcher:
         except SpeechError as error:
             stream.fail(error)
         except Exception as error:  # noqa: BLE001 - one request's failure must not end the engine
-            place = traceback.extract_tb(error.__traceback__)[-1]
-            _log.error("synthesis failed: %s at %s:%s", type(error).__name__, place.name, place.lineno)
+            _log.error("synthesis failed: %s", type_and_place(error))
             stream.fail(SynthesisFailed("the engine failed on this request; others are not affected"))
         else:
             stream.finish()

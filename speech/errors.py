@@ -16,24 +16,13 @@ SpeechError                         speech_error
 
 from __future__ import annotations
 
+from foundation.errors import CodedError
 
-class SpeechError(Exception):
+
+class SpeechError(CodedError):
     """Root of every error this package raises on purpose. No message holds a text or a recording."""
 
     code = "speech_error"
-
-    def __init__(self, message: str, *, code: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        if code is not None:
-            self.code = code
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return (_rebuild, (type(self), self.message, self.code))
-
-
-def _rebuild(kind: type[SpeechError], message: str, code: str) -> SpeechError:
-    return kind(message, code=code)
 
 
 class TextError(SpeechError):

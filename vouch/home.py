@@ -22,10 +22,10 @@ from consent_service.access import NewKey
 from consent_service.config import ConsentConfig
 from consent_service.errors import Conflict, Unauthenticated
 from consent_service.http.config_errors import explain
-from consent_service.keys.files import locked, read_private, write_private
 from consent_service.models import Claims, Principal, Role
 from consent_service.policy.purposes import PURPOSES
 from consent_service.service import ConsentService
+from foundation.private_files import locked, read_private, write_private
 from serve_app.config import AppConfig
 from vouch.output import Failed, err
 

@@ -11,7 +11,7 @@ import secrets
 from pathlib import Path
 from typing import Final
 
-from consent_service.keys.files import write_private
+from foundation.private_files import write_private
 from vouch.output import Failed
 
 NAME: Final = "ray.token"

@@ -22,6 +22,7 @@ from consent_service.commit.batch import Group
 from consent_service.errors import ConsentError, LedgerUnavailable
 from consent_service.ledger.transaction import Writing
 from consent_service.proofs.merkle import Frontier
+from foundation.errors import CodedError
 
 T_co = TypeVar("T_co", covariant=True)
 T = TypeVar("T")
@@ -167,7 +168,7 @@ class Committer:
             rejected = isinstance(exc.__cause__, IntegrityError | DataError) and len(operations) > 1
             outcomes = [self._alone(each) if rejected else _unavailable(exc) for each in operations]
         except Exception as exc:  # noqa: BLE001 - whatever it is, every caller must hear of it
-            outcomes = [exc if isinstance(exc, ConsentError) else _unavailable(exc) for _ in operations]
+            outcomes = [exc if isinstance(exc, CodedError) else _unavailable(exc) for _ in operations]
         told = iter(outcomes)
         for ticket in group:
             ticket.outcomes = list(islice(told, len(ticket.operations)))

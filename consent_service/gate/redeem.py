@@ -28,6 +28,7 @@ from consent_service.models import Closing, Redeemed
 from consent_service.policy.limits import Limits
 from consent_service.proofs.seams import KeyPurpose
 from consent_service.vault.sealing import reference_info, seal
+from foundation.errors import CodedError
 
 _OUTCOMES: Final = ("completed", "cut", "disconnected", "failed")
 
@@ -163,7 +164,7 @@ def _closed_on_failure(core: Core, grant: Grant) -> Iterator[None]:
     try:
         yield
     except Exception as exc:
-        with suppress(ConsentError):
-            reason = exc.code if isinstance(exc, ConsentError) else "internal_error"
+        with suppress(CodedError):
+            reason = exc.code if isinstance(exc, CodedError) else "internal_error"
             close(core, grant.grant_id, Closing("failed", reason=reason))
         raise

@@ -12,7 +12,6 @@ from fastapi.exceptions import RequestValidationError
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 
-from consent_service.errors import ConsentError
 from consent_service.http import errors
 from consent_service.http.caller import Context, Service
 from consent_service.http.config import ApiConfig
@@ -21,6 +20,7 @@ from consent_service.http.errors import ErrorBody
 from consent_service.http.metrics import ApiMetrics
 from consent_service.http.routes import audit, clips, consents, keys, people, voices
 from consent_service.service import ConsentService
+from foundation.errors import CodedError
 
 
 def build_app(service: ConsentService, config: ApiConfig) -> FastAPI:
@@ -48,7 +48,7 @@ def build_app(service: ConsentService, config: ApiConfig) -> FastAPI:
     app.add_middleware(
         Edge, metrics=metrics, max_body=config.max_body_bytes, max_upload=config.max_upload_bytes
     )
-    app.add_exception_handler(ConsentError, errors.refused)
+    app.add_exception_handler(CodedError, errors.refused)
     app.add_exception_handler(RequestValidationError, errors.invalid)
     app.add_exception_handler(HTTPException, errors.http)
 
@@ -74,6 +74,6 @@ def build_app(service: ConsentService, config: ApiConfig) -> FastAPI:
 def _leaf_ends(service: ConsentService) -> float:
     try:
         outlook = service.rotation.certificate_outlook()
-    except ConsentError:
+    except CodedError:
         return math.nan  # the other series are still worth a scrape
     return math.nan if outlook is None else outlook.ends

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from consent_service.http.errors import answer
 from consent_service.http.metrics import ApiMetrics
+from foundation.redact import type_and_place
 
 log = logging.getLogger("vouch.consent")
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -66,7 +67,7 @@ class _Passage:
                 await app(self.scope, self._receiving, self._sending)
         except Exception as exc:  # noqa: BLE001 - whatever it was, its words may hold a name or a token
             if not self._too_large:
-                log.error("unexpected %s in request %s", _where(exc), self._request_id)  # noqa: TRY400
+                log.error("unexpected %s in request %s", type_and_place(exc), self._request_id)  # noqa: TRY400
                 await self._end(500, "internal_error", "an unexpected error; nothing was decided")
         if self._too_large:
             await self._end(413, "upload_too_large", f"send at most {self._limit:,} bytes")
@@ -107,12 +108,3 @@ def _route(scope: Scope) -> str:
     """The route's template: ids stay out of labels, and so do paths that nobody serves."""
     route: Any = scope.get("route")
     return str(getattr(route, "path", "unknown"))
-
-
-def _where(exc: Exception) -> str:
-    """Class and line, without the words."""
-    trace = exc.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    place = "" if trace is None else f" at {trace.tb_frame.f_code.co_qualname}:{trace.tb_lineno}"
-    return f"{type(exc).__name__}{place}"

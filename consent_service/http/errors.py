@@ -18,8 +18,10 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from consent_service import errors
+from foundation.errors import CodedError
+from foundation.private_files import KeyFileUnsafe
 
-STATUS: Final[dict[type[errors.ConsentError], int]] = {
+STATUS: Final[dict[type[CodedError], int]] = {
     errors.InvalidInput: 400,
     errors.Unauthenticated: 401,
     errors.LinkInvalid: 401,
@@ -31,7 +33,7 @@ STATUS: Final[dict[type[errors.ConsentError], int]] = {
     errors.Conflict: 409,
     errors.RateLimited: 429,
     errors.VaultError: 503,
-    errors.KeyFileUnsafe: 503,
+    KeyFileUnsafe: 503,
     errors.MessageNotSent: 503,
     errors.ExaminationUnavailable: 503,
     errors.LedgerUnavailable: 503,
@@ -55,7 +57,7 @@ class ErrorBody(BaseModel):
     error: ErrorDetail
 
 
-def status_of(error: errors.ConsentError) -> int:
+def status_of(error: CodedError) -> int:
     return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
 
 
@@ -76,7 +78,7 @@ def answer(
 
 
 async def refused(request: Request, exc: Exception) -> JSONResponse:
-    assert isinstance(exc, errors.ConsentError)  # noqa: S101 - registered for this class alone
+    assert isinstance(exc, CodedError)  # noqa: S101 - registered for this class alone
     status = status_of(exc)
     wait_s = exc.retry_after_s if isinstance(exc, errors.RateLimited) else RETRY_AFTER_S * (status == 503)
     return answer(request.state.request_id, status, exc.code, exc.message, retry_after_s=wait_s)

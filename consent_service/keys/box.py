@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from consent_service.errors import VaultError
-from consent_service.keys.files import (
+from foundation.private_files import (
     read_private,
     require_private_folder,
     sync_folder,
@@ -72,7 +72,10 @@ class FolderBox(InTheClear):
 
     def __init__(self, folder: Path) -> None:
         """Raises VaultError when it is missing, KeyFileUnsafe when it is loose."""
-        require_private_folder(folder)
+        try:
+            require_private_folder(folder)
+        except OSError as exc:
+            raise VaultError(f"the folder {folder.name}/ of the data directory is missing") from exc
         self.folder = folder
         self._paths: dict[
             str, Path

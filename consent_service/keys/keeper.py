@@ -13,8 +13,8 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
-from consent_service.errors import ConsentError
 from consent_service.keys.lifetime import Lifetime
+from foundation.errors import CodedError
 
 log = logging.getLogger("vouch.consent")
 
@@ -74,7 +74,7 @@ class LeafKeeper:
             self._renew()
             failed = False
         except Exception as exc:  # noqa: BLE001 - whatever it was, the old leaf still signs
-            why = exc.message if isinstance(exc, ConsentError) else type(exc).__name__
+            why = exc.message if isinstance(exc, CodedError) else type(exc).__name__
             log.error(  # noqa: TRY400 - a traceback may hold more than a log should
                 "the leaf that manifests are signed under ends on %s and could not be renewed: %s",
                 life.last_day,

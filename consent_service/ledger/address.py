@@ -14,7 +14,7 @@ from typing import Final
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from consent_service.errors import LedgerUnavailable
-from consent_service.keys.files import read_private
+from foundation.private_files import read_private
 
 _REFERENCE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 

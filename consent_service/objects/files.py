@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from consent_service.errors import ObjectMissing, StorageUnavailable
-from consent_service.keys.files import make_private_folder, sync_folder, unfinished, write_private
 from consent_service.objects.store import Destroyed, require_name
+from foundation.private_files import make_private_folder, sync_folder, unfinished, write_private
 
 
 class FileObjects:

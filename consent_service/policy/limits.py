@@ -1,4 +1,4 @@
-"""How often a stranger may fail, and how often a caller may be refused: token buckets, in bounded memory.
+"""How often a stranger may fail, and how often a caller may be refused: token buckets.
 
 A failed authentication costs a token of the key id it named and one of the address it came from. An address without
 tokens is refused before the ledger is asked, whatever it sends, so that the answer tells nothing. A key id without
@@ -6,18 +6,13 @@ tokens is refused only to addresses that have failed themselves: whoever knows a
 Where no address is known, a key is compared first, and only a failure is told to wait.
 A refusal that the audit log must record costs a token too, each row of a batch its own: an authenticated caller can't
 fill the disk with them. Those of grants count against the key that the grants were made for.
-
-Buckets belong to one process and run on the monotonic clock; an installation of N processes allows N times as much.
 """
 
 from __future__ import annotations
 
-import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from hashlib import blake2b
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -31,8 +26,8 @@ from consent_service.errors import (
     RateLimited,
     ReplicaUnknown,
 )
+from foundation.rate_limits import Buckets
 
-MOST_BUCKETS: Final = 8192
 _REFUSED_TOO_OFTEN: Final = "too many refused requests"
 # Those that the audit log records. A forged grant belongs to no tenant and leaves no entry.
 _RECORDED: Final = (
@@ -55,65 +50,6 @@ class LimitsConfig(BaseModel):
     refusals_per_s: float = Field(default=100.0, gt=0, description="How fast a key is forgiven.")
     messages: int = Field(default=5, ge=1, description="Sign-in links asked for in a row, per address.")
     messages_per_s: float = Field(default=1 / 60, gt=0, description="How fast that refills.")
-
-
-class Buckets:
-    """Token buckets by name. Thread-safe. A bucket that has filled up again is forgotten; when too many are in use,
-    the one that was touched longest ago is."""
-
-    def __init__(
-        self,
-        burst: int,
-        per_s: float,
-        *,
-        most: int = MOST_BUCKETS,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._burst, self._per_s, self._most, self._clock = float(burst), per_s, most, clock
-        # Digest of the name (a caller chose it, and its length) → (tokens, as of).
-        self._levels: OrderedDict[bytes, tuple[float, float]] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def wait_s(self, name: str) -> float:
-        """Seconds until the bucket holds a token; 0.0 when it does."""
-        with self._lock:
-            return max(0.0, (1.0 - self._level(_digest(name))) / self._per_s)
-
-    def take_up_to(self, name: str, tokens: int) -> int:
-        """Take as many of them as there are; returns how many."""
-        bucket = _digest(name)
-        with self._lock:
-            level = self._level(bucket)
-            taken = min(tokens, max(0, int(level)))
-            if taken:
-                self._keep(bucket, level - taken)
-            return taken
-
-    def is_full(self, name: str) -> bool:
-        with self._lock:
-            return self._level(_digest(name)) >= self._burst
-
-    def take(self, name: str, *, least: float = 0.0) -> None:
-        """Take a token, down to `least`: below nothing, what was taken must be earned again first."""
-        bucket = _digest(name)
-        with self._lock:
-            self._keep(bucket, max(least, self._level(bucket) - 1.0))
-
-    def __len__(self) -> int:
-        return len(self._levels)
-
-    def _keep(self, bucket: bytes, tokens: float) -> None:
-        self._levels[bucket] = (tokens, self._clock())
-        self._levels.move_to_end(bucket)
-        while len(self._levels) > self._most:
-            self._levels.popitem(last=False)
-
-    def _level(self, bucket: bytes) -> float:
-        tokens, since = self._levels.get(bucket, (self._burst, 0.0))
-        tokens = min(self._burst, tokens + (self._clock() - since) * self._per_s)
-        if tokens >= self._burst:
-            self._levels.pop(bucket, None)
-        return tokens
 
 
 class Limits:
@@ -179,10 +115,6 @@ class Limits:
         if source:
             _require_token(self._messages.wait_s(source), "too many links were asked for")
             self._messages.take(source)
-
-
-def _digest(name: str) -> bytes:
-    return blake2b(name.encode(errors="surrogatepass"), digest_size=16).digest()
 
 
 def _grants_of(key_id: str) -> str:

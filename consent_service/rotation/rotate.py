@@ -29,7 +29,6 @@ from consent_service.access import Permission
 from consent_service.clips import watermarks
 from consent_service.core import Core
 from consent_service.errors import Conflict
-from consent_service.keys.files import locked
 from consent_service.keys.ring import KeyRing, Ring
 from consent_service.keys.rings import RingProvider
 from consent_service.ledger.engine import fail_closed
@@ -37,6 +36,7 @@ from consent_service.ledger.tables import tenants
 from consent_service.models import Principal
 from consent_service.rotation import rewrap, superseded
 from consent_service.rotation.rewrap import ProgressCallback
+from foundation.private_files import locked
 
 _LOCK: Final = ".rotating.lock"
 _LOCK_NUMBER: Final = 0x766F7563686B  # PostgreSQL advisory lock: "vouchk"

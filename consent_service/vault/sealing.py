@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 
 from consent_service.errors import VaultError
-from consent_service.keys.files import read_private, require_private_folder
 from consent_service.models import Redeemed
+from foundation.private_files import read_private, require_private_folder
 
 NODE_FOLDER: Final = "node"
 NODE_SECRET: Final = "node.secret"  # noqa: S105 - the name of a file
@@ -101,8 +101,8 @@ def spoken_proof(node_secret: bytes, replica_id: str, grant_id: str) -> bytes:
 def load_node_secret(data_dir: Path) -> bytes:
     """The secret that tells our replicas from others. Raises VaultError or KeyFileUnsafe."""
     folder = data_dir / NODE_FOLDER
-    require_private_folder(folder)
     try:
+        require_private_folder(folder)
         return read_private(folder / NODE_SECRET)
-    except FileNotFoundError as exc:
+    except OSError as exc:
         raise VaultError("the node secret is missing; open the ledger on this machine first") from exc

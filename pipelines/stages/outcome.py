@@ -12,15 +12,15 @@ from typing import Final
 
 from consent_service.errors import (
     AccessError,
-    ConsentError,
     GrantRevoked,
     InvalidInput,
     KeyDestroyed,
     NotFound,
 )
+from foundation.errors import CodedError
+from foundation.redact import type_and_place
 from pipelines.rows import Status
-from provenance.errors import ProvenanceError
-from speech.errors import RequestInvalid, SpeechError, SynthesisCancelled, TextError
+from speech.errors import RequestInvalid, SynthesisCancelled, TextError
 
 log = logging.getLogger("vouch.narrate")
 
@@ -42,12 +42,9 @@ def outcome_of(exc: Exception) -> tuple[Status, str, str]:
         return "refused", exc.code, exc.message
     if isinstance(exc, SynthesisCancelled) and exc.code in _WITHDRAWN:
         return "refused", exc.code, "the consent was withdrawn while the row was being spoken"
-    if isinstance(exc, ConsentError | SpeechError | ProvenanceError):
+    if isinstance(exc, CodedError):
         return "error", exc.code, exc.message
     # The kind and the place are enough to find it; the message could hold what was being said.
-    trace, place = exc.__traceback__, "unknown"
-    while trace is not None:
-        place = f"{trace.tb_frame.f_globals.get('__name__')}:{trace.tb_lineno}"
-        trace = trace.tb_next
-    log.error("a row failed unexpectedly: %s at %s", type(exc).__name__, place)
-    return "error", "internal_error", f"{type(exc).__name__} at {place}; run again, and report it if it stays"
+    cause = type_and_place(exc)
+    log.error("a row failed unexpectedly: %s", cause)
+    return "error", "internal_error", f"{cause}; run again, and report it if it stays"

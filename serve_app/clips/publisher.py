@@ -16,11 +16,12 @@ from typing import Final
 from consent_service.grants import Grant
 from consent_service.models import Closing, clip_record
 from consent_service.proofs.seams import ClipRecord, Standing
+from foundation.redact import type_and_place
 from provenance.stamp import StampedClip
 from serve_app.clips.store import ClipHeader, ClipStore, StagedClip
 from serve_app.clips.stream import Outcome
 from serve_app.errors import RequestRefused
-from serve_app.remote import Remote, where
+from serve_app.remote import Remote
 from serve_app.voice.worker import Begun
 
 log = logging.getLogger("vouch.serve")
@@ -89,7 +90,7 @@ class Keeper:
         try:
             await asyncio.to_thread(self._store.publish, staged)
         except Exception as exc:  # noqa: BLE001 - the clip is marked, registered and closed; only the cache lacks it
-            log.warning("a clip could not be kept: %s", where(exc))
+            log.warning("a clip could not be kept: %s", type_and_place(exc))
         return staged
 
     async def take_back(self, staged: StagedClip) -> None:

@@ -23,6 +23,7 @@ from typing import Final
 import rfc8785
 
 from consent_service.proofs.seams import ClipRecord
+from foundation.redact import type_and_place
 from provenance.derive import Signed
 from provenance.errors import FormatUnsupported, ProvenanceError
 from provenance.formats.delivery import Delivery, delivery
@@ -33,7 +34,7 @@ from serve_app.clips.publisher import STANDS, Fetched, Keeper, Rendition
 from serve_app.clips.store import ClipHeader, ClipStore
 from serve_app.errors import RequestRefused
 from serve_app.gate.client import gates_own_refusals
-from serve_app.remote import Remote, where
+from serve_app.remote import Remote
 
 log = logging.getLogger("vouch.serve")
 
@@ -123,7 +124,7 @@ class Renditions:
         try:
             return await self._find_or_make(record, wanted)
         except Exception as exc:
-            log.info("a clip was not made in another form: %s", where(exc))
+            log.info("a clip was not made in another form: %s", type_and_place(exc))
             raise
 
     async def _find_or_make(self, record: ClipRecord, wanted: Delivery) -> Fetched:
@@ -195,7 +196,7 @@ class Renditions:
             return None
         kept = await self._kept(record, wanted)
         if kept is None:  # its manifest would be nowhere to be found
-            log.warning("a rendition could not be kept: %s", where(failed))
+            log.warning("a rendition could not be kept: %s", type_and_place(failed))
             raise RequestRefused("storage_unavailable", "the clip could not be kept in this form; try again")
         return kept
 

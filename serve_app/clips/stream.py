@@ -15,6 +15,7 @@ import numpy as np
 from fastapi.responses import StreamingResponse
 from starlette.types import Send
 
+from foundation.redact import type_and_place
 from provenance.audio import Samples
 from provenance.disclosure import Disclosure
 from provenance.formats.delivery import Delivery
@@ -22,7 +23,6 @@ from provenance.formats.live import live_encoder
 from provenance.labels.aigc import aigc_label
 from provenance.labels.http import headers
 from serve_app.deadline import why_cancelled
-from serve_app.remote import where
 from serve_app.voice.worker import Begun
 from speech.engine import SAMPLE_RATE
 
@@ -91,11 +91,11 @@ class LiveClip:
         try:
             await self._pieces.aclose()  # the replica need not go on
         except Exception as exc:  # noqa: BLE001 - whatever becomes of the replica, what was sent is recorded
-            log.warning("a stream's replica could not be told to stop: %s", where(exc))
+            log.warning("a stream's replica could not be told to stop: %s", type_and_place(exc))
         try:
             await self._ending(self, outcome, code)
         except Exception as exc:  # noqa: BLE001 - see above; the entry that stays open is closed by the sweep
-            log.error("a stream's end could not be recorded: %s", where(exc))  # noqa: TRY400
+            log.error("a stream's end could not be recorded: %s", type_and_place(exc))  # noqa: TRY400
 
 
 class LiveResponse(StreamingResponse):

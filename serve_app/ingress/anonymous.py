@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 from typing import Final
 
-from consent_service.policy.limits import Buckets
+from foundation.rate_limits import Buckets
 from serve_app.errors import RequestRefused
 
 _V6_SITE: Final = 64  # bits that one subscriber is given: any address below them is the same caller

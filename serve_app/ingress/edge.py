@@ -15,10 +15,10 @@ from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from foundation.redact import type_and_place
 from serve_app.deadline import deadline
 from serve_app.errors import RequestRefused
 from serve_app.ingress.failed_auth import Doorstep
-from serve_app.remote import where
 
 log = logging.getLogger("vouch.serve")
 
@@ -93,7 +93,7 @@ class _Passage:
             await self._end("deadline_exceeded", "the request took too long; nothing was released")
         except Exception as exc:  # noqa: BLE001 - whatever it was, its traceback may hold a text
             if not self._too_large:
-                log.error("unexpected: %s", where(exc))  # noqa: TRY400
+                log.error("unexpected: %s", type_and_place(exc))  # noqa: TRY400
                 await self._end("internal_error", "an unexpected error; nothing was released")
         if self._too_large:
             await self._end("upload_too_large", f"send at most {self._max_body_bytes:,} bytes")

@@ -12,7 +12,7 @@ from typing import Final
 
 from starlette.types import Scope
 
-from consent_service.policy.limits import Buckets
+from foundation.rate_limits import Buckets
 from serve_app.config import IngressConfig
 
 _FORWARDED: Final = b"x-forwarded-for"

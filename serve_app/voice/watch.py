@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Final
 from consent_service.gate.revocations import Freshness
 from consent_service.grants import Grant
 from consent_service.models import Revocation
+from foundation.redact import type_and_place
 from serve_app.metrics import Metrics
-from serve_app.remote import Remote, where
+from serve_app.remote import Remote
 
 if TYPE_CHECKING:
     from serve_app.gate.consent_gate import Feed
@@ -78,7 +79,9 @@ class RevocationWatch:
             try:
                 await self._pull(wait_s=self._wait_s)
             except Exception as exc:  # noqa: BLE001 - a watch that ended would leave the replica blind until restarted
-                log.warning("the revocation feed cannot be read: %s", getattr(exc, "code", where(exc)))
+                log.warning(
+                    "the revocation feed cannot be read: %s", getattr(exc, "code", type_and_place(exc))
+                )
                 await asyncio.sleep(self._wait_s)
 
     async def _pull(self, *, wait_s: float) -> int:
@@ -99,4 +102,4 @@ class RevocationWatch:
         try:
             self.on_revocation(event)
         except Exception as exc:  # noqa: BLE001 - the epoch is noted already, and every chunk is held against it
-            log.error("a revocation could not be passed to the engine: %s", where(exc))  # noqa: TRY400
+            log.error("a revocation could not be passed to the engine: %s", type_and_place(exc))  # noqa: TRY400

@@ -18,13 +18,13 @@ from typing import Any, Final
 
 import numpy as np
 
-from consent_service.errors import ConsentError, GrantKeyUnknown, GrantMismatch, GrantRevoked
+from consent_service.errors import GrantKeyUnknown, GrantMismatch, GrantRevoked
 from consent_service.grants import Basis, Grant, GrantVerifier, Utterance, VerifiedGrant
 from consent_service.models import Closing, Redeemed
 from consent_service.proofs.seams import WatermarkTag
 from consent_service.vault.sealing import ReplicaKey, open_reference, spoken_proof, watermark_info
+from foundation.errors import CodedError
 from provenance.audio import pcm16
-from provenance.errors import ProvenanceError
 from provenance.keyed.marker import Marker
 from serve_app.errors import RequestRefused
 from serve_app.metrics import Metrics
@@ -127,7 +127,7 @@ class VoiceWorker:
             chunks = [chunk async for chunk in self._chunks(verified, redeemed, order)]
             samples = await self._mark(np.concatenate(chunks), redeemed.watermark)
             await self._still_allowed(verified.grant)
-        except (SpeechError, ConsentError, ProvenanceError, RequestRefused) as exc:
+        except CodedError as exc:
             await self._close(verified.grant, exc.code)
             raise
         except asyncio.CancelledError:

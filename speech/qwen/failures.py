@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import re
-import traceback
 from typing import Final
 
 import torch
 
+from foundation.redact import type_and_place
 from speech.errors import EngineBusy, SpeechError, SynthesisFailed
 
 _log = logging.getLogger(__name__)
@@ -33,6 +33,5 @@ def understood(error: Exception) -> SpeechError:
         return error
     if out_of_memory(error):
         return EngineBusy("the engine ran out of memory; ask again later, or give it fewer slots")
-    place = traceback.extract_tb(error.__traceback__)[-1]
-    _log.error("synthesis failed: %s at %s:%s", type(error).__name__, place.name, place.lineno)
+    _log.error("synthesis failed: %s", type_and_place(error))
     return SynthesisFailed("the engine failed on this request; others are not affected")

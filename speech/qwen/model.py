@@ -18,6 +18,7 @@ import numpy as np
 import soxr
 import torch
 
+from foundation.torchaudio_cpu import import_torchaudio
 from speech.engine import SAMPLE_RATE, Reference
 from speech.errors import EngineUnavailable
 from speech.qwen.attention import best_kernel
@@ -29,7 +30,6 @@ from speech.qwen.sampling import Choice, Draw
 from speech.qwen.shape import Shape
 from speech.qwen.slots import Sampling
 from speech.qwen.sox_absent import import_sox
-from speech.qwen.torchaudio_cpu import import_torchaudio
 
 _log = logging.getLogger(__name__)
 

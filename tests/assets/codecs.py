@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from speech.qwen.torchaudio_cpu import import_torchaudio
+from foundation.torchaudio_cpu import import_torchaudio
 from tests.assets import tiny_qwen
 
 import_torchaudio()

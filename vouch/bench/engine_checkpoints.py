@@ -45,7 +45,7 @@ def write_checkpoint(
     folder: Path, kind: str, shape: CheckpointShape = TINY, *, seed: int = 0, endless: bool = False
 ) -> Path:
     """Write one checkpoint and return its directory. kind: one of KINDS."""
-    from speech.qwen.torchaudio_cpu import import_torchaudio
+    from foundation.torchaudio_cpu import import_torchaudio
 
     import_torchaudio()
     import torch

@@ -28,7 +28,7 @@ class QwenTts:
     def __init__(self, checkpoint: Path, mode: Mode, *, device: str, dtype: str) -> None:
         import torch
 
-        from speech.qwen.torchaudio_cpu import import_torchaudio
+        from foundation.torchaudio_cpu import import_torchaudio
 
         import_torchaudio()
         from qwen_tts import Qwen3TTSModel

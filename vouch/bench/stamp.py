@@ -17,6 +17,7 @@ from typing import Any, Final
 import c2pa
 
 from consent_service.proofs.seams import KeyProvider, WatermarkTag
+from foundation.torchaudio_cpu import import_torchaudio
 from provenance.disclosure import Disclosure
 from provenance.formats.catalogue import FORMATS, OPUS, PCM, Format
 from provenance.formats.delivery import Delivery
@@ -26,7 +27,6 @@ from provenance.keyed.marker import Marker
 from provenance.labels.aigc import aigc_label
 from provenance.manifest import definition
 from provenance.stamp import Stamper
-from provenance.torchaudio_cpu import import_torchaudio
 from provenance.trust import TrustContext
 from speech.engine import SAMPLE_RATE, Samples
 from vouch.bench.figures import Figure, Work, rates

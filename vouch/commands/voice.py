@@ -11,9 +11,9 @@ from typing import Annotated, Any
 import typer
 
 from consent_service.examination.findings import DOUBTS, NOT_SPOKEN
-from consent_service.keys.files import make_private_folder, write_private
 from consent_service.models import Principal, UnderReview, Voice, VoiceHoldings
 from consent_service.subjects.contacts import OUTBOX
+from foundation.private_files import make_private_folder, write_private
 from serve_app.clips.service import Clip, Say
 from serve_app.wiring import in_process
 from speech.load import load_engine

@@ -11,11 +11,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, BackgroundTasks, Query, Response
 
-from consent_service.errors import ConsentError
 from consent_service.http.caller import Caller, Service, Source
 from consent_service.http.schemas import ContactAnswer, LinkBody, ReasonBody, SignInBody, WithdrawBody
 from consent_service.models import Consent, Revocation, Session, Uses, Voice
 from consent_service.service import ConsentService
+from foundation.errors import CodedError
 
 router = APIRouter(prefix="/v1/subject", tags=["the person whose voice it is"])
 log = logging.getLogger("vouch.consent")
@@ -40,7 +40,7 @@ def request_sign_in(
 def _send(service: ConsentService, body: SignInBody) -> None:
     try:
         service.self_service.send_sign_in_link(body.tenant, body.contact)
-    except ConsentError as exc:  # there is nobody left to tell
+    except CodedError as exc:  # there is nobody left to tell
         log.error("a sign-in link was not sent [%s]", exc.code)  # noqa: TRY400 - the traceback may name it
 
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
+from foundation.torchaudio_cpu import import_torchaudio
 from speech.config import Checkpoint
 from speech.qwen.checkpoint import find_checkpoint
 from speech.qwen.compose import Prompt
@@ -19,7 +20,6 @@ from speech.qwen.model import Placement, QwenModel
 from speech.qwen.runner import Runner
 from speech.qwen.sampling import Draw
 from speech.qwen.slots import Sampling
-from speech.qwen.torchaudio_cpu import import_torchaudio
 
 POSITIONS: Final = 1024
 TIE: Final = 1e-5  # logits closer than this may be told apart differently by kernels of another shape

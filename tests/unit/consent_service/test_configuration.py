@@ -8,7 +8,8 @@ import pytest
 from pydantic import ValidationError
 
 from consent_service.config import ConsentConfig
-from consent_service.errors import KeyFileUnsafe, LedgerUnavailable
+from consent_service.errors import LedgerUnavailable
+from foundation.private_files import KeyFileUnsafe
 
 PASSWORD = "marked-violet-orchard"
 

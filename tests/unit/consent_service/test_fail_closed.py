@@ -14,6 +14,7 @@ from consent_service import errors
 from consent_service.config import ConsentConfig
 from consent_service.errors import ConsentError, LedgerUnavailable, StorageUnavailable
 from consent_service.service import ConsentService
+from foundation.private_files import KeyFileUnsafe
 from tests.unit.consent_service.world import World
 
 
@@ -96,7 +97,7 @@ def test_a_ledger_that_can_not_be_is_not_opened(tmp_path: Path, url: str) -> Non
 
 def test_a_data_folder_that_others_may_enter_is_refused(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir(mode=0o755)
-    with pytest.raises(errors.KeyFileUnsafe):
+    with pytest.raises(KeyFileUnsafe):
         ConsentService.open(ConsentConfig(data_dir=tmp_path / "data"))
 
 

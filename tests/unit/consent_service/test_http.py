@@ -24,6 +24,7 @@ from consent_service.http.config import ApiConfig
 from consent_service.http.errors import STATUS, status_of
 from consent_service.models import Claims, Role
 from consent_service.service import ConsentService
+from foundation.private_files import KeyFileUnsafe
 from serve_app.errors import STATUS as DOOR
 from tests.unit.consent_service.operations import OPERATIONS
 from tests.unit.consent_service.world import World, open_world, tone
@@ -90,7 +91,7 @@ def test_every_error_has_a_status_and_the_other_door_gives_the_same() -> None:
         for child in kind.__subclasses__():
             yield from family(child)
 
-    for kind in family(ConsentError):
+    for kind in (*family(ConsentError), KeyFileUnsafe):
         error = kind("x")
         assert status_of(error) == DOOR[error.code], kind
     assert errors.ConsentError in STATUS

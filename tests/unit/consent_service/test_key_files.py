@@ -19,11 +19,12 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from consent_service.config import ConsentConfig
-from consent_service.errors import KeyFileUnsafe, VaultError
+from consent_service.errors import VaultError
 from consent_service.keys import FileKeyProvider
 from consent_service.keys.certificates import from_pem
 from consent_service.proofs.seams import KeyProvider, KeyPurpose
 from consent_service.service import ConsentService
+from foundation.private_files import KeyFileUnsafe
 
 
 @pytest.fixture

@@ -1,24 +1,15 @@
-"""Strangers fail only so often, in bounded memory, and nobody locks anybody else out."""
+"""Strangers fail only so often, and nobody locks anybody else out."""
 
 from __future__ import annotations
 
 import pickle
-from dataclasses import dataclass
 
 import pytest
 
 from consent_service.errors import GrantUsed, PermissionDenied, RateLimited, Unauthenticated
 from consent_service.models import Claims, Deny, Role
-from consent_service.policy.limits import Buckets, LimitsConfig
+from consent_service.policy.limits import LimitsConfig
 from tests.unit.consent_service.world import World
-
-
-@dataclass
-class Ticking:
-    now: float = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def failures(service: object, token: str, source: str | None) -> int:
@@ -134,31 +125,6 @@ def replayed(world: World) -> str:
     assert not isinstance(allowed, Deny)
     world.service.gate.redeem(allowed.token, world.replica.replica_id)
     return allowed.token
-
-
-def test_a_bucket_refills_with_time_and_is_then_forgotten() -> None:
-    clock = Ticking()
-    buckets = Buckets(2, 0.5, clock=clock)
-    buckets.take("a")
-    buckets.take("a")
-    assert (buckets.wait_s("a"), buckets.wait_s("b")) == (2.0, 0.0)
-    clock.now += 1.0
-    assert buckets.wait_s("a") == 1.0
-    clock.now += 1.0
-    assert buckets.wait_s("a") == 0.0
-    clock.now += 2.0
-    assert buckets.is_full("a")
-    assert len(buckets) == 0
-
-
-def test_memory_does_not_grow_with_the_number_or_length_of_names() -> None:
-    buckets = Buckets(2, 0.001, most=100, clock=Ticking())
-    for number in range(1000):
-        buckets.take(f"{number}" * 1000)
-    assert len(buckets) == 100
-    assert buckets.wait_s("999" * 1000) == 0.0
-    buckets.take("999" * 1000)
-    assert buckets.wait_s("999" * 1000) > 0.0
 
 
 def test_when_to_come_back_crosses_a_process_border() -> None:

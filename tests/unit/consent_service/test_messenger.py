@@ -18,8 +18,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from pydantic import ValidationError
 
-from consent_service.errors import KeyFileUnsafe, MessageNotSent
+from consent_service.errors import MessageNotSent
 from consent_service.mail import Message, NoMessenger, Outbox, SmtpConfig, SmtpMessenger
+from foundation.private_files import KeyFileUnsafe
 from tests.unit.consent_service.post import letters, read_letter
 
 LETTER = Message("mary@example.org", "Your link to Exämple", "Open http://page/me#sign_in=a.b.c\nöffne das\n")

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from consent_service.errors import KeyFileUnsafe, ObjectMissing, StorageUnavailable
+from consent_service.errors import ObjectMissing, StorageUnavailable
 from consent_service.objects import ObjectStore, delete_every_copy, open_store
+from foundation.private_files import KeyFileUnsafe
 from tests.unit.consent_service.aws import SECRET, Aws
 
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from consent_service.config import ConsentConfig
-from consent_service.errors import KeyFileUnsafe, Unauthenticated
+from consent_service.errors import Unauthenticated
+from foundation.private_files import KeyFileUnsafe
 from pipelines.config import NarrateConfig
 from pipelines.keyfile import read_key_file, write_key_file
 from pipelines.rows import ScriptRow

@@ -11,6 +11,7 @@ import pytest
 
 from consent_service.errors import ConsentError
 from consent_service.policy.decide import REASONS
+from foundation.private_files import KeyFileUnsafe
 from provenance.errors import ProvenanceError
 from serve_app.errors import STATUS, RequestRefused
 from serve_app.remote import Lost, refusals_as_values
@@ -46,7 +47,9 @@ def literal_codes() -> set[str]:
 
 
 def test_every_error_class_of_every_room_has_a_status() -> None:
-    classes = [c for root in (ConsentError, SpeechError, ProvenanceError) for c in families(root)]
+    classes = [
+        c for root in (ConsentError, SpeechError, ProvenanceError, KeyFileUnsafe) for c in families(root)
+    ]
     assert len(classes) > 20
     assert {c.code for c in classes} <= set(STATUS)
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from consent_service.errors import Conflict, KeyFileUnsafe
+from consent_service.errors import Conflict
 from consent_service.service import ConsentService
+from foundation.private_files import KeyFileUnsafe
 from serve_app.config import AppConfig
 from vouch import home
 from vouch.home import open_home
