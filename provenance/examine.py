@@ -2,8 +2,8 @@
 
     python -P -m provenance.examine
 
-A line of JSON ({"anchor": PEM of our root, "keys": {epoch: hex}, "sizes": […]}) and the files come in over standard
-input, a line of JSON goes out: per file the marks that make it synthetic, and the clip that a manifest signed under
+A request ({"anchor": PEM of our root, "keys": {epoch: hex}}) and the files come in, a frame of JSON goes out
+(`foundation.worker_process`): per file the marks that make it synthetic, and the clip that a manifest signed under
 our root names. Runs until its input ends or nobody has asked for a while; writes nothing to a disk and nothing into
 a log.
 """
@@ -11,12 +11,11 @@ a log.
 from __future__ import annotations
 
 import json
-import os
-import select
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from foundation.worker_process import READY, answer, answers, requests
 from provenance.audio import Limits
 from provenance.decoding.pool import shared
 from provenance.errors import AudioUnreadable
@@ -24,8 +23,7 @@ from provenance.keyed.search import find_mark
 from provenance.presence import PRESENT, PresenceMark
 from provenance.trust import TrustContext
 
-# What is asked of us says how long to wait for the next question.
-_IDLE_ENV: Final = "VOUCH_EXAMINER_IDLE_S"
+_ANSWER: Final = b"A"
 _LIMITS: Final = Limits(max_seconds=120.0)
 
 
@@ -67,48 +65,17 @@ def look(data: bytes, trust: TrustContext, keys: Mapping[int, bytes], presence: 
 
 
 def main() -> None:
-    answers = os.dup(1)
-    os.dup2(2, 1)  # libraries print; standard output belongs to the answers
+    descriptor = answers()
     presence = PresenceMark()
-    idle_s = float(os.environ.get(_IDLE_ENV, "300"))
-    with os.fdopen(0, "rb", buffering=0) as raw:
-        while select.select([raw], [], [], idle_s)[0]:
-            line = _line(raw)
-            if not line:
-                return
-            request = json.loads(line)
-            files = [_exactly(raw, size) for size in request["sizes"]]
-            try:
-                trust = TrustContext(request["anchor"].encode("ascii"))
-                keys = {int(epoch): bytes.fromhex(key) for epoch, key in request["keys"].items()}
-                looked = [look(one, trust, keys, presence).to_json() for one in files]
-                answer: dict[str, Any] = {"files": looked}
-            except Exception as exc:  # noqa: BLE001 - its text may quote the input; its kind may not
-                answer = {"failed": type(exc).__name__}
-            left = memoryview(json.dumps(answer).encode() + b"\n")
-            while left:
-                left = left[os.write(answers, left) :]
-
-
-def _line(raw: Any) -> bytes:
-    line = bytearray()
-    while not line.endswith(b"\n"):
-        # Byte by byte: what follows the line is a recording, and nothing of it may be read ahead.
-        more = raw.read(1)
-        if not more:
-            return b""
-        line += more
-    return bytes(line)
-
-
-def _exactly(raw: Any, size: int) -> bytes:
-    data = bytearray()
-    while len(data) < size:
-        more = raw.read(min(size - len(data), 1 << 20))
-        if not more:
-            raise SystemExit(0)
-        data += more
-    return bytes(data)
+    answer(descriptor, READY)
+    for request, files in requests():
+        try:
+            trust = TrustContext(request["anchor"].encode("ascii"))
+            keys = {int(epoch): bytes.fromhex(key) for epoch, key in request["keys"].items()}
+            told: dict[str, Any] = {"files": [look(one, trust, keys, presence).to_json() for one in files]}
+        except Exception as exc:  # noqa: BLE001 - its text may quote the input; its kind may not
+            told = {"failed": type(exc).__name__}
+        answer(descriptor, _ANSWER, json.dumps(told).encode())
 
 
 if __name__ == "__main__":

@@ -50,8 +50,18 @@ class ExaminationConfig(BaseModel):
         "operator who hands out keys then neither enrols nor reviews. None: so in profile `cluster`; in `local` one "
         "person may hold both keys, and the evidence says that they depend on each other.",
     )
+    cpu_s: float = Field(
+        default=120.0, gt=0, description="Processor time that each examiner may take for an answer."
+    )
+    stall_s: float = Field(
+        default=30.0,
+        gt=0,
+        description="An examiner that neither computes nor answers for so long is given up.",
+    )
     timeout_s: float = Field(
-        default=120.0, gt=0, le=600, description="For each examiner's answer, its start included."
+        default=1800.0,
+        gt=0,
+        description="For an answer in all; the last resort on a machine that is very slow.",
     )
     memory_mb: int = Field(default=2048, ge=256, description="What each examiner's process may allocate.")
     idle_s: float = Field(

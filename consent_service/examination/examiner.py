@@ -77,10 +77,7 @@ class Examiner:
         return MarkProcess(self._process(OWN if self._config.marks == "own" else self._config.marks))
 
     def _process(self, words: Any) -> ExaminerProcess:
-        config = self._config
-        process = ExaminerProcess(
-            words, timeout_s=config.timeout_s, memory_mb=config.memory_mb, idle_s=config.idle_s
-        )
+        process = ExaminerProcess(words, self._config)
         self._processes.append(process)
         return process
 

@@ -2,7 +2,7 @@
 
     python -P -m consent_service.examination.worker speaker|english
 
-A JSON line and raw recordings come in, a JSON line goes out (`process`). Embeddings live here and die here: a score
+Recordings come in, a JSON answer goes out (`foundation.worker_process`). Embeddings live here and die here: a score
 leaves, and the digest of the model that gave it. Nothing is written to a disk and nothing is logged. The heavy
 imports stand inside the functions that need them, so that each kind of worker carries its own alone.
 """
@@ -10,62 +10,26 @@ imports stand inside the functions that need them, so that each kind of worker c
 from __future__ import annotations
 
 import json
-import os
-import select
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from consent_service.examination.process import IDLE_ENV
+from consent_service.examination.process import ANSWER
+from foundation.worker_process import READY, answer, answers, requests
 
 Examine = Callable[[dict[str, Any], list[bytes]], dict[str, Any]]
-_LONGEST_REQUEST: Final = 64 * 1024
 
 
 def main(kind: str) -> None:
-    answers = os.dup(1)
-    os.dup2(2, 1)  # libraries print; standard output belongs to the answers
+    descriptor = answers()
     examine = _MODELS[kind]()
-    serve(examine, answers)
-
-
-def serve(examine: Examine, answers: int) -> None:
-    """Answer until standard input ends or nobody has asked for a while."""
-    idle_s = float(os.environ.get(IDLE_ENV, "300"))
-    while select.select([0], [], [], idle_s)[0]:
-        line = _read_line()
-        if not line:
-            return
-        request = json.loads(line)
-        recordings = [_read(size) for size in request.pop("sizes")]
+    answer(descriptor, READY)
+    for request, recordings in requests():
         try:
-            answer = examine(request, recordings)
+            told = examine(request, recordings)
         except Exception as exc:  # noqa: BLE001 - its text may quote the input; its kind may not
-            answer = {"failed": type(exc).__name__}
-        left = memoryview(json.dumps(answer).encode() + b"\n")
-        while left:
-            left = left[os.write(answers, left) :]
-
-
-def _read_line() -> bytes:
-    line = b""
-    while not line.endswith(b"\n"):
-        # Byte by byte: what follows the line is a recording, and nothing of it may be read ahead.
-        more = os.read(0, 1)
-        if not more or len(line) > _LONGEST_REQUEST:
-            return b""
-        line += more
-    return line
-
-
-def _read(size: int) -> bytes:
-    data = bytearray()
-    while len(data) < size:
-        more = os.read(0, min(size - len(data), 1 << 20))
-        if not more:
-            raise SystemExit(0)
-        data += more
-    return bytes(data)
+            told = {"failed": type(exc).__name__}
+        answer(descriptor, ANSWER, json.dumps(told).encode())
 
 
 def _speaker() -> Examine:

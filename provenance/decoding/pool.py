@@ -38,7 +38,7 @@ class Decoding:
             raise AudioUnreadable(
                 f"a detached manifest holds 1 to {LONGEST_SIDECAR:,} bytes", code="manifest_unreadable"
             )
-        if not self._turns.acquire(timeout=self._budget.wall_s):
+        if not self._turns.acquire(timeout=self._budget.turn_s):
             raise DecodingUnavailable("too many files are being looked at; try again shortly")
         try:
             while True:

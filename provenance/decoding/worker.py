@@ -1,6 +1,6 @@
 """The program that takes uploads apart, one after the other, and knows nothing that is worth stealing.
 
-    python -P -m provenance.decoding.worker MEMORY_BYTES CPU_SECONDS IDLE_SECONDS
+    python -P -m provenance.decoding.worker MEMORY_BYTES CPU_SECONDS
 
 Before it reads a byte it gives up what it will not need: core dumps, files, sockets (no descriptor can be opened any
 more), memory and time beyond its budget. Runs until its input ends or nobody has asked for a while.
@@ -8,40 +8,39 @@ more), memory and time beyond its budget. Runs until its input ends or nobody ha
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import resource
-import select
 import sys
+from collections.abc import Mapping
 from functools import lru_cache
+from typing import Any
 
-from provenance.audio import Samples
+from foundation.worker_process import READY, answer, answers, requests
+from provenance.audio import Limits
 from provenance.decoding.look import read_facts
 from provenance.decoding.pcm import decode_blocks
 from provenance.decoding.rehearsal import rehearse
-from provenance.decoding.wire import DONE, FOUND, HEAD, LONGEST_ASK, OUT_OF_MEMORY, SOUND, Ask, json_frame
+from provenance.decoding.wire import DONE, FOUND, LONGEST_JSON, OUT_OF_MEMORY, SOUND
 from provenance.errors import AudioTooLarge, AudioUnreadable
 from provenance.trust import TrustContext
 
 _trusting = lru_cache(maxsize=4)(TrustContext)
 
 
-def main(memory_bytes: int, cpu_s: int, idle_s: float) -> None:
-    answers = os.dup(1)
-    os.dup2(2, 1)  # libraries print; standard output belongs to the answers
+def main(memory_bytes: int, cpu_s: int) -> None:
+    descriptor = answers()
     rehearse()
     _confine(memory_bytes)
-    while select.select([0], [], [], idle_s)[0]:
-        line = _read_line()
-        if not line:
-            return
-        _allow(cpu_s)
-        try:
-            ask = Ask.from_line(line)
-            file = _read(ask.file)
-            _answer(ask, file, None if ask.sidecar is None else _read(ask.sidecar), answers)
-        except MemoryError:
-            raise SystemExit(OUT_OF_MEMORY) from None
+    _allow(cpu_s)
+    answer(descriptor, READY)
+    try:
+        for request, (file, *sidecar) in requests():
+            _look(request, file, sidecar[0] if sidecar else None, descriptor)
+            _allow(cpu_s)
+    except MemoryError:
+        raise SystemExit(OUT_OF_MEMORY) from None
 
 
 def _confine(memory_bytes: int) -> None:
@@ -77,49 +76,24 @@ def _allow(cpu_s: int) -> None:
     )
 
 
-def _answer(ask: Ask, file: bytes, sidecar: bytes | None, answers: int) -> None:
-    facts = read_facts(file, sidecar, _trusting(ask.anchor.encode("ascii")))
-    _write(answers, json_frame(FOUND, facts.to_json()))
+def _look(request: dict[str, Any], file: bytes, sidecar: bytes | None, descriptor: int) -> None:
+    facts = read_facts(file, sidecar, _trusting(request["anchor"].encode("ascii")))
+    _answer(descriptor, FOUND, facts.to_json())
     told: dict[str, object] = {"sample_rate": 0, "refused": None}
     try:
-        for told["sample_rate"], block in decode_blocks(file, ask.limits):
-            _write(answers, _sound_frame(block))
+        for told["sample_rate"], block in decode_blocks(file, Limits(**request["limits"])):
+            answer(descriptor, SOUND, block.astype("<f4", copy=False).tobytes())
     except (AudioUnreadable, AudioTooLarge) as exc:
         told["refused"] = [type(exc).__name__, exc.code, exc.message]
-    _write(answers, json_frame(DONE, told))
+    _answer(descriptor, DONE, told)
 
 
-def _sound_frame(block: Samples) -> bytes:
-    raw = block.astype("<f4", copy=False).tobytes()
-    return HEAD.pack(SOUND, len(raw)) + raw
-
-
-def _write(descriptor: int, data: bytes) -> None:
-    left = memoryview(data)
-    while left:
-        left = left[os.write(descriptor, left) :]
-
-
-def _read_line() -> bytes:
-    line = bytearray()
-    while not line.endswith(b"\n"):
-        # Byte by byte: what follows the line is an upload, and nothing of it may be read ahead.
-        more = os.read(0, 1)
-        if not more or len(line) > LONGEST_ASK:
-            return b""
-        line += more
-    return bytes(line)
-
-
-def _read(size: int) -> bytes:
-    data = bytearray()
-    while len(data) < size:
-        more = os.read(0, min(size - len(data), 1 << 20))
-        if not more:
-            raise SystemExit(0)
-        data += more
-    return bytes(data)
+def _answer(descriptor: int, kind: bytes, body: Mapping[str, Any]) -> None:
+    raw = json.dumps(body).encode()
+    if len(raw) > LONGEST_JSON:
+        raise ValueError("longer than a frame may be")
+    answer(descriptor, kind, raw)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]))
+    main(int(sys.argv[1]), int(sys.argv[2]))

@@ -5,8 +5,9 @@ noise). So this process initialises it once, never speaks itself, and forks for 
 by a pristine copy (the same request gives the same samples, DESIGN I8), and a crash takes one utterance along.
 
 Standard input: one JSON object a line; any line that comes while an utterance is spoken ends it. End of file,
-and the parent's death, end the process. Standard output: frames of one byte kind, uint32 length, payload:
-`R` ready (JSON), `A` audio (int16 little-endian, mono, at `sample_rate`), `E` end, `X` failure (ASCII reason).
+and the parent's death, end the process. Standard output: frames as in `foundation.worker_process`, written out here:
+`R` ready (JSON; null: it can't read its data), `A` audio (int16 little-endian, mono, at `sample_rate`), `E` end,
+`X` failure (ASCII reason).
 Texts are never logged and never stand in an argument list.
 """
 
@@ -42,7 +43,7 @@ def main(library_path: str, data_path: str) -> None:
     espeak.espeak_Info.restype = ctypes.c_char_p
     sample_rate = espeak.espeak_Initialize(_SYNCHRONOUS, _CHUNK_MS, os.fsencode(data_path), _DONT_EXIT)
     if sample_rate <= 0:
-        _send(b"X", b"initialise")
+        _send(b"R", b"null")
         return
     version = espeak.espeak_Info(None).decode("ascii", "replace")
     _send(b"R", json.dumps({"sample_rate": sample_rate, "version": version}).encode())
@@ -107,7 +108,7 @@ def _lines() -> Any:
 
 
 def _send(kind: bytes, payload: bytes) -> None:
-    view = memoryview(struct.pack("<cI", kind, len(payload)) + payload)
+    view = memoryview(struct.pack(">cI", kind, len(payload)) + payload)
     while view:
         view = view[os.write(1, view) :]
 

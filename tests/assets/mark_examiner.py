@@ -1,7 +1,7 @@
 """A program that looks for marks as the real one does, without its models: a file says itself what it is.
 
 Behind its samples a test's file holds `MARK:name;` or `CLIP:id:basis:intact;`. A signed manifest is read for real.
-Speaks the protocol of `consent_service.examination.process`.
+Speaks the protocol of `foundation.worker_process`.
 """
 
 from __future__ import annotations
@@ -13,11 +13,14 @@ from pathlib import Path
 
 
 def main() -> None:
-    for line in iter(sys.stdin.buffer.readline, b""):
-        request = json.loads(line)
-        files = [look(sys.stdin.buffer.read(size), request["anchor"]) for size in request["sizes"]]
-        sys.stdout.write(json.dumps({"files": files}) + "\n")
-        sys.stdout.flush()
+    sys.path.insert(0, str(Path(__file__).parents[2]))
+    from foundation.worker_process import READY, answer, answers, requests
+
+    descriptor = answers()
+    answer(descriptor, READY)
+    for request, files in requests():
+        told = {"files": [look(data, request["anchor"]) for data in files]}
+        answer(descriptor, b"A", json.dumps(told).encode())
 
 
 def look(data: bytes, anchor: str) -> dict[str, object]:
@@ -31,7 +34,6 @@ def look(data: bytes, anchor: str) -> dict[str, object]:
 
 
 def manifest(data: bytes, anchor: str) -> dict[str, object] | None:
-    sys.path.insert(0, str(Path(__file__).parents[2]))
     from provenance.reading import read_manifest
     from provenance.trust import TrustContext
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from foundation.worker_process import WorkerProcess
 from speech.config import EngineConfig
 from speech.embedded.engine import EmbeddedEngine, find_library
 from speech.embedded.pitch import median_pitch
@@ -211,6 +212,7 @@ def test_no_worker_outlives_a_killed_parent() -> None:
     """Killed, it can clean up nothing, and a fork of it still holds the worker's pipe open."""
     program = """
 import os, sys
+from foundation.worker_process import WorkerProcess
 from speech.config import EngineConfig
 from speech.embedded.engine import EmbeddedEngine
 engine = EmbeddedEngine(EngineConfig(name="embedded"))
@@ -249,9 +251,9 @@ def test_the_reference_never_reaches_the_worker(
     engine: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent: list[str] = []
-    write = EspeakProcess._write
+    ask = WorkerProcess.ask
     monkeypatch.setattr(
-        EspeakProcess, "_write", lambda self, message: (sent.append(repr(message)), write(self, message))[1]
+        WorkerProcess, "ask", lambda self, message: (sent.append(repr(message)), ask(self, message))[1]
     )
     heard(engine, cloned(120))
     assert len(sent) == 1

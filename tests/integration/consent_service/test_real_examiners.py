@@ -62,7 +62,7 @@ class Room:
         return str(error.value.code)
 
     def worker(self, kind: str) -> ExaminerProcess:
-        return next(p for p in self.examiner._processes if kind in p._command)
+        return next(p for p in self.examiner._processes if kind in p._worker._command)
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
     spill = folder / "tmp"
     spill.mkdir()
     os.environ["TMPDIR"] = str(spill)
-    examiner = Examiner(ExaminationConfig(transcript="pocketsphinx", timeout_s=240.0), lambda: known)
+    examiner = Examiner(ExaminationConfig(transcript="pocketsphinx"), lambda: known)
     yield Room(examiner, keys, known)
     examiner.close()
     os.environ.pop("TMPDIR")

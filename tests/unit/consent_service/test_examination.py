@@ -35,7 +35,7 @@ class Scored(ExaminerProcess):
     """A speaker model at the edge of the world: it answers what the test says."""
 
     def __init__(self, score: float) -> None:
-        super().__init__(("never started",), timeout_s=1.0, memory_mb=256, idle_s=1.0)
+        super().__init__(("never started",), ExaminationConfig())
         self.score = score
 
     def ask(self, request: Any, recordings: Any) -> dict[str, Any]:

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from consent_service.examination import english, worker
-from consent_service.examination.process import IDLE_ENV
-from consent_service.examination.worker import Examine, serve
+from consent_service.examination.process import ANSWER
+from consent_service.examination.worker import Examine
+from foundation.worker_process import HEAD, READY
 
 SECRET = "words that nobody may read"
 
@@ -33,80 +34,47 @@ def asked(*parts: bytes) -> Iterator[None]:
         os.close(kept)
 
 
-def answers(examine: Examine, *parts: bytes) -> list[dict[str, Any]]:
-    read, write = os.pipe()
-    with asked(*parts):
-        try:
-            serve(examine, write)
-        finally:
-            os.close(write)
-    with os.fdopen(read, "rb") as file:
-        return [json.loads(line) for line in file]
-
-
 def question(*recordings: bytes, **request: Any) -> bytes:
     head = json.dumps({**request, "sizes": [len(one) for one in recordings]}).encode()
     return head + b"\n" + b"".join(recordings)
 
 
-def lengths(request: dict[str, Any], recordings: list[bytes]) -> dict[str, Any]:
-    return {**request, "lengths": [len(one) for one in recordings]}
-
-
-def test_each_question_gets_its_answer_until_the_owner_hangs_up() -> None:
-    told = answers(lengths, question(b"one\n", b"", number=1), question(b"\n" * 3000, number=2))
-    assert told == [{"number": 1, "lengths": [4, 0]}, {"number": 2, "lengths": [3000]}]
-
-
-def test_what_fails_is_told_by_its_kind_and_the_next_question_is_answered() -> None:
-    def examine(request: dict[str, Any], recordings: list[bytes]) -> dict[str, Any]:
-        if recordings == [b"spoil"]:
-            raise ValueError(SECRET)
-        return {"ok": True}
-
-    told = answers(examine, question(b"spoil"), question(b"fine"))
-    assert told == [{"failed": "ValueError"}, {"ok": True}]
-
-
-def test_an_owner_that_dies_in_the_middle_of_a_recording_ends_it() -> None:
-    with pytest.raises(SystemExit), asked(question(b"recording")[:-3]):
-        serve(lengths, os.open(os.devnull, os.O_WRONLY))
-
-
-@pytest.mark.parametrize("broken", [b"", b'{"sizes": []', b"{" * 2000 + b"\n"])
-def test_what_is_no_question_is_not_answered(monkeypatch: pytest.MonkeyPatch, broken: bytes) -> None:
-    monkeypatch.setattr(worker, "_LONGEST_REQUEST", 1000)
-    assert answers(lengths, broken) == []
-
-
-def test_one_that_nobody_asks_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(IDLE_ENV, "0.01")
-    kept, (read, write) = os.dup(0), os.pipe()
-    os.dup2(read, 0)
-    try:
-        serve(lengths, write)  # returns, though its owner is there and silent
-    finally:
-        os.dup2(kept, 0)
-        for each in (kept, read, write):
-            os.close(each)
-
-
-def test_what_libraries_print_is_no_answer(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
-    def chatty() -> Examine:
-        os.write(1, b"a library's greeting\n")
-        return lengths
-
-    monkeypatch.setitem(worker._MODELS, "chatty", chatty)
+def answers(monkeypatch: pytest.MonkeyPatch, capfd: Any, examine: Examine, *parts: bytes) -> list[Any]:
+    """What the program writes, read as its owner reads it."""
+    monkeypatch.setitem(worker._MODELS, "tested", lambda: examine)
     kept = os.dup(1)
     try:
-        with asked(question(b"12")):
-            worker.main("chatty")
+        with asked(*parts):
+            worker.main("tested")
     finally:
         os.dup2(kept, 1)
         os.close(kept)
-    out, err = capfd.readouterr()
-    assert json.loads(out) == {"lengths": [2]}
-    assert "greeting" in err
+    out, told = capfd.readouterr().out.encode("latin-1"), []
+    while out:
+        kind, size = HEAD.unpack(out[: HEAD.size])
+        told.append((kind, out[HEAD.size : HEAD.size + size]))
+        out = out[HEAD.size + size :]
+    assert told.pop(0) == (READY, b"")
+    assert {kind for kind, _ in told} <= {ANSWER}
+    return [json.loads(body) for _, body in told]
+
+
+def test_what_fails_is_told_by_its_kind_and_the_next_question_is_answered(
+    monkeypatch: pytest.MonkeyPatch, capfd: Any
+) -> None:
+    def examine(request: dict[str, Any], recordings: list[bytes]) -> dict[str, Any]:
+        if recordings == [b"spoil"]:
+            raise ValueError(SECRET)
+        return {**request, "lengths": [len(one) for one in recordings]}
+
+    told = answers(monkeypatch, capfd, examine, question(b"spoil"), question(b"one\n", b"", number=1))
+    assert told == [{"failed": "ValueError"}, {"number": 1, "lengths": [4, 0]}]
+
+
+def test_an_owner_that_dies_in_the_middle_of_a_recording_is_not_answered(
+    monkeypatch: pytest.MonkeyPatch, capfd: Any
+) -> None:
+    assert answers(monkeypatch, capfd, lambda *_: {}, question(b"recording")[:-3]) == []
 
 
 # English -------------------------------------------------------------------------------------------------------------

@@ -147,7 +147,9 @@ def test_two_runs_do_not_write_to_one_folder(out: Folder) -> None:
 
 def test_a_half_written_file_is_never_seen(out: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     out.write("part-00000.parquet", b"whole")
-    monkeypatch.setattr("pipelines.storage.os.fsync", lambda _: (_ for _ in ()).throw(OSError(28, "full")))
+    monkeypatch.setattr(
+        "foundation.private_files.os.fsync", lambda _: (_ for _ in ()).throw(OSError(28, "full"))
+    )
     with pytest.raises(OSError, match="full"):
         out.write("part-00000.parquet", b"half")
     assert [path.name for path in Path(out.root).iterdir()] == ["part-00000.parquet"]
