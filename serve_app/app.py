@@ -24,6 +24,7 @@ from consent_service.vault.sealing import load_node_secret
 from serve_app.config import AppConfig
 from serve_app.envelope import Envelope, NodeSeal, SealedRemote
 from serve_app.gate.consent_gate import ConsentGate
+from serve_app.ingress.caller import believe_no_forwarded_header
 from serve_app.ingress.edge import ignore_control_headers
 from serve_app.ingress.http import build_http
 from serve_app.memory import no_core_dumps
@@ -69,7 +70,7 @@ class Gate:
 def gate_remote(handle: DeploymentHandle[Any], config: AppConfig) -> SealedRemote:
     """The gate, for the parts that hold the node secret."""
     seal = NodeSeal(load_node_secret(config.consent.data_dir), "Gate")
-    # Examining recordings takes the time it takes, the start of an examiner included: at most two rounds of it.
+    # Examining recordings takes the time it takes: a start, perhaps, and an answer.
     patience = config.gate.timeout_s + 2 * config.consent.examination.timeout_s
     return SealedRemote(
         handle, seal, timeout_s=config.gate.timeout_s, lost="ledger_unavailable",
@@ -141,6 +142,7 @@ class Ingress:
     ) -> None:
         no_core_dumps()
         ignore_control_headers()
+        believe_no_forwarded_header()
         self._config = config
         self._context = await open_context(
             config,

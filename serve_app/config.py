@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, model_validator
 
 from consent_service.config import ConsentConfig
 from speech.config import EngineConfig
@@ -33,16 +33,13 @@ class IngressConfig(BaseModel):
         default=30, ge=1, description="Clips that one address may have looked at in a row, without a key."
     )
     anonymous_checks_per_minute: float = Field(default=10.0, gt=0, description="How fast that refills.")
-    trusted_proxies: tuple[str, ...] = Field(
-        default=(), description="Addresses of proxies whose X-Forwarded-For is believed."
+    trusted_proxies: tuple[IPvAnyNetwork, ...] | None = Field(
+        default=None,
+        description="Addresses or networks of your proxies, whose X-Forwarded-For is believed; `[]` where callers "
+        "connect directly. Until it is set, wrong API keys are not counted by address, as behind Serve's own HAProxy "
+        "every caller has its address.",
     )
     request_deadline_s: float = Field(default=120.0, gt=0, description="Ours; callers cannot change it.")
-    client_address: Literal["hidden", "peer", "forwarded"] = Field(
-        default="hidden",
-        description="Whose failed authentications are counted together. `peer`: who connects; `forwarded`: the last "
-        "entry of X-Forwarded-For, which your load balancer sets. `hidden`: nobody's; behind Serve's own HAProxy every "
-        "caller has its address.",
-    )
     failures: int = Field(default=20, ge=1, description="Wrong API keys in a row from one address.")
     failures_per_s: float = Field(default=0.2, gt=0, description="How fast an address is forgiven.")
     default_language: str = Field(

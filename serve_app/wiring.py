@@ -21,7 +21,7 @@ from serve_app.config import AppConfig
 from serve_app.errors import RequestRefused
 from serve_app.gate.client import GateBridge
 from serve_app.gate.consent_gate import ConsentGate
-from serve_app.ingress.anonymous import Strangers
+from serve_app.ingress.anonymous import AnonymousRateLimiter
 from serve_app.ingress.context import Context
 from serve_app.memory import no_core_dumps
 from serve_app.metrics import Metrics, PrometheusMetrics
@@ -58,9 +58,7 @@ async def open_context(config: AppConfig, gate: Remote, voice: StreamingRemote, 
         Verifier(anchor, bridge),
         TrustContext(anchor),
         limits,
-        strangers=Strangers(
-            limits.anonymous_checks, limits.anonymous_checks_per_minute, limits.trusted_proxies
-        ),
+        anonymous=AnonymousRateLimiter(limits.anonymous_checks, limits.anonymous_checks_per_minute),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
@@ -53,6 +54,11 @@ class Examiner:
     def own_clip(self, file: bytes) -> OwnClip | None:
         """The clip of ours that a file is, by its signed manifest. Raises ExaminationUnavailable."""
         return self._marks.own_clip(self._known(), file)
+
+    def warm_up(self) -> None:
+        """Start what is not running, while somebody reads their sentence. Returns at once."""
+        for process in self._processes:
+            threading.Thread(target=process.warm_up, name="warm up", daemon=True).start()
 
     def close(self) -> None:
         """Ends what was started. Idempotent; another question would start it again."""

@@ -51,6 +51,7 @@ class Voices:
             purpose=purpose,
             subject_name=subject_name,
         )
+        self._examiner.warm_up()
         if contact:
             self._contacts.propose_contact(by, challenge.voice_id, contact)
         return challenge
@@ -90,7 +91,9 @@ class Voices:
 
     def begin_statement(self, by: Principal, voice_id: str, *, grantee: str, purpose: str) -> Challenge:
         """A further statement of an active voice, for a grantee or purpose that its enrolment does not cover."""
-        return statements.begin(self._core, by, voice_id, grantee=grantee, purpose=purpose)
+        challenge = statements.begin(self._core, by, voice_id, grantee=grantee, purpose=purpose)
+        self._examiner.warm_up()
+        return challenge
 
     def complete_statement(
         self, by: Principal, statement_id: str, *, statement: bytes, note: str = ""

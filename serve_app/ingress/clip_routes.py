@@ -104,10 +104,10 @@ async def verify(request: Request, ctx: Ctx, api_key: OptionalKey) -> dict[str, 
     `X-Manifest-Length`. Anonymous callers learn origin and integrity, a limited number of times; a caller with a key
     that may see the clip's record also learns its standing, with evidence."""
     if api_key is None:
-        ctx.strangers.admit(None if request.client is None else request.client.host, request.headers)
+        ctx.anonymous.acquire(request.scope)
         may_read = False
     else:
-        # Who it is comes before any work: a made-up key would get around the limit on strangers.
+        # Who it is comes before any work: a made-up key would get around the limit on anonymous callers.
         may_read = await _may_see(ctx, api_key, "")
     sidecar_size = _sidecar_size(request.headers.get(MANIFEST_LENGTH))
     body = await read_bounded(

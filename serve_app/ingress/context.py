@@ -13,7 +13,7 @@ from provenance.verify import Verifier
 from serve_app.clips.service import Door
 from serve_app.config import IngressConfig
 from serve_app.errors import RequestRefused
-from serve_app.ingress.anonymous import Strangers
+from serve_app.ingress.anonymous import AnonymousRateLimiter
 from serve_app.ingress.examiners import Examiners
 from serve_app.remote import Remote
 
@@ -29,7 +29,7 @@ class Context:
     trust: TrustContext
     limits: IngressConfig
     examiners: Examiners = field(default_factory=Examiners)
-    strangers: Strangers = field(default_factory=Strangers)
+    anonymous: AnonymousRateLimiter = field(default_factory=AnonymousRateLimiter)
 
 
 def _context(request: Request) -> Context:

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from foundation.redact import type_and_place
 from serve_app.deadline import deadline
 from serve_app.errors import RequestRefused
-from serve_app.ingress.failed_auth import Doorstep
+from serve_app.ingress.failed_auth import FailedAuthLimiter
 
 log = logging.getLogger("vouch.serve")
 
@@ -36,21 +36,26 @@ class Edge:
     """ASGI middleware, one `_Passage` for each HTTP request."""
 
     def __init__(
-        self, app: ASGIApp, *, deadline_s: float, max_body_bytes: int, doorstep: Doorstep | None = None
+        self,
+        app: ASGIApp,
+        *,
+        deadline_s: float,
+        max_body_bytes: int,
+        failed_auth: FailedAuthLimiter | None = None,
     ) -> None:
         self._app = app
         self._deadline_s = deadline_s
         self._max_body_bytes = max_body_bytes
-        self._doorstep = doorstep
+        self._failed_auth = failed_auth
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         passage = _Passage(scope, receive, send, self._max_body_bytes)
-        if self._doorstep is not None:
-            passage.count_failures(self._doorstep)
-            if (wait_s := self._doorstep.wait_s(scope)) > 0.0:
+        if self._failed_auth is not None:
+            passage.count_failures(self._failed_auth)
+            if (wait_s := self._failed_auth.wait_s(scope)) > 0.0:
                 await passage.turn_away(wait_s)
                 return
         await passage.through(self._app, self._deadline_s)
@@ -73,10 +78,10 @@ class _Passage:
         self._received = 0
         self._too_large = self._declared.isdigit() and int(self._declared) > max_body_bytes
         self._started = False
-        self._doorstep: Doorstep | None = None
+        self._failed_auth: FailedAuthLimiter | None = None
 
-    def count_failures(self, doorstep: Doorstep) -> None:
-        self._doorstep = doorstep
+    def count_failures(self, failed_auth: FailedAuthLimiter) -> None:
+        self._failed_auth = failed_auth
 
     async def turn_away(self, wait_s: float) -> None:
         refused = RequestRefused(
@@ -111,8 +116,8 @@ class _Passage:
             return  # the framework's answer to a body that broke off; ours follows
         if message["type"] == "http.response.start":
             self._started = True
-            if self._doorstep is not None and message["status"] == 401:
-                self._doorstep.failed(self._scope)
+            if self._failed_auth is not None and message["status"] == 401:
+                self._failed_auth.failed(self._scope)
             if not self._is_callers:  # Ray's own middleware, where there is one, gives back what came in
                 MutableHeaders(scope=message)["X-Request-Id"] = self._request_id.decode()
         await self._send(message)

@@ -8,6 +8,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from provenance.errors import ProvenanceError
 from serve_app.config import IngressConfig
@@ -15,7 +16,7 @@ from serve_app.errors import RequestRefused
 from serve_app.ingress import administration, clip_routes, disclosures, speech_routes
 from serve_app.ingress.context import Context
 from serve_app.ingress.edge import Edge
-from serve_app.ingress.failed_auth import Doorstep
+from serve_app.ingress.failed_auth import FailedAuthLimiter
 from serve_app.ingress.openapi import describe
 from serve_app.ingress.schemas import ErrorBody
 from speech.errors import SpeechError
@@ -41,8 +42,10 @@ def build_http(context: Context, config: IngressConfig, *, version: str) -> Fast
         Edge,
         deadline_s=config.request_deadline_s,
         max_body_bytes=config.max_upload_bytes,
-        doorstep=Doorstep(config),
+        failed_auth=FailedAuthLimiter(config),
     )
+    if config.trusted_proxies:
+        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(map(str, config.trusted_proxies)))
 
     @app.get("/healthz", tags=["operations"])
     async def healthz() -> dict[str, str]:

@@ -6,6 +6,7 @@ import json
 import math
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,13 @@ def complete(world: World, challenge: Challenge, **changes: bytes) -> str:
     return world.service.voices.complete_enrolment(
         world.admin, challenge.enrolment_id, transcript="as said", **recordings
     ).state
+
+
+def test_the_models_start_while_the_person_reads(house: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    started = threading.Event()
+    monkeypatch.setattr(ExaminerProcess, "warm_up", lambda _: started.set())
+    begin(house)
+    assert started.wait(60)
 
 
 # the challenge -------------------------------------------------------------------------------------------------------
