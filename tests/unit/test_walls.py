@@ -15,10 +15,23 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = ("vouch", "consent_service", "speech", "provenance", "serve_app", "pipelines")
+ROOMS = ("vouch", "foundation", "consent_service", "speech", "provenance", "serve_app", "pipelines")
 
 # (module to write, what it imports, what the linter must say)
 FORBIDDEN = [
+    (
+        "foundation/i1.py",
+        "import consent_service.errors",
+        "foundation is not allowed to import consent_service",
+    ),
+    ("foundation/i2.py", "import speech.errors", "foundation is not allowed to import speech"),
+    ("foundation/i3.py", "import provenance.errors", "foundation is not allowed to import provenance"),
+    ("foundation/i4.py", "import serve_app.errors", "foundation is not allowed to import serve_app"),
+    ("foundation/i5.py", "import pipelines.errors", "foundation is not allowed to import pipelines"),
+    ("foundation/i6.py", "import vouch.output", "foundation is not allowed to import vouch"),
+    ("foundation/i7.py", "import ray", "foundation is not allowed to import ray"),
+    ("foundation/i8.py", "import torch", "foundation is not allowed to import torch"),
+    ("foundation/i9.py", "import pydantic", "foundation is not allowed to import pydantic"),
     ("consent_service/a1.py", "import torch", "consent_service is not allowed to import torch"),
     ("consent_service/a2.py", "import ray", "consent_service is not allowed to import ray"),
     ("consent_service/a3.py", "import speech.engine", "consent_service is not allowed to import speech"),
@@ -50,6 +63,7 @@ FORBIDDEN = [
     ),
 ]
 ALLOWED = [
+    ("speech/h0.py", "import foundation.errors, foundation.worker_process, foundation.torchaudio_cpu"),
     ("speech/h1.py", "from consent_service.grants import Grant"),
     ("speech/h2.py", "from consent_service.errors import GrantError"),
     ("provenance/h3.py", "from consent_service.proofs.seams import ClipRecord"),
@@ -100,3 +114,11 @@ def test_the_house_as_it_stands_and_the_allowed_imports_pass(tmp_path: Path) -> 
         (house / path).write_text(line + "\n")
     status, report = lint(house)
     assert status == 0, report
+
+
+def test_the_ground_floor_has_six_modules() -> None:
+    """A seventh needs a record (ADR 27): it is no place for what has none."""
+    modules = {path.stem for path in (ROOT / "foundation").rglob("*.py")} - {"__init__"}
+    assert modules == {
+        "errors", "redact", "worker_process", "private_files", "rate_limits", "torchaudio_cpu",
+    }  # fmt: skip
