@@ -13,7 +13,7 @@ EXTRAS  := embedded,dev
 PYTHON  ?= $(shell for p in python3.11 python3.12 python3 python; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; break; }; done)
 
-.PHONY: help install demo test test-long lint bench constraints clean
+.PHONY: help install demo test test-fast test-long lint bench constraints clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -32,6 +32,9 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: $(STAMP)  ## The whole story on this machine: enrol, consent, clone, verify, revoke, refused
 	@$(BIN)/vouch demo
+
+test-fast: $(STAMP)  ## While you write: no Ray, no compiler, no PostgreSQL, no stamping
+	@$(BIN)/python -m pytest -q tests/unit tests/contract -m "not (long or slow or ray or aws or postgresql)"
 
 test: $(STAMP)  ## Every test but the long ones
 	@$(BIN)/python -m pytest -m "not long"

@@ -57,11 +57,18 @@ class RayMetrics:
             )
 
     def count(self, name: str, value: float = 1.0, **labels: str) -> None:
+        series = self._of(name, labels)
         if value > 0:
-            self._series[name].inc(value, tags=labels)
+            series.inc(value, tags=labels)
 
     def observe(self, name: str, value: float, **labels: str) -> None:
-        self._series[name].observe(value, tags=labels)
+        self._of(name, labels).observe(value, tags=labels)
+
+    def _of(self, name: str, labels: dict[str, str]) -> Any:
+        # Ray exports any label that it is given, also one that names a voice.
+        if set(labels) != set(SERIES[name][2]):
+            raise ValueError(f"{name} has the labels {SERIES[name][2]}")
+        return self._series[name]
 
 
 class PrometheusMetrics:

@@ -1,8 +1,20 @@
-"""What holds for every test: no network, no telemetry, and a Ray that does not crowd out a small machine."""
+"""What holds for every test: no network, no telemetry, a Ray that does not crowd out a small machine, and one builder
+of installations."""
 
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.assets.installation import Template, Tenant
+    from tests.assets.publisher import Publisher
 
 # Set before anything imports the libraries that read them, and inherited by every process a test starts.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -10,3 +22,58 @@ os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Tests that ask for one of these are left out of `make test-fast`: the whole online door, a real stamper, a server that
+# stands for S3 and KMS.
+_MARK_OF_FIXTURE = {"house": "slow", "stamper": "slow", "aws_server": "aws"}
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` selects
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        for name in _MARK_OF_FIXTURE.keys() & set(getattr(item, "fixturenames", ())):
+            item.add_marker(_MARK_OF_FIXTURE[name])
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "world" in metafunc.fixturenames and metafunc.definition.get_closest_marker("on_both_databases"):
+        from tests.assets.databases import DATABASES
+
+        metafunc.parametrize("world", DATABASES, indirect=True)
+
+
+@pytest.fixture(scope="session")
+def enrolled(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Template[Tenant]]:
+    """The installation that `world` copies, on the database of a given name. Built when it is first asked for."""
+    from tests.assets.installation import Clock, Installation, Template
+
+    @cache
+    def template(database: str) -> Template[Tenant]:
+        return Template(tmp_path_factory.mktemp("enrolled"), database, Installation.tenant, Clock())
+
+    return template
+
+
+@pytest.fixture
+def world(
+    request: pytest.FixtureRequest, tmp_path: Path, enrolled: Callable[[str], Template[Tenant]]
+) -> Iterator[Tenant]:
+    """A tenant in an installation of the test's own. On SQLite, unless the test is marked `on_both_databases`."""
+    with enrolled(getattr(request, "param", "sqlite")).copy(tmp_path) as tenant:
+        yield tenant
+
+
+@pytest.fixture(scope="session")
+def established(tmp_path_factory: pytest.TempPathFactory) -> Template[Publisher]:
+    """The installation that `publisher` copies."""
+    from tests.assets.installation import Template
+    from tests.assets.publisher import Publisher
+
+    return Template(tmp_path_factory.mktemp("established"), "sqlite", Publisher, time.time)
+
+
+@pytest.fixture
+def publisher(tmp_path: Path, established: Template[Publisher]) -> Iterator[Publisher]:
+    """A tenant whose installation other processes open too: on the real time, and on SQLite."""
+    with established.copy(tmp_path) as tenant:
+        yield tenant

@@ -68,6 +68,11 @@ class SingleFlight(Generic[T]):
         """Whether a call under this key would join a run rather than lead one."""
         return key in self._running
 
+    def waiting(self, key: str) -> int:
+        """How many calls wait for the run under this key."""
+        flight = self._running.get(key)
+        return flight.waiting if flight else 0
+
     async def run(self, key: str, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         flight = self._running.get(key)
         if flight is None:

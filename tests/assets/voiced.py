@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+from functools import lru_cache
 
 import numpy as np
 import soundfile
 
 
+@lru_cache(maxsize=256)
 def voiced(
     seconds: float, *, hertz: float = 180.0, rate: int = 16_000, level: float = 0.3, format: str = "WAV"
 ) -> bytes:

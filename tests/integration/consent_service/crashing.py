@@ -15,8 +15,9 @@ from sqlalchemy import event
 from consent_service.config import ConsentConfig
 from consent_service.models import Principal
 from consent_service.service import ConsentService
+from tests.assets.installation import Clock
+from tests.assets.voiced import voiced
 from tests.integration.consent_service import workers
-from tests.unit.consent_service.world import Clock, tone
 
 # What CPython's audit hooks (PEP 578) tell of changes on the disk.
 _CHANGES: Final = frozenset({"os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.chmod", "os.truncate"})
@@ -28,9 +29,9 @@ def complete(service: ConsentService, by: Principal, enrolment_id: str) -> None:
     service.voices.complete_enrolment(
         by,
         enrolment_id,
-        reference=tone(4.0),
+        reference=voiced(4.0),
         transcript="what is said in the sample",
-        statement=tone(3.5, hertz=181.0),
+        statement=voiced(3.5, hertz=181.0),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
@@ -10,13 +10,13 @@ from multiprocessing.sharedctypes import Synchronized
 
 from consent_service.config import ConsentConfig
 from consent_service.errors import Conflict, ConsentError, GrantUsed, LedgerUnavailable
-from consent_service.models import Allow, Closing, Principal, Redeemed, SpeechClaim
-from consent_service.service import ConsentService
-from tests.unit.consent_service.world import World, digest, tone
+from consent_service.models import Allow, Closing, Redeemed, SpeechClaim
+from tests.assets.installation import Installation, Tenant, digest
+from tests.assets.voiced import voiced
 
 Step = tuple[str, int, int]  # what, about which, how much
 CHARACTERS = 40
-SPOKEN = tone(3.5)
+SPOKEN = voiced(3.5)
 
 
 @dataclass(frozen=True)
@@ -63,27 +63,26 @@ class SharedClock:
 
 
 @dataclass(frozen=True)
-class Installation:
+class Opening:
     """How another process opens the controller's world."""
 
     config: ConsentConfig
-    people: tuple[Principal, ...]
+    keys: Mapping[str, str]
 
 
 def drive(now: Synchronized[float], line: Connection) -> None:
     """Serve one controller until it hangs up."""
-    world: World | None = None
+    world: Tenant | None = None
     while True:
         try:
             command = line.recv()
         except (EOFError, ConnectionError):
             break
-        if isinstance(command, Installation):
+        if isinstance(command, Opening):
             if world is not None:
                 world.service.close()
-            clock = SharedClock(now)
-            service = ConsentService.open(command.config, clock=clock)
-            world = World(service, clock, command.config, *command.people)  # type: ignore[arg-type]
+            installation = Installation.create(command.config, clock=SharedClock(now))
+            world = Tenant(installation, "acme", command.keys)
             line.send("open")
         else:
             known, script = command
@@ -96,7 +95,7 @@ def drive(now: Synchronized[float], line: Connection) -> None:
         world.service.close()
 
 
-def _run(world: World, known: Known, script: Sequence[Step]) -> Told:
+def _run(world: Tenant, known: Known, script: Sequence[Step]) -> Told:
     told = Told()
     for name, which, amount in script:
         try:
@@ -108,7 +107,7 @@ def _run(world: World, known: Known, script: Sequence[Step]) -> Told:
     return told
 
 
-def authorize(world: World, known: Known, told: Told, which: int, rows: int) -> None:
+def authorize(world: Tenant, known: Known, told: Told, which: int, rows: int) -> None:
     consent = known.consents[which % len(known.consents)]
     claims = [
         SpeechClaim(
@@ -122,7 +121,7 @@ def authorize(world: World, known: Known, told: Told, which: int, rows: int) -> 
     told.allowed += [each.token for each in decisions if isinstance(each, Allow)][:6]
 
 
-def redeem(world: World, known: Known, told: Told, start: int, count: int) -> None:
+def redeem(world: Tenant, known: Known, told: Told, start: int, count: int) -> None:
     grants = _pick((*known.grants, *told.allowed), start, count // 5 + 1)
     for outcome in world.service.gate._redeemer.redeem_many(grants, "acme-replica"):
         if isinstance(outcome, Redeemed):
@@ -131,7 +130,7 @@ def redeem(world: World, known: Known, told: Told, start: int, count: int) -> No
             told.unknown += 1
 
 
-def redeem_one(world: World, known: Known, told: Told, start: int, _: int) -> None:
+def redeem_one(world: Tenant, known: Known, told: Told, start: int, _: int) -> None:
     for grant in _pick((*known.grants, *told.allowed), start, 1):
         redeemed = world.service.gate.redeem(grant, "acme-replica")
         told.redeemed.append((redeemed.grant.grant_id, redeemed.audit_leaf))
@@ -143,7 +142,7 @@ def redeem_one(world: World, known: Known, told: Told, start: int, _: int) -> No
         raise AssertionError("a grant was redeemed twice")
 
 
-def record(world: World, known: Known, told: Told, which: int, terms: int) -> None:
+def record(world: Tenant, known: Known, told: Told, which: int, terms: int) -> None:
     voice_id = known.consents[which % len(known.consents)].voice_id
     _state(world, voice_id)
     lasts_s, budget = (15.0, 60.0, 86_400.0)[terms % 3], (None, 400, 4_000)[terms // 3 % 3]
@@ -152,7 +151,7 @@ def record(world: World, known: Known, told: Told, which: int, terms: int) -> No
     told.consents.append(Consented(recorded.consent.consent_id, voice_id, recorded.consent_token))
 
 
-def _state(world: World, voice_id: str) -> None:
+def _state(world: Tenant, voice_id: str) -> None:
     """A further statement: a withdrawal took back those before it. Another process may be about the same."""
     with suppress(Conflict):
         asked = world.service.voices.begin_statement(
@@ -163,26 +162,26 @@ def _state(world: World, voice_id: str) -> None:
         world.service.voices.review(world.reviewer, voice_id, approve=True)
 
 
-def narrow(world: World, known: Known, told: Told, which: int, amount: int) -> None:
+def narrow(world: Tenant, known: Known, told: Told, which: int, amount: int) -> None:
     before = known.consents[which % len(known.consents)]
     after = world.service.consents.narrow(world.admin, before.consent_id, character_budget=100 + 30 * amount)
     told.ended.append(before.consent_id)  # its token, at least
     told.consents.append(Consented(before.consent_id, before.voice_id, after.consent_token))
 
 
-def revoke(world: World, known: Known, told: Told, which: int, _: int) -> None:
+def revoke(world: Tenant, known: Known, told: Told, which: int, _: int) -> None:
     consent = known.consents[which % len(known.consents)]
     world.service.consents.revoke(world.admin, consent.consent_id, "no more")
     told.ended.append(consent.consent_id)
 
 
-def decommission(world: World, known: Known, told: Told, which: int, _: int) -> None:
+def decommission(world: Tenant, known: Known, told: Told, which: int, _: int) -> None:
     voice_id = known.consents[which % len(known.consents)].voice_id
     world.service.deletion.decommission(world.admin, voice_id, "the end")
     told.ended += [each.consent_id for each in known.consents if each.voice_id == voice_id]
 
 
-def enrol(world: World, known: Known, told: Told, _which: int, _amount: int) -> None:
+def enrol(world: Tenant, known: Known, told: Told, _which: int, _amount: int) -> None:
     voice = world.enrol()
     recorded = world.record(voice)
     told.consents.append(Consented(recorded.consent.consent_id, voice.voice_id, recorded.consent_token))

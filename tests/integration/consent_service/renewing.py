@@ -7,8 +7,8 @@ from multiprocessing.connection import Connection
 from consent_service.config import ConsentConfig
 from consent_service.keys.certificates import leaf_id
 from consent_service.service import ConsentService
+from tests.assets.installation import START, Clock
 from tests.unit.consent_service.leaves import YEAR, settled
-from tests.unit.consent_service.world import START, Clock
 
 
 def outlive(config: ConsentConfig, line: Connection) -> None:

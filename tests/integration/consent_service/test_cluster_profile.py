@@ -21,16 +21,16 @@ from consent_service.proofs.seams import KeyPurpose
 from consent_service.rotation.rotate import KeyKind
 from consent_service.service import ConsentService
 from consent_service.vault.sealing import open_reference
-from tests.unit.consent_service.aws import SECRET, Aws, Kms
-from tests.unit.consent_service.databases import drop, new_postgresql
-from tests.unit.consent_service.world import DAY, UNEXAMINED, Clock, World, open_world
+from tests.assets.aws import SECRET, Aws, Kms
+from tests.assets.databases import drop, new_postgresql
+from tests.assets.installation import DAY, UNEXAMINED, Installation, Tenant
 
 
 @dataclass
 class Cluster:
     """An installation that keeps nothing on this machine but the node's secret."""
 
-    world: World
+    world: Tenant
     config: ConsentConfig
     bucket: str
     aws: Aws
@@ -51,7 +51,7 @@ def cluster(tmp_path: Path, aws: Aws, kms: Kms, monkeypatch: pytest.MonkeyPatch)
     )
     ConsentService.open(config).close()  # once, in profile local: makes what a cluster then finds
     config = config.model_copy(update={"profile": "cluster"})
-    world = open_world(tmp_path / "data", service=ConsentService.open(config, clock=Clock()))
+    world = Installation.create(config).tenant()
     yield Cluster(world, config, bucket, aws)
     world.service.close()
     drop(url)
@@ -117,7 +117,7 @@ def test_a_rotation_reaches_other_nodes_and_every_voice_in_s3(cluster: Cluster, 
     world = cluster.world
     config = cluster.config.model_copy(update={"kms": kms.config(kek=kms.new_kek(), seal=kms.kek)})
     operator = ConsentService.open(config, clock=world.clock)
-    before = world.service._core.vault.wrapped_key("acme", world.voice.voice_id)
+    before = world.core.vault.wrapped_key("acme", world.voice.voice_id)
     (rotated,) = operator.rotation.rotate(world.admin, [KeyKind.KEK])
     assert (rotated.rewrapped, rotated.left) == (1, 0)
     kept = [key for key in cluster.aws.copies(cluster.bucket) if key.endswith(".wrapped")]

@@ -20,13 +20,14 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
+from consent_service.config import ConsentConfig
 from consent_service.policy.limits import LimitsConfig
 from consent_service.proofs.log import verify_export
+from tests.assets.databases import DATABASES, drop, ledger_url
+from tests.assets.installation import START, UNEXAMINED, Installation
 from tests.integration.consent_service import workers
-from tests.integration.consent_service.driving import Consented, Installation, Known, SharedClock, Told, drive
+from tests.integration.consent_service.driving import Consented, Known, Opening, SharedClock, Told, drive
 from tests.integration.consent_service.judging import Judge
-from tests.unit.consent_service.databases import DATABASES, drop, ledger_url
-from tests.unit.consent_service.world import START, open_world
 
 PROCESSES = 3
 IN_CI, IN_THE_LONG_RUN = 2_500, 100_000  # decisions, on each database
@@ -92,14 +93,14 @@ def history_of(fleet: Fleet) -> type[RuleBasedStateMachine]:
             super().__init__()
             self.folder = tempfile.TemporaryDirectory(prefix="vouch-history-")
             self.url = ledger_url(fleet.database)
-            self.world = open_world(Path(self.folder.name) / "data", ledger_url=self.url)
-            self.world.clock = SharedClock(fleet.now)  # type: ignore[assignment]
+            data_dir = Path(self.folder.name) / "data"
+            config = ConsentConfig(data_dir=data_dir, ledger_url=self.url, examination=UNEXAMINED)
+            self.world = Installation.create(config, clock=SharedClock(fleet.now)).tenant()
             generous = LimitsConfig(refusals=10**9, failures=10**9)
             config = self.world.config.model_copy(update={"busy_timeout_s": 60.0, "limits": generous})
             world = self.world
-            people = (world.admin, world.reviewer, world.narrator, world.auditor, world.enroller)
             fleet.now.value = START
-            opened = fleet.all_do([Installation(config, people)] * PROCESSES)
+            opened = fleet.all_do([Opening(config, world.keys)] * PROCESSES)
             assert opened == ["open"] * PROCESSES
             recorded, voice_id = self.world.consent, self.world.voice.voice_id
             self.consents = [Consented(recorded.consent.consent_id, voice_id, recorded.consent_token)]

@@ -16,8 +16,10 @@ from consent_service.models import Closing
 from consent_service.proofs.certificate import verify_certificate
 from consent_service.proofs.log import LogSummary, verify_export
 from consent_service.proofs.trust import TrustedKeys
+from tests.assets.installation import Tenant
 from tests.integration.consent_service import crashing
-from tests.unit.consent_service.world import World
+
+pytestmark = pytest.mark.on_both_databases
 
 NEVER = 0
 ENDS = (
@@ -29,12 +31,12 @@ ENDS = (
 )
 
 
-def verified(world: World, folder: Path) -> LogSummary:
+def verified(world: Tenant, folder: Path) -> LogSummary:
     world.service.log.export(world.auditor, folder)
     return verify_export(folder)
 
 
-def entries(world: World, kind: str) -> list[dict[str, Any]]:
+def entries(world: Tenant, kind: str) -> list[dict[str, Any]]:
     return [entry for entry in world.log() if entry["kind"] == kind]
 
 
@@ -43,13 +45,13 @@ class Enrolling:
 
     operation = staticmethod(crashing.complete)
 
-    def prepare(self, world: World, _: Path) -> str:
+    def prepare(self, world: Tenant, _: Path) -> str:
         self.begun = world.service.voices.begin_enrolment(
             world.admin, name="V", language="en", grantee="studio", purpose="narration", subject_name="P"
         )
         return self.begun.enrolment_id
 
-    def check(self, world: World, *, killed: bool) -> None:
+    def check(self, world: Tenant, *, killed: bool) -> None:
         voice = world.service.voices.get(world.admin, self.begun.voice_id)
         told = [entry for entry in entries(world, "voice.enrolled") if entry["voice"] == voice.voice_id]
         if voice.state == "enrolling":
@@ -62,7 +64,7 @@ class Enrolling:
         else:
             assert len(told) == 1
         assert voice.state == "review"
-        vault = world.service._core.vault
+        vault = world.core.vault
         assert vault.open("acme", voice.voice_id, "reference", voice.prompt_digest)
 
 
@@ -71,12 +73,12 @@ class Redeeming:
 
     operation = staticmethod(crashing.redeem)
 
-    def prepare(self, world: World, _: Path) -> str:
+    def prepare(self, world: Tenant, _: Path) -> str:
         allowed = world.allow()
         self.grant = allowed.grant
         return allowed.token
 
-    def check(self, world: World, *, killed: bool) -> None:
+    def check(self, world: Tenant, *, killed: bool) -> None:
         grant = self.grant
         told = [entry for entry in entries(world, "speech.redeemed") if entry["grant"] == grant.grant_id]
         spent = world.rows(f"SELECT leaf FROM redemptions WHERE grant_id = '{grant.grant_id}'")
@@ -91,12 +93,12 @@ class Revoking:
 
     operation = staticmethod(crashing.revoke)
 
-    def prepare(self, world: World, _: Path) -> str:
+    def prepare(self, world: Tenant, _: Path) -> str:
         self.voice = world.enrol("Revoked", hertz=211.0)
         self.consent_id = world.record(self.voice).consent.consent_id
         return self.consent_id
 
-    def check(self, world: World, *, killed: bool) -> None:
+    def check(self, world: Tenant, *, killed: bool) -> None:
         ended = world.service.consents.get(world.auditor, self.consent_id).state == "revoked"
         assert ended or killed
         told = [entry for entry in entries(world, "consent.revoked") if entry["consent"] == self.consent_id]
@@ -110,7 +112,7 @@ class Decommissioning:
 
     operation = staticmethod(crashing.decommission)
 
-    def prepare(self, world: World, folder: Path) -> str:
+    def prepare(self, world: Tenant, folder: Path) -> str:
         self.voice = world.enrol("Ended", hertz=223.0)
         consent_id = world.record(self.voice).consent.consent_id
         world.service.tenants.bind_consent(world.admin, world.narrator.key_id, consent_id)
@@ -127,7 +129,7 @@ class Decommissioning:
         world.service.gate.close(redeemed.grant.grant_id, Closing("completed", 1.0, "ab" * 32))
         return self.voice.voice_id
 
-    def check(self, world: World, *, killed: bool) -> None:
+    def check(self, world: Tenant, *, killed: bool) -> None:
         voice_id = self.voice.voice_id
         if world.service.voices.get(world.admin, voice_id).state != "decommissioned":
             assert killed
@@ -150,7 +152,7 @@ class Decommissioning:
 CASES: list[Callable[[], Any]] = [Enrolling, Redeeming, Revoking, Decommissioning]
 
 
-def kill(world: World, make: Callable[[], Any], folder: Path, pick: random.Random, times: int) -> int:
+def kill(world: Tenant, make: Callable[[], Any], folder: Path, pick: random.Random, times: int) -> int:
     """Learn how many things an operation does, then have it die at so many of them. Returns the kills."""
     folder.mkdir()
     case, killed = make(), 0
@@ -168,7 +170,7 @@ def kill(world: World, make: Callable[[], Any], folder: Path, pick: random.Rando
 
 @pytest.mark.parametrize("make", CASES)
 def test_killed_anywhere_it_is_whole_or_never_was(
-    world: World, tmp_path: Path, make: Callable[[], Any]
+    world: Tenant, tmp_path: Path, make: Callable[[], Any]
 ) -> None:
     assert kill(world, make, tmp_path / "clips", random.Random(make.__name__), 2) >= 1
     verified(world, tmp_path / "export")
@@ -178,7 +180,7 @@ def test_killed_anywhere_it_is_whole_or_never_was(
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("make", CASES)
 def test_killed_everywhere_it_is_whole_or_never_was(
-    world: World, tmp_path: Path, make: Callable[[], Any], record_property: Callable[[str, object], None]
+    world: Tenant, tmp_path: Path, make: Callable[[], Any], record_property: Callable[[str, object], None]
 ) -> None:
     killed = kill(world, make, tmp_path / "clips", random.Random(31), 25)
     record_property("kills", killed)

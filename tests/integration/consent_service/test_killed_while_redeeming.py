@@ -7,14 +7,18 @@ import random
 import signal
 from pathlib import Path
 
+import pytest
+
 from consent_service.proofs.log import verify_export
+from tests.assets.installation import Tenant
 from tests.integration.consent_service import workers
-from tests.unit.consent_service.world import World
+
+pytestmark = pytest.mark.on_both_databases
 
 ROUNDS = 12
 
 
-def redeem_and_kill(world: World, tokens: list[str], pick: random.Random) -> dict[str, int]:
+def redeem_and_kill(world: Tenant, tokens: list[str], pick: random.Random) -> dict[str, int]:
     """Let a process redeem, kill it at a random point, and return what it had answered (grant → leaf)."""
     context = workers.processes()
     ours, theirs = context.Pipe()
@@ -33,7 +37,7 @@ def redeem_and_kill(world: World, tokens: list[str], pick: random.Random) -> dic
         return told
 
 
-def redemptions(world: World, folder: Path) -> dict[str, int]:
+def redemptions(world: Tenant, folder: Path) -> dict[str, int]:
     """The used grants and their leaves; checks that nonce, entry and clip agree, and that the log verifies."""
     entries = [entry for entry in world.log() if entry["kind"] == "speech.redeemed"]
     in_log = {str(entry["grant"]): int(str(entry["n"])) for entry in entries}
@@ -46,7 +50,7 @@ def redemptions(world: World, folder: Path) -> dict[str, int]:
     return in_log
 
 
-def test_killed_at_any_moment_a_redemption_is_whole_or_never_was(world: World, tmp_path: Path) -> None:
+def test_killed_at_any_moment_a_redemption_is_whole_or_never_was(world: Tenant, tmp_path: Path) -> None:
     pick, told = random.Random(9), {}
     for number in range(ROUNDS):
         tokens = [world.allow(f"{number}-{row}").token for row in range(150)]
@@ -55,7 +59,7 @@ def test_killed_at_any_moment_a_redemption_is_whole_or_never_was(world: World, t
 
 
 def test_killed_before_any_statement_nothing_is_used_up_and_the_grant_still_works(
-    world: World, tmp_path: Path
+    world: Tenant, tmp_path: Path
 ) -> None:
     context, allowed = workers.processes(), world.allow()
     for step in itertools.count(1):

@@ -16,11 +16,13 @@ from consent_service.proofs.log import verify_export
 from consent_service.rotation.rotate import KeyKind
 from consent_service.service import ConsentService
 from consent_service.vault.sealing import open_reference
+from tests.assets.installation import DAY, Tenant
 from tests.integration.consent_service import workers
-from tests.unit.consent_service.world import DAY, World
+
+pytestmark = pytest.mark.on_both_databases
 
 
-def rotate_until(world: World, step: int) -> int | None:
+def rotate_until(world: Tenant, step: int) -> int | None:
     """Rotate in a process that dies before its `step`-th step. Returns how many steps there were if it did not."""
     context = workers.processes()
     ours, theirs = context.Pipe()
@@ -34,7 +36,7 @@ def rotate_until(world: World, step: int) -> int | None:
     return None
 
 
-def everything_works(world: World, service: ConsentService, text: str) -> None:
+def everything_works(world: Tenant, service: ConsentService, text: str) -> None:
     """Each voice is opened, and a grant signed and used up, in this process."""
     vault = service._core.vault
     for tenant, voice_id in vault.voices():
@@ -45,7 +47,7 @@ def everything_works(world: World, service: ConsentService, text: str) -> None:
     assert open_reference(world.replica, redeemed)[0].startswith(b"RIFF")
 
 
-def finish(world: World) -> None:
+def finish(world: Tenant) -> None:
     """Ask again, in this process; then nothing is left under way, and the old keys can go."""
     rotated = world.service.rotation.rotate(world.admin, list(KeyKind))
     assert [one.left for one in rotated] == [0] * len(rotated)
@@ -59,7 +61,7 @@ def finish(world: World) -> None:
     assert len(keys.ring(Ring.KEK).keys) == len(keys.ring(Ring.GRANT).keys) == 1
 
 
-def die_at(world: World, steps: list[int], folder: Path) -> None:
+def die_at(world: Tenant, steps: list[int], folder: Path) -> None:
     world.enrol("Another voice", 210.0)
     for number in steps:
         before = world.allow(f"before {number}")
@@ -75,7 +77,7 @@ def die_at(world: World, steps: list[int], folder: Path) -> None:
     assert verify_export(folder).kinds["key.rotated"] >= len(KeyKind)
 
 
-def test_killed_at_random_steps_a_rotation_can_always_be_finished(world: World, tmp_path: Path) -> None:
+def test_killed_at_random_steps_a_rotation_can_always_be_finished(world: Tenant, tmp_path: Path) -> None:
     total = rotate_until(world, -1)
     assert total is not None
     assert total > 40  # it writes, announces and rewraps in many places
@@ -83,7 +85,7 @@ def test_killed_at_random_steps_a_rotation_can_always_be_finished(world: World, 
 
 
 @pytest.mark.long
-def test_killed_at_every_step_a_rotation_can_always_be_finished(world: World, tmp_path: Path) -> None:
+def test_killed_at_every_step_a_rotation_can_always_be_finished(world: Tenant, tmp_path: Path) -> None:
     world.enrol("Another voice", 210.0)
     for step in itertools.count(1):
         if rotate_until(world, step) is not None:

@@ -10,10 +10,10 @@ from consent_service.keys.certificates import leaf_id
 from consent_service.service import ConsentService
 from provenance.stamp import Stamper
 from provenance.verify import Integrity, Origin, Verifier
+from tests.assets.installation import Clock, Tenant
 from tests.integration.consent_service import renewing
 from tests.integration.consent_service.test_many_processes import PROCESSES, run_at_once
 from tests.unit.consent_service.leaves import YEAR, age, settled
-from tests.unit.consent_service.world import Clock, World
 from tests.unit.provenance.conftest import RATE, a_disclosure, speech_like
 
 
@@ -39,7 +39,7 @@ def test_clips_from_before_during_and_after_a_renewal_all_verify(tmp_path: Path)
     service.close()
 
 
-def test_processes_that_live_past_the_threshold_at_once_make_one_leaf(world: World) -> None:
+def test_processes_that_live_past_the_threshold_at_once_make_one_leaf(world: Tenant) -> None:
     old = leaf_id(age(world.service, 9))
     told = run_at_once(renewing.outlive, world.config)
     (new,) = {last for _, last in told}

@@ -13,9 +13,11 @@ from consent_service.config import ConsentConfig
 from consent_service.errors import GrantRevoked
 from consent_service.proofs.log import verify_export
 from consent_service.service import ConsentService
+from tests.assets.databases import DATABASES, new_postgresql
+from tests.assets.installation import Tenant
 from tests.integration.consent_service import workers
-from tests.unit.consent_service.databases import DATABASES, new_postgresql
-from tests.unit.consent_service.world import World
+
+pytestmark = pytest.mark.on_both_databases
 
 PROCESSES = 4
 
@@ -50,7 +52,7 @@ def test_processes_that_open_a_new_installation_at_once_make_one(database: str, 
     ConsentService.open(config).close()
 
 
-def test_a_grant_raced_by_processes_is_won_by_one_and_the_log_is_whole(world: World, tmp_path: Path) -> None:
+def test_a_grant_raced_by_processes_is_won_by_one_and_the_log_is_whole(world: Tenant, tmp_path: Path) -> None:
     allowed = [world.allow(str(number)) for number in range(25)]
     won = run_at_once(workers.race, world.config, [each.token for each in allowed])
     assert sorted(grant for wins in won for grant in wins) == sorted(each.grant.grant_id for each in allowed)
@@ -60,7 +62,7 @@ def test_a_grant_raced_by_processes_is_won_by_one_and_the_log_is_whole(world: Wo
     assert verify_export(tmp_path / "export").size == len(world.log())
 
 
-def test_a_withdrawal_in_one_process_is_seen_by_the_others_at_once(world: World) -> None:
+def test_a_withdrawal_in_one_process_is_seen_by_the_others_at_once(world: Tenant) -> None:
     other = ConsentService.open(world.config, clock=world.clock)
     allowed = world.allow()
     revocation = other.consents.revoke(world.admin, world.consent_id, "no more")

@@ -19,7 +19,9 @@ from consent_service.grants import Utterance
 from consent_service.models import Allow, Claims, Closing, Redeemed, Role
 from consent_service.vault.sealing import load_node_secret, open_reference
 from consent_service.vault.vault import key_aad
-from tests.unit.consent_service.world import World
+from tests.assets.installation import Tenant
+
+pytestmark = pytest.mark.on_both_databases
 
 TRANSCRIPT = "marked transcript zebra quartz"
 SAID = "marked utterance violet anchor"
@@ -45,7 +47,9 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     return tmp_path
 
 
-def test_no_secret_is_found_anywhere(world: World, elsewhere: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_secret_is_found_anywhere(
+    world: Tenant, elsewhere: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.DEBUG)
     service, shown = world.service, []
     reference, statement = marked(1), marked(2)
@@ -130,16 +134,16 @@ def test_no_secret_is_found_anywhere(world: World, elsewhere: Path, caplog: pyte
         assert node_secret not in content or path.name == "node.secret"
 
 
-def _stored(world: World, redeemed: Redeemed) -> str:
+def _stored(world: Tenant, redeemed: Redeemed) -> str:
     record = redeemed.clip_record(created_at=world.clock.now)
     world.service.clips.register_clip(replace(record, audio_sha256="ab" * 32, seconds=1.0))
     return redeemed.grant.clip_id
 
 
-def database_files(world: World, *, kept_only: bool = False) -> list[Path]:
+def database_files(world: Tenant, *, kept_only: bool = False) -> list[Path]:
     """Every file of the database: of SQLite beside the write-ahead log, of PostgreSQL the server's whole folder.
     kept_only: without PostgreSQL's write-ahead log, which is recycled and not erased."""
-    ledger = world.service._core.ledger
+    ledger = world.core.ledger
     if ledger.is_sqlite:
         return [path for path in world.data_dir.iterdir() if path.name.startswith("ledger.sqlite3")]
     with ledger.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
@@ -162,7 +166,7 @@ def holds(paths: list[Path], needle: bytes) -> bool:
     return False
 
 
-def test_after_the_end_no_page_of_the_database_holds_what_was_erased(world: World) -> None:
+def test_after_the_end_no_page_of_the_database_holds_what_was_erased(world: Tenant) -> None:
     """Not in a table, not in a free page, not in an index or a statistic, nor (on SQLite) in the write-ahead log."""
     service = world.service
     words = {
@@ -207,6 +211,6 @@ def test_after_the_end_no_page_of_the_database_holds_what_was_erased(world: Worl
     assert not holds(everything, wrapped)  # the ledger never held it, and nothing else does any more
 
 
-def test_everything_in_the_data_folder_is_for_its_owner_alone(world: World) -> None:
+def test_everything_in_the_data_folder_is_for_its_owner_alone(world: Tenant) -> None:
     for path in [world.data_dir, *world.data_dir.rglob("*")]:
         assert path.stat().st_mode & 0o077 == 0, path

@@ -20,10 +20,10 @@ import yaml
 from consent_service.models import Redeemed
 from consent_service.proofs.receipt import verify_receipt
 from consent_service.vault.sealing import ReplicaKey, load_node_secret, open_reference
+from tests.assets.databases import DATABASES, drop, ledger_url
+from tests.assets.installation import digest
 from tests.assets.voiced import voiced
-from tests.unit.consent_service.databases import DATABASES, drop, ledger_url
 from tests.unit.consent_service.post import letters
-from tests.unit.consent_service.world import digest
 
 DAY = 86_400.0
 

@@ -18,7 +18,7 @@ from consent_service.models import Closing, Principal
 from consent_service.proofs.seams import KeyPurpose
 from consent_service.rotation.rotate import KeyKind
 from consent_service.service import ConsentService
-from tests.unit.consent_service.world import Clock
+from tests.assets.installation import Clock
 
 
 def processes() -> ForkServerContext:

@@ -4,18 +4,8 @@ import functools
 import socket
 import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-
-from tests.unit.pipelines.house import House
-
-
-@pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    built = House(tmp_path)
-    yield built
-    built.service.close()
 
 
 @pytest.fixture(scope="module")

@@ -19,8 +19,8 @@ from pipelines.narrate import narrate
 from speech.engine import SpeechEngine, SpeechStream
 from speech.errors import EngineUnavailable
 from speech.load import load_engine
+from tests.assets.publisher import Publisher, row
 from tests.integration.pipelines.test_narrate import clips, results
-from tests.unit.pipelines.house import House, row
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(240)]
 
@@ -87,57 +87,63 @@ def fated(monkeypatch: pytest.MonkeyPatch, fate: Fate) -> Fate:
     return fate
 
 
-def script(house: House, count: int) -> list[dict[str, Any]]:
-    return [row(f"r{i:02d}", f"Row number {i}.", voice=house.anna) for i in range(count)]
+def script(publisher: Publisher, count: int) -> list[dict[str, Any]]:
+    return [row(f"r{i:02d}", f"Row number {i}.", voice=publisher.anna) for i in range(count)]
 
 
-def closings(house: House) -> Counter[str]:
+def closings(publisher: Publisher) -> Counter[str]:
     """How the grants that were used up ended; one that was not closed shows as open."""
-    folder = house.folder / "export"
-    house.service.log.export(house.admin, folder)
+    folder = publisher.folder / "export"
+    publisher.service.log.export(publisher.admin, folder)
     entries = [json.loads(line) for line in (folder / "entries.jsonl").read_bytes().splitlines()]
     closed = {one["grant"]: one["outcome"] for one in entries if one["kind"] == "speech.closed"}
     return Counter(closed.get(one["grant"], "open") for one in entries if one["kind"] == "speech.redeemed")
 
 
 def test_a_lost_engine_is_replaced_and_no_finished_row_is_spoken_twice(
-    house: House, cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    publisher: Publisher, cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fate = fated(monkeypatch, Fate(tmp_path, losses=2))
     # Blocks of four, lost at the third row: two rows of the block are finished, one fails, one is not begun.
     # Replacements do not count as blocks that were lost: of those, none is allowed here.
-    summary = narrate(house.config(script(house, 12), rows_per_block=4, rows_in_flight=1, lost_blocks=0))
+    summary = narrate(
+        publisher.narration(script(publisher, 12), rows_per_block=4, rows_in_flight=1, lost_blocks=0)
+    )
     assert (summary.ok, summary.error, summary.codes) == (12, 0, {})
     assert (fate.struck, fate.begun) == (2, 3)
-    done = results(house)
+    done = results(publisher)
     assert [one["id"] for one in done] == [f"r{i:02d}" for i in range(12)]
-    assert clips(house) == {one["clip_uri"] for one in done}
-    assert closings(house) == {"completed": 12, "failed": 2}
-    assert list((house.folder / "out" / "_vouch").rglob("lost-*")) == []
+    assert clips(publisher) == {one["clip_uri"] for one in done}
+    assert closings(publisher) == {"completed": 12, "failed": 2}
+    assert list((publisher.folder / "out" / "_vouch").rglob("lost-*")) == []
 
 
 def test_an_engine_beside_a_lost_one_goes_on(
-    house: House, cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    publisher: Publisher, cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fate = fated(monkeypatch, Fate(tmp_path, losses=1))
-    summary = narrate(house.config(script(house, 24), rows_per_block=2, engines=2))
+    summary = narrate(publisher.narration(script(publisher, 24), rows_per_block=2, engines=2))
     assert (summary.ok, summary.error, fate.struck) == (24, 0, 1)
-    assert closings(house)["completed"] == 24
+    assert closings(publisher)["completed"] == 24
 
 
 @pytest.mark.parametrize("loads_again", [True, False])
 def test_engines_that_are_all_lost_end_the_run_with_a_result_for_every_row(
-    house: House, cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, loads_again: bool
+    publisher: Publisher, cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, loads_again: bool
 ) -> None:
     fate = fated(monkeypatch, Fate(tmp_path, losses=100, loads_again=loads_again))
-    config = house.config(script(house, 16), rows_per_block=3, rows_in_flight=1, engine_replacements=2)
+    config = publisher.narration(
+        script(publisher, 16), rows_per_block=3, rows_in_flight=1, engine_replacements=2
+    )
     summary = narrate(config)
     # Two rows for each engine that began.
     spoken = 6 if loads_again else 2
     assert (summary.rows_in, summary.ok, summary.error) == (16, spoken, 16 - spoken)
     assert summary.codes == {"engine_unavailable": 16 - spoken}
     assert fate.begun == spoken / 2
-    assert closings(house) == {"completed": spoken, "failed": spoken / 2}, "a sick engine uses no grant up"
+    assert closings(publisher) == {"completed": spoken, "failed": spoken / 2}, (
+        "a sick engine uses no grant up"
+    )
 
     if not loads_again:
         return
@@ -145,4 +151,4 @@ def test_engines_that_are_all_lost_end_the_run_with_a_result_for_every_row(
     monkeypatch.undo()
     summary = narrate(config)
     assert (summary.ok, summary.kept, summary.error) == (16, spoken, 0)
-    assert closings(house)["completed"] == 16
+    assert closings(publisher)["completed"] == 16

@@ -26,7 +26,7 @@ from pipelines.narrate import ProgressCallback, narrate
 from pipelines.schema import RESULT
 from provenance.verify import Verifier
 from speech.config import EngineConfig
-from tests.unit.pipelines.house import House, row
+from tests.assets.publisher import Publisher, row
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(240)]
 
@@ -39,26 +39,26 @@ SAID = {
 }
 
 
-def results(house: House) -> list[dict[str, Any]]:
-    folder = house.folder / "out"
+def results(publisher: Publisher) -> list[dict[str, Any]]:
+    folder = publisher.folder / "out"
     assert (folder / "_SUCCESS").exists()
     parts = sorted(folder.glob("part-*.parquet"))
     assert all(pq.read_schema(part).equals(RESULT) for part in parts)
     return [record for part in parts for record in pq.read_table(part).to_pylist()]
 
 
-def clips(house: House) -> set[str]:
-    return {str(path) for path in (house.folder / "out" / "clips").rglob("*.wav")}
+def clips(publisher: Publisher) -> set[str]:
+    return {str(path) for path in (publisher.folder / "out" / "clips").rglob("*.wav")}
 
 
-def mixed_script(house: House, count: int = 60) -> list[dict[str, Any]]:
+def mixed_script(publisher: Publisher, count: int = 60) -> list[dict[str, Any]]:
     """Languages, voices and purposes in turn; every sixth row must be refused."""
     wrong: list[dict[str, Any]] = [
         {"text": None},
         {"text": "bell\x07"},
         {"language": "xx"},
         {"voice": "voice_of_nobody"},
-        {"voice": house.boris, "purpose": "narration.elearning"},
+        {"voice": publisher.boris, "purpose": "narration.elearning"},
         {"voice": "preset:Nobody"},
         {"purpose": "advertising"},
         {"voice": None},
@@ -68,7 +68,7 @@ def mixed_script(house: House, count: int = 60) -> list[dict[str, Any]]:
     rows = []
     for i in range(count):
         language = list(SAID)[i % len(SAID)]
-        voice = (house.anna, house.boris, "preset:Vivian", "preset:Eric", "design")[i % 7 % 5]
+        voice = (publisher.anna, publisher.boris, "preset:Vivian", "preset:Eric", "design")[i % 7 % 5]
         one = row(
             f"row-{i:03d}", f"{SAID[language]} {i}", language=language, voice=voice, instruct="calm", seed=i
         )
@@ -77,17 +77,17 @@ def mixed_script(house: House, count: int = 60) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def quick(house: House) -> dict[str, Any]:
+def quick(publisher: Publisher) -> dict[str, Any]:
     return {"rows_per_block": 5, "rows_per_part": 25}
 
 
 def test_every_row_has_one_result_and_withdrawal_takes_clips_back(
-    house: House, cluster: str, quick: dict[str, Any]
+    publisher: Publisher, cluster: str, quick: dict[str, Any]
 ) -> None:
-    config = house.config(mixed_script(house), **quick)
+    config = publisher.narration(mixed_script(publisher), **quick)
     seen: list[Progress] = []
     summary = narrate(config, seen.append)
-    rows = results(house)
+    rows = results(publisher)
     assert [one["id"] for one in rows] == [f"row-{i:03d}" for i in range(60)]
     assert (summary.rows_in, summary.ok, summary.refused, summary.error) == (60, 50, 10, 0)
     assert {one["id"] for one in rows if one["status"] == "refused"} == {
@@ -95,15 +95,15 @@ def test_every_row_has_one_result_and_withdrawal_takes_clips_back(
     }
     assert all(one["code"] and one["message"] for one in rows if one["status"] != "ok")
     spoken = [one for one in rows if one["status"] == "ok"]
-    assert clips(house) == {one["clip_uri"] for one in spoken}
-    verifier = Verifier(house.service.keys.trust_anchor(), house.service.clips)
+    assert clips(publisher) == {one["clip_uri"] for one in spoken}
+    verifier = Verifier(publisher.service.keys.trust_anchor(), publisher.service.clips)
     for one in spoken:
         data = Path(one["clip_uri"]).read_bytes()
         assert hashlib.sha256(data).hexdigest() == one["audio_sha256"]
         assert one["seconds"] > 0
-        assert (one["consent_id"] is not None) == (one["voice"] in (house.anna, house.boris))
+        assert (one["consent_id"] is not None) == (one["voice"] in (publisher.anna, publisher.boris))
     sample = verifier.verify(
-        Path(next(o for o in spoken if o["voice"] == house.anna)["clip_uri"]).read_bytes()
+        Path(next(o for o in spoken if o["voice"] == publisher.anna)["clip_uri"]).read_bytes()
     )
     assert (str(sample.origin), str(sample.integrity), str(sample.standing)) == ("ours", "intact", "live")
     assert [one.stage for one in seen][:2] == ["check", "start"]
@@ -114,82 +114,84 @@ def test_every_row_has_one_result_and_withdrawal_takes_clips_back(
     assert max(steps[0], *(b - a for a, b in itertools.pairwise(steps))) <= 5
 
     # Again, nothing changed: everything is kept, byte for byte.
-    before = {path: Path(path).stat().st_mtime_ns for path in clips(house)}
+    before = {path: Path(path).stat().st_mtime_ns for path in clips(publisher)}
     summary = narrate(config)
     assert (summary.ok, summary.kept) == (50, 50)
-    assert results(house) == rows
-    assert {path: Path(path).stat().st_mtime_ns for path in clips(house)} == before
+    assert results(publisher) == rows
+    assert {path: Path(path).stat().st_mtime_ns for path in clips(publisher)} == before
 
     # Anna withdraws: her rows are refused and her clips are gone, the others stay.
-    house.service.consents.revoke(house.admin, house.anna_consent, "asked by subject")
+    publisher.revoke(publisher.anna_consent)
     summary = narrate(config)
-    hers = [one for one in spoken if one["voice"] == house.anna]
+    hers = [one for one in spoken if one["voice"] == publisher.anna]
     assert (summary.ok, summary.kept) == (50 - len(hers), 50 - len(hers))
-    after = {one["id"]: one for one in results(house)}
+    after = {one["id"]: one for one in results(publisher)}
     assert len(after) == 60
     for one in hers:
         now = after[one["id"]]
         assert (now["status"], now["code"], now["clip_uri"]) == ("refused", "consent_revoked", None)
-    assert clips(house) == {one["clip_uri"] for one in spoken} - {one["clip_uri"] for one in hers}
+    assert clips(publisher) == {one["clip_uri"] for one in spoken} - {one["clip_uri"] for one in hers}
 
 
-def test_nothing_secret_stays_where_ray_or_the_output_keeps_things(house: House, cluster: str) -> None:
+def test_nothing_secret_stays_where_ray_or_the_output_keeps_things(
+    publisher: Publisher, cluster: str
+) -> None:
     import ray
 
     secret_text = "Quince marmalade for the harbourmaster"
-    narrate(house.config([row("a", secret_text, voice=house.anna)]))
+    narrate(publisher.narration([row("a", secret_text, voice=publisher.anna)]))
     session = Path(ray._private.worker._global_node.get_session_dir_path())  # type: ignore[attr-defined]
-    places = [house.folder / "out", session]
+    places = [publisher.folder / "out", session]
     files = [path for place in places for path in place.rglob("*") if path.is_file() and not path.is_socket()]
     assert files
     for path in files:
         content = path.read_bytes()
         assert secret_text.encode() not in content, path
-        assert house.narrator_key.encode() not in content, path
+        assert publisher.keys["narrator"].encode() not in content, path
 
 
-def test_a_changed_row_is_spoken_again_and_its_old_clip_goes(house: House, cluster: str) -> None:
-    narrate(house.config([row("a"), row("b"), row("gone")]))
-    first = {one["id"]: one for one in results(house)}
-    summary = narrate(house.config([row("b", "Other words."), row("a"), row("new")]))
-    second = {one["id"]: one for one in results(house)}
+def test_a_changed_row_is_spoken_again_and_its_old_clip_goes(publisher: Publisher, cluster: str) -> None:
+    narrate(publisher.narration([row("a"), row("b"), row("gone")]))
+    first = {one["id"]: one for one in results(publisher)}
+    summary = narrate(publisher.narration([row("b", "Other words."), row("a"), row("new")]))
+    second = {one["id"]: one for one in results(publisher)}
     assert list(second) == ["b", "a", "new"]
     assert (summary.ok, summary.kept) == (3, 1)
     assert second["a"] == first["a"]
     assert second["b"]["clip_id"] != first["b"]["clip_id"]
-    assert clips(house) == {one["clip_uri"] for one in second.values()}
+    assert clips(publisher) == {one["clip_uri"] for one in second.values()}
 
 
 @pytest.mark.parametrize(
     ("rows", "code"),
     [([row("a"), row("a")], "id_duplicate"), ([{"id": "a", "text": "x"}], "columns_missing")],
 )
-def test_a_faulty_script_leaves_no_trace(house: House, rows: list[dict[str, Any]], code: str) -> None:
+def test_a_faulty_script_leaves_no_trace(publisher: Publisher, rows: list[dict[str, Any]], code: str) -> None:
     with pytest.raises(ScriptInvalid) as caught:
-        narrate(house.config(rows))
+        narrate(publisher.narration(rows))
     assert caught.value.code == code
-    assert not (house.folder / "out").exists()
+    assert not (publisher.folder / "out").exists()
 
 
-def test_a_bad_key_leaves_no_trace(house: House) -> None:
-    house.service.tenants.revoke_key(house.admin, house.narrator.key_id)
+def test_a_bad_key_leaves_no_trace(publisher: Publisher) -> None:
+    publisher.service.tenants.revoke_key(publisher.admin, publisher.narrator.key_id)
     with pytest.raises(Unauthenticated):
-        narrate(house.config([row("a")]))
-    assert not (house.folder / "out").exists()
+        narrate(publisher.narration([row("a")]))
+    assert not (publisher.folder / "out").exists()
 
 
 def test_an_engine_that_is_not_there_ends_the_run_and_says_what_is_missing(
-    house: House, cluster: str
+    publisher: Publisher, cluster: str
 ) -> None:
-    engine = EngineConfig(name="qwen", base=str(house.folder / "no-checkpoint"), offline=True)
+    engine = EngineConfig(name="qwen", base=str(publisher.folder / "no-checkpoint"), offline=True)
     with pytest.raises(ActorsFailed) as caught:
-        narrate(house.config([row("a")], engine=engine))
+        narrate(publisher.narration([row("a")], engine=engine))
     assert caught.value.code == "engine_unavailable"
     assert "no-checkpoint" in caught.value.message
-    assert not (house.folder / "out" / "_SUCCESS").exists()
+    assert not (publisher.folder / "out" / "_SUCCESS").exists()
 
 
-def test_an_actor_that_is_killed_costs_no_row_and_doubles_none(house: House, cluster: str) -> None:
+def test_an_actor_that_is_killed_costs_no_row_and_doubles_none(publisher: Publisher, cluster: str) -> None:
     killed: list[int] = []
 
     def kill_once(progress: Progress) -> None:
@@ -200,13 +202,13 @@ def test_an_actor_that_is_killed_costs_no_row_and_doubles_none(house: House, clu
             killed.append(actor.pid)
             actor.kill()
 
-    rows = [row(f"r{i}", f"Row number {i}.", voice=house.anna) for i in range(40)]
-    summary = narrate(house.config(rows, rows_per_block=2), kill_once)
+    rows = [row(f"r{i}", f"Row number {i}.", voice=publisher.anna) for i in range(40)]
+    summary = narrate(publisher.narration(rows, rows_per_block=2), kill_once)
     assert killed
     assert (summary.rows_in, summary.ok) == (40, 40)
-    done = results(house)
+    done = results(publisher)
     assert [one["id"] for one in done] == [f"r{i}" for i in range(40)]
-    assert clips(house) == {one["clip_uri"] for one in done}
+    assert clips(publisher) == {one["clip_uri"] for one in done}
 
 
 # Killed and resumed ------------------------------------------------------------------------------------------
@@ -220,10 +222,10 @@ narrate(config, lambda p: print(p.rows_done, flush=True))
 """
 
 
-def test_a_run_killed_half_way_is_finished_by_the_next(house: House, cluster: str) -> None:
-    rows = [row(f"r{i:02d}", f"Row number {i}.", voice=house.anna) for i in range(60)]
-    config = house.config(rows, rows_per_block=2)
-    told = house.folder / "config.json"
+def test_a_run_killed_half_way_is_finished_by_the_next(publisher: Publisher, cluster: str) -> None:
+    rows = [row(f"r{i:02d}", f"Row number {i}.", voice=publisher.anna) for i in range(60)]
+    config = publisher.narration(rows, rows_per_block=2)
+    told = publisher.folder / "config.json"
     told.write_text(config.model_dump_json())
     before = set(Path("/tmp").glob("vouch-ray-*"))
     with subprocess.Popen(
@@ -238,7 +240,7 @@ def test_a_run_killed_half_way_is_finished_by_the_next(house: House, cluster: st
             one for one in psutil.Process(driver.pid).children(recursive=True) if "Agent" not in one.name()
         ]
         os.kill(driver.pid, signal.SIGKILL)
-    assert not (house.folder / "out" / "_SUCCESS").exists()
+    assert not (publisher.folder / "out" / "_SUCCESS").exists()
     _, left = psutil.wait_procs(started, timeout=60)
     for folder in set(Path("/tmp").glob("vouch-ray-*")) - before:
         shutil.rmtree(folder)  # what nobody was left to tidy up
@@ -247,10 +249,10 @@ def test_a_run_killed_half_way_is_finished_by_the_next(house: House, cluster: st
     summary = narrate(config)
     assert (summary.rows_in, summary.ok) == (60, 60)
     assert summary.kept >= 10
-    done = results(house)
+    done = results(publisher)
     assert [one["id"] for one in done] == [f"r{i:02d}" for i in range(60)]
     assert max(Counter(one["clip_id"] for one in done).values()) == 1
-    assert clips(house) == {one["clip_uri"] for one in done}
+    assert clips(publisher) == {one["clip_uri"] for one in done}
 
 
 # As a Ray job ------------------------------------------------------------------------------------------------
@@ -267,30 +269,30 @@ def followed(job: NarrateJob, cluster: str, progress: ProgressCallback) -> Narra
         pytest.fail(f"{exc.code}: {exc.message}\n{log[-4000:]}")
 
 
-def test_a_job_narrates_tells_its_progress_and_shows_no_key(house: House, cluster: str) -> None:
+def test_a_job_narrates_tells_its_progress_and_shows_no_key(publisher: Publisher, cluster: str) -> None:
     from ray.job_submission import JobSubmissionClient
 
     seen: list[Progress] = []
-    job = submit(house.config([row("a", voice=house.anna), row("b", None)]), cluster)
+    job = submit(publisher.narration([row("a", voice=publisher.anna), row("b", None)]), cluster)
     summary = followed(job, cluster, seen.append)
     assert (summary.rows_in, summary.ok, summary.refused) == (2, 1, 1)
-    assert [one["status"] for one in results(house)] == ["ok", "refused"]
+    assert [one["status"] for one in results(publisher)] == ["ok", "refused"]
     assert {one.stage for one in seen} >= {"check", "narrate", "done"}
     client = JobSubmissionClient(cluster)
     shown = repr(client.get_job_info(job.submission_id)) + client.get_job_logs(job.submission_id)
-    assert house.narrator_key not in shown
+    assert publisher.keys["narrator"] not in shown
 
 
-def test_a_job_that_fails_says_with_which_code(house: House, cluster: str) -> None:
-    config = house.config([row("a"), row("a")])
+def test_a_job_that_fails_says_with_which_code(publisher: Publisher, cluster: str) -> None:
+    config = publisher.narration([row("a"), row("a")])
     with pytest.raises(JobFailed) as caught:
         submit(config, cluster).follow()
     assert caught.value.code == "id_duplicate"
 
 
-def test_a_job_can_be_stopped_and_gone_on_with(house: House, cluster: str) -> None:
+def test_a_job_can_be_stopped_and_gone_on_with(publisher: Publisher, cluster: str) -> None:
     rows = [row(f"r{i}", f"Row number {i}.") for i in range(40)]
-    job = submit(house.config(rows, rows_per_block=2), cluster)
+    job = submit(publisher.narration(rows, rows_per_block=2), cluster)
 
     def interrupt(progress: Progress) -> None:
         if progress.rows_done:
@@ -301,19 +303,19 @@ def test_a_job_can_be_stopped_and_gone_on_with(house: House, cluster: str) -> No
     with pytest.raises(JobFailed) as caught:
         job.follow()
     assert caught.value.code == "job_stopped"
-    summary = narrate(house.config())
+    summary = narrate(publisher.narration())
     assert (summary.rows_in, summary.ok) == (40, 40)
-    assert len(clips(house)) == 40
+    assert len(clips(publisher)) == 40
 
 
-def test_no_cluster_is_said_to_be_no_cluster(house: House) -> None:
+def test_no_cluster_is_said_to_be_no_cluster(publisher: Publisher) -> None:
     with pytest.raises(JobFailed) as caught:
-        submit(house.config([row("a")]), "http://127.0.0.1:9")
+        submit(publisher.narration([row("a")]), "http://127.0.0.1:9")
     assert caught.value.code == "cluster_unreachable"
-    assert list((house.folder / "out").rglob("*.json")) == []
+    assert list((publisher.folder / "out").rglob("*.json")) == []
 
 
-def test_the_configuration_of_a_job_holds_no_secret(house: House) -> None:
-    told = json.loads(house.config([row("a")]).model_dump_json())
-    assert house.narrator_key not in json.dumps(told)
-    assert NarrateConfig.model_validate(told) == house.config()
+def test_the_configuration_of_a_job_holds_no_secret(publisher: Publisher) -> None:
+    told = json.loads(publisher.narration([row("a")]).model_dump_json())
+    assert publisher.keys["narrator"] not in json.dumps(told)
+    assert NarrateConfig.model_validate(told) == publisher.narration()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
@@ -80,6 +79,4 @@ def _none_is_wrong(instance: Instance, spoken: list[tuple[str, httpx.Response]])
 
 
 def test_the_door_is_ready_again(instance: Instance) -> None:
-    began = time.monotonic()
     until(lambda: instance.http.get("/readyz").status_code == 200, "ready")
-    assert time.monotonic() - began < 90

@@ -8,7 +8,7 @@ from consent_service.keys.certificates import Root
 from consent_service.keys.manifest import ROOT_FILE, issue_leaf, seal_root
 from consent_service.keys.rings import RingProvider
 from consent_service.service import ConsentService
-from tests.unit.consent_service.world import DAY
+from tests.assets.installation import DAY
 
 YEAR = 365 * DAY
 

@@ -22,10 +22,11 @@ from consent_service.self_service.service import SelfService
 from consent_service.subjects.service import Subjects
 from consent_service.tenants.service import Tenants
 from consent_service.voices.service import Voices
-from tests.unit.consent_service.world import World, tone
+from tests.assets.installation import Tenant
+from tests.assets.voiced import voiced
 
 P = Permission
-Operation: TypeAlias = tuple[Permission, Callable[[World, Principal], Any]]
+Operation: TypeAlias = tuple[Permission, Callable[[Tenant, Principal], Any]]
 
 OPERATIONS: Mapping[str, Operation] = {
     "tenants.create_key": (
@@ -49,7 +50,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "voices.complete_enrolment": (
         P.VOICE_ENROL,
         lambda w, by: w.service.voices.complete_enrolment(
-            by, "enrolment_x", reference=tone(3.1), transcript="t", statement=tone(3.1)
+            by, "enrolment_x", reference=voiced(3.1), transcript="t", statement=voiced(3.1)
         ),
     ),
     "voices.doubts": (P.VOICE_ENROL, lambda w, by: w.service.voices.doubts(by, "enrolment_x")),
@@ -61,7 +62,7 @@ OPERATIONS: Mapping[str, Operation] = {
     ),
     "voices.complete_statement": (
         P.VOICE_ENROL,
-        lambda w, by: w.service.voices.complete_statement(by, "statement_x", statement=tone(3.1)),
+        lambda w, by: w.service.voices.complete_statement(by, "statement_x", statement=voiced(3.1)),
     ),
     "voices.under_review": (
         P.VOICE_REVIEW,
@@ -74,7 +75,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "voices.keep_designed": (
         P.VOICE_ENROL,
         lambda w, by: w.service.voices.keep_designed(
-            by, name="n", language="en", reference=tone(3.1), transcript="t", clip_id="c"
+            by, name="n", language="en", reference=voiced(3.1), transcript="t", clip_id="c"
         ),
     ),
     "voices.review": (
@@ -212,11 +213,11 @@ def asking_for_a_principal() -> set[str]:
     }
 
 
-def parts(world: World) -> PlatformApi:
+def parts(world: Tenant) -> PlatformApi:
     return world.service.platform
 
 
-def no_clip(world: World) -> ClipRecord:
+def no_clip(world: Tenant) -> ClipRecord:
     return ClipRecord(
         clip_id="clip", tenant=world.admin.tenant, voice_id="", basis="design", consent_id=None, consent_version=None,
         purpose="narration", grantee="", audit_leaf=0, audio_sha256="", seconds=0.0, created_at=0.0,

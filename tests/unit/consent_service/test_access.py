@@ -20,11 +20,11 @@ from consent_service.errors import (
     Unauthenticated,
 )
 from consent_service.models import Claims, Deny, Principal, Role
+from tests.assets.installation import DAY, Tenant
 from tests.unit.consent_service.operations import OPERATIONS, asking_for_a_principal
-from tests.unit.consent_service.world import DAY, World
 
 
-def test_a_key_opens_what_it_was_made_for(world: World) -> None:
+def test_a_key_opens_what_it_was_made_for(world: Tenant) -> None:
     token = world.service.tenants.create_key(
         world.admin,
         grantee="studio",
@@ -53,7 +53,7 @@ def test_a_key_opens_what_it_was_made_for(world: World) -> None:
     ],
 )
 def test_anything_else_is_unauthenticated_in_the_same_words(
-    world: World, spoil: Callable[[str], str]
+    world: Tenant, spoil: Callable[[str], str]
 ) -> None:
     token = world.service.tenants.create_key(world.admin, grantee="s", roles=[Role.NARRATOR], claims=Claims())
     with pytest.raises(Unauthenticated) as refused:
@@ -61,7 +61,7 @@ def test_anything_else_is_unauthenticated_in_the_same_words(
     assert refused.value.message == "the API key is missing, unknown, revoked or expired"
 
 
-def test_a_revoked_or_expired_key_is_a_stranger_at_once(world: World) -> None:
+def test_a_revoked_or_expired_key_is_a_stranger_at_once(world: Tenant) -> None:
     until = world.clock.now + 10
     token = world.service.tenants.create_key(
         world.admin, grantee="studio", roles=[Role.AUDITOR], claims=Claims(), expires_at=until
@@ -80,14 +80,14 @@ def test_a_revoked_or_expired_key_is_a_stranger_at_once(world: World) -> None:
         world.service.gate.redeem(allowed.token, world.replica.replica_id)
 
 
-def test_no_secret_of_a_key_is_stored(world: World) -> None:
+def test_no_secret_of_a_key_is_stored(world: Tenant) -> None:
     token = world.service.tenants.create_key(world.admin, grantee="s", roles=[Role.NARRATOR], claims=Claims())
     secret = token.split("_", 2)[2]
     assert token.split("_")[1] in world.dump()
     assert secret not in world.dump()
 
 
-def test_what_a_key_may_do_is_read_from_the_ledger_and_not_from_the_caller(world: World) -> None:
+def test_what_a_key_may_do_is_read_from_the_ledger_and_not_from_the_caller(world: Tenant) -> None:
     mighty = Principal(
         "acme", world.narrator.key_id, "studio", frozenset(Role), Claims(("advertising",), ("*",))
     )
@@ -113,7 +113,7 @@ def test_the_docs_show_the_table_as_it_is() -> None:
 
 
 @pytest.mark.parametrize("role", Role)
-def test_a_role_may_do_exactly_what_its_row_says(world: World, role: Role) -> None:
+def test_a_role_may_do_exactly_what_its_row_says(world: Tenant, role: Role) -> None:
     by = key_of(world, role)
     for permission, operation in OPERATIONS.values():
         if permission not in PERMISSIONS[role]:
@@ -127,7 +127,7 @@ def test_a_role_may_do_exactly_what_its_row_says(world: World, role: Role) -> No
             by = key_of(world, role)  # one of them ended its own session
 
 
-def test_nobody_is_handed_the_role_of_a_subject(world: World) -> None:
+def test_nobody_is_handed_the_role_of_a_subject(world: Tenant) -> None:
     with pytest.raises(InvalidInput) as refused:
         world.service.tenants.create_key(
             world.admin, grantee="g", roles=[Role.NARRATOR, Role.SUBJECT], claims=Claims()
@@ -135,17 +135,17 @@ def test_nobody_is_handed_the_role_of_a_subject(world: World) -> None:
     assert refused.value.code == "role_not_assignable"
 
 
-def test_a_subject_s_role_without_a_person_behind_it_reaches_nothing(world: World) -> None:
+def test_a_subject_s_role_without_a_person_behind_it_reaches_nothing(world: Tenant) -> None:
     by = key_of(world, Role.SUBJECT, subject_id=None)
     for name in ("own_voices", "own_consents", "own_uses", "own_receipt", "revoke_own_consent"):
         with pytest.raises(PermissionDenied):
             OPERATIONS[f"self_service.{name}"][1](world, by)
 
 
-def key_of(world: World, role: Role, subject_id: str | None = "subject_of_no_voice") -> Principal:
+def key_of(world: Tenant, role: Role, subject_id: str | None = "subject_of_no_voice") -> Principal:
     """A key with one role. A subject's comes from signing in alone, so it is put into the ledger by hand."""
     key = NewKey.mint()
-    with world.service._core.ledger.write() as connection:
+    with world.core.ledger.write() as connection:
         insert_key(
             connection, key, tenant=world.admin.tenant, grantee="studio", roles=[role],
             claims=Claims(purposes=("narration",), voices=("*",)), label="", now=world.clock.now, expires_at=None,
@@ -154,7 +154,7 @@ def key_of(world: World, role: Role, subject_id: str | None = "subject_of_no_voi
     return world.service.authenticate(key.token)
 
 
-def test_whoever_speaks_sees_the_voices_that_the_key_may_claim(world: World) -> None:
+def test_whoever_speaks_sees_the_voices_that_the_key_may_claim(world: Tenant) -> None:
     second = world.enrol("Another", 220.0)
     everything = {world.voice.voice_id, second.voice_id}
 
@@ -173,7 +173,7 @@ def test_whoever_speaks_sees_the_voices_that_the_key_may_claim(world: World) -> 
         assert seen(world.key(role)) == everything
 
 
-def test_the_list_of_keys_tells_everything_but_the_secret(world: World) -> None:
+def test_the_list_of_keys_tells_everything_but_the_secret(world: Tenant) -> None:
     token = world.service.tenants.create_key(
         world.admin, grantee="radio", roles=[Role.NARRATOR], claims=Claims(channels=("podcast",)), label="x",
         expires_at=world.clock.now + DAY,
@@ -186,7 +186,7 @@ def test_the_list_of_keys_tells_everything_but_the_secret(world: World) -> None:
     assert token.split("_", 2)[2] not in repr(listed)
 
 
-def test_a_first_key_can_be_kept_before_it_counts(world: World) -> None:
+def test_a_first_key_can_be_kept_before_it_counts(world: Tenant) -> None:
     key = NewKey.mint()
     with pytest.raises(Unauthenticated):
         world.service.authenticate(key.token)
@@ -197,7 +197,7 @@ def test_a_first_key_can_be_kept_before_it_counts(world: World) -> None:
             world.service.tenants.bootstrap("never", api_key=wrong)
 
 
-def test_a_key_can_not_claim_what_does_not_exist(world: World) -> None:
+def test_a_key_can_not_claim_what_does_not_exist(world: Tenant) -> None:
     for claims, code in (
         (Claims(purposes=("narrating",)), "purpose_unknown"),
         (Claims(territories=("Germany",)), "territory_invalid"),
@@ -215,7 +215,7 @@ def test_a_key_can_not_claim_what_does_not_exist(world: World) -> None:
         )
 
 
-def test_a_consent_is_bound_only_to_a_key_of_its_grantee(world: World) -> None:
+def test_a_consent_is_bound_only_to_a_key_of_its_grantee(world: Tenant) -> None:
     stranger = world.key(Role.NARRATOR, grantee="others", purposes=("narration",), voices=("*",))
     with pytest.raises(Conflict) as refused:
         world.service.tenants.bind_consent(world.admin, stranger.key_id, world.consent_id)
@@ -227,7 +227,7 @@ def test_a_consent_is_bound_only_to_a_key_of_its_grantee(world: World) -> None:
         world.service.tenants.bind_consent(world.admin, world.narrator.key_id, world.consent_id)
 
 
-def test_a_tenant_is_made_once(world: World, tmp_path: Path) -> None:
+def test_a_tenant_is_made_once(world: Tenant, tmp_path: Path) -> None:
     with pytest.raises(Conflict):
         world.service.tenants.bootstrap("acme")
     for name in ("", "../up", "Ünïcode", "a/b", "*", "x" * 64):

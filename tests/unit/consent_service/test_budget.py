@@ -9,23 +9,23 @@ import pytest
 
 from consent_service.errors import ConsentError, GrantRevoked
 from consent_service.models import Deny, Redeemed
-from tests.unit.consent_service.world import World
+from tests.assets.installation import Tenant
 
 
 @pytest.fixture
-def budgeted(world: World) -> World:
+def budgeted(world: Tenant) -> Tenant:
     """Its narrator's consent allows a hundred characters in all."""
     world.consent = world.record(character_budget=100)
     world.service.tenants.bind_consent(world.admin, world.narrator.key_id, world.consent_id)
     return world
 
 
-def used(world: World) -> int:
+def used(world: Tenant) -> int:
     query = f"SELECT characters_used FROM consents WHERE consent_id = '{world.consent_id}'"
     return int(world.rows(query)[0][0])
 
 
-def test_what_is_spoken_is_counted_and_the_rest_is_refused(budgeted: World) -> None:
+def test_what_is_spoken_is_counted_and_the_rest_is_refused(budgeted: Tenant) -> None:
     redeemed = budgeted.service.gate.redeem(budgeted.allow(characters=60).token, budgeted.replica.replica_id)
     assert isinstance(redeemed, Redeemed)
     assert used(budgeted) == 60
@@ -35,7 +35,7 @@ def test_what_is_spoken_is_counted_and_the_rest_is_refused(budgeted: World) -> N
     budgeted.allow(characters=40)
 
 
-def test_grants_that_fit_one_by_one_do_not_fit_together(budgeted: World) -> None:
+def test_grants_that_fit_one_by_one_do_not_fit_together(budgeted: Tenant) -> None:
     tokens = [budgeted.allow(str(number), characters=40).token for number in range(4)]
     outcomes = budgeted.redeem_many(tokens)
     assert [isinstance(each, Redeemed) for each in outcomes] == [True, True, False, False]
@@ -43,7 +43,7 @@ def test_grants_that_fit_one_by_one_do_not_fit_together(budgeted: World) -> None
     assert used(budgeted) == 80
 
 
-def test_callers_at_once_never_exceed_it(budgeted: World) -> None:
+def test_callers_at_once_never_exceed_it(budgeted: Tenant) -> None:
     tokens = [budgeted.allow(str(number), characters=30).token for number in range(12)]
 
     def redeem(token: str) -> str:
@@ -59,14 +59,14 @@ def test_callers_at_once_never_exceed_it(budgeted: World) -> None:
     assert used(budgeted) == 90
 
 
-def test_a_refused_redemption_spends_nothing(budgeted: World) -> None:
+def test_a_refused_redemption_spends_nothing(budgeted: Tenant) -> None:
     allowed = budgeted.allow(characters=50)
     budgeted.service.gate.redeem(allowed.token, budgeted.replica.replica_id)
     budgeted.redeem_many([allowed.token] * 3)
     assert used(budgeted) == 50
 
 
-def test_processing_outside_the_boundary_needs_the_consent_s_word(world: World) -> None:
+def test_processing_outside_the_boundary_needs_the_consent_s_word(world: Tenant) -> None:
     outside = world.claim(outside_boundary=True)
     refused = world.service.gate.authorize(world.narrator, outside)
     assert isinstance(refused, Deny)

@@ -19,10 +19,10 @@ from consent_service.proofs.seams import KeyPurpose, ProofReader, Standing, Wate
 from consent_service.proofs.standings import STANDINGS_TYPE, verify_standings
 from consent_service.proofs.statement import sign_statement
 from consent_service.proofs.trust import TrustedKeys
-from tests.unit.consent_service.world import DAY, World, digest, open_world, sqlite_only
+from tests.assets.installation import DAY, Installation, Tenant, digest
 
 
-def spoken(world: World, text: str = "hello", **changes: object) -> Redeemed:
+def spoken(world: Tenant, text: str = "hello", **changes: object) -> Redeemed:
     redeemed = world.service.gate.redeem(world.allow(text, **changes).token, world.replica.replica_id)
     record = redeemed.clip_record(created_at=world.clock.now)
     world.service.clips.register_clip(dataclasses.replace(record, audio_sha256=digest(text), seconds=1.0))
@@ -30,11 +30,11 @@ def spoken(world: World, text: str = "hello", **changes: object) -> Redeemed:
     return redeemed
 
 
-def trusted(world: World) -> TrustedKeys:
+def trusted(world: Tenant) -> TrustedKeys:
     return TrustedKeys.from_text(world.service.exports.trusted_keys(world.auditor))
 
 
-def bundle(world: World, folder: Path) -> Bundle:
+def bundle(world: Tenant, folder: Path) -> Bundle:
     world.service.exports.write_bundle(world.auditor, folder / "bundle")
     return Bundle.read((folder / "bundle").read_bytes(), trusted(world), clock=world.clock)
 
@@ -44,7 +44,7 @@ def standing(reader: ProofReader, redeemed: Redeemed) -> Standing:
     return reader.standing(grant.clip_id, grant.consent_id, grant.consent_version)[0]
 
 
-def test_a_bundle_answers_as_the_ledger_did_when_it_was_exported(world: World, tmp_path: Path) -> None:
+def test_a_bundle_answers_as_the_ledger_did_when_it_was_exported(world: Tenant, tmp_path: Path) -> None:
     live, preset = spoken(world), spoken(world, mode="custom", voice_id="Vivian")
     withdrawn_voice = world.enrol("Withdrawn", hertz=300.0)
     recorded = world.record(withdrawn_voice)
@@ -57,7 +57,7 @@ def test_a_bundle_answers_as_the_ledger_did_when_it_was_exported(world: World, t
         (preset, Standing.NOT_REQUIRED),
         (withdrawn, Standing.WITHDRAWN),
     ):
-        assert standing(reader, redeemed) is expected is standing(world.service, redeemed)
+        assert standing(reader, redeemed) is expected is standing(world.service.clips, redeemed)
     grant = live.grant
     assert reader.standing(grant.clip_id, grant.consent_id, 7) == (Standing.UNKNOWN, world.clock.now)
     assert reader.standing("0" * 32, None, None) == (Standing.UNKNOWN, world.clock.now)
@@ -75,7 +75,7 @@ def test_a_bundle_answers_as_the_ledger_did_when_it_was_exported(world: World, t
 
 
 def test_a_withdrawal_after_the_export_is_not_known_and_the_answer_says_as_of_when(
-    world: World, tmp_path: Path
+    world: Tenant, tmp_path: Path
 ) -> None:
     redeemed = spoken(world)
     exported_at = world.clock.now
@@ -89,7 +89,7 @@ def test_a_withdrawal_after_the_export_is_not_known_and_the_answer_says_as_of_wh
     )
 
 
-def test_a_consent_that_ran_out_since_is_seen_to_have_expired(world: World, tmp_path: Path) -> None:
+def test_a_consent_that_ran_out_since_is_seen_to_have_expired(world: Tenant, tmp_path: Path) -> None:
     redeemed = spoken(world)
     reader = bundle(world, tmp_path)
     ends = world.consent.consent.terms.valid_until
@@ -99,7 +99,7 @@ def test_a_consent_that_ran_out_since_is_seen_to_have_expired(world: World, tmp_
     assert standing(bundle(world, tmp_path), redeemed) is Standing.EXPIRED
 
 
-def test_tombstones_are_in_the_bundle(world: World, tmp_path: Path) -> None:
+def test_tombstones_are_in_the_bundle(world: Tenant, tmp_path: Path) -> None:
     redeemed = spoken(world)
     world.service.deletion.decommission(world.admin, world.voice.voice_id, "the end")
     reader = bundle(world, tmp_path)
@@ -107,7 +107,7 @@ def test_tombstones_are_in_the_bundle(world: World, tmp_path: Path) -> None:
     assert reader.standings.consents[world.consent_id].standing is Standing.DECOMMISSIONED
 
 
-def test_what_a_clip_says_of_the_log_is_proven_from_the_leaves(world: World, tmp_path: Path) -> None:
+def test_what_a_clip_says_of_the_log_is_proven_from_the_leaves(world: Tenant, tmp_path: Path) -> None:
     first = spoken(world, "one")
     second = spoken(world, "two")
     reader = bundle(world, tmp_path)
@@ -122,16 +122,15 @@ def test_what_a_clip_says_of_the_log_is_proven_from_the_leaves(world: World, tmp
         reader.verify_in_log(later.grant.clip_id, later.audit_leaf, later.checkpoint)
 
 
-def test_a_history_that_was_rewritten_since_is_found(world: World, tmp_path: Path) -> None:
+def test_a_history_that_was_rewritten_since_is_found(world: Tenant, tmp_path: Path) -> None:
     """Whoever owns database and keys can write another history; a clip that left carries the first one's checkpoint."""
     redeemed = spoken(world)
-    core = world.service._core
-    fork = open_world(tmp_path / "fork", tenant="acme")
-    fork_service = fork.service
+    core = world.core
+    fork = Installation.create(tmp_path / "fork").tenant()
     for text in ("a", "b", "c", "d"):
         spoken(fork, text)
     # The same keys, the same origin, another history.
-    object.__setattr__(fork_service._core, "keys", core.keys)
+    object.__setattr__(fork.core, "keys", core.keys)
     reader = bundle(fork, tmp_path)
     with pytest.raises(ProofInvalid):
         reader.verify_in_log(redeemed.grant.clip_id, redeemed.audit_leaf, redeemed.checkpoint)
@@ -140,10 +139,10 @@ def test_a_history_that_was_rewritten_since_is_found(world: World, tmp_path: Pat
     reader._clips = {stolen.clip_id: stolen}
     with pytest.raises(ProofInvalid, match="rewritten"):
         reader.verify_in_log(stolen.clip_id, redeemed.audit_leaf, redeemed.checkpoint)
-    fork_service.close()
+    fork.installation.close()
 
 
-def test_a_bundle_that_was_put_together_from_two_is_refused(world: World, tmp_path: Path) -> None:
+def test_a_bundle_that_was_put_together_from_two_is_refused(world: Tenant, tmp_path: Path) -> None:
     spoken(world)
     world.service.exports.write_bundle(world.auditor, tmp_path / "one")
     spoken(world, "more")
@@ -153,8 +152,8 @@ def test_a_bundle_that_was_put_together_from_two_is_refused(world: World, tmp_pa
         Bundle.read(one[0] + b"\n" + two[2], trusted(world))
 
 
-def test_a_bundle_of_someone_else_is_whole_and_not_trusted(world: World, tmp_path: Path) -> None:
-    other = open_world(tmp_path / "elsewhere")
+def test_a_bundle_of_someone_else_is_whole_and_not_trusted(world: Tenant, tmp_path: Path) -> None:
+    other = Installation.create(tmp_path / "elsewhere").tenant()
     spoken(other)
     other.service.exports.write_bundle(other.auditor, tmp_path / "theirs")
     raw = (tmp_path / "theirs").read_bytes()
@@ -164,7 +163,7 @@ def test_a_bundle_of_someone_else_is_whole_and_not_trusted(world: World, tmp_pat
     other.service.close()
 
 
-def test_a_bundle_holds_no_name_no_text_and_no_key(world: World, tmp_path: Path) -> None:
+def test_a_bundle_holds_no_name_no_text_and_no_key(world: Tenant, tmp_path: Path) -> None:
     spoken(world)
     world.service.exports.write_bundle(world.auditor, tmp_path / "bundle")
     raw = (tmp_path / "bundle").read_bytes()
@@ -174,7 +173,7 @@ def test_a_bundle_holds_no_name_no_text_and_no_key(world: World, tmp_path: Path)
     assert b"PRIVATE" not in raw
 
 
-def test_standings_are_a_list_of_their_own(world: World) -> None:
+def test_standings_are_a_list_of_their_own(world: Tenant) -> None:
     listed = verify_standings(world.service.exports.standings(world.auditor), trusted(world))
     (found,) = listed.consents.values()
     assert (found.consent_id, found.standing) == (world.consent_id, Standing.LIVE)
@@ -183,7 +182,7 @@ def test_standings_are_a_list_of_their_own(world: World) -> None:
         verify_standings(world.service.consents.receipt(world.auditor, world.consent_id), trusted(world))
 
 
-def test_a_bundle_that_can_not_be_written_says_so(world: World, tmp_path: Path) -> None:
+def test_a_bundle_that_can_not_be_written_says_so(world: Tenant, tmp_path: Path) -> None:
     with pytest.raises(InvalidInput):
         world.service.exports.write_bundle(world.auditor, tmp_path / "nowhere" / "bundle")
 
@@ -195,7 +194,7 @@ def lines(raw: bytes) -> Iterator[dict[str, object]]:
         yield json.loads(line)
 
 
-def test_clips_come_in_the_order_of_the_log(world: World, tmp_path: Path) -> None:
+def test_clips_come_in_the_order_of_the_log(world: Tenant, tmp_path: Path) -> None:
     for text in ("one", "two", "three"):
         spoken(world, text)
     world.service.exports.write_bundle(world.auditor, tmp_path / "bundle")
@@ -204,7 +203,7 @@ def test_clips_come_in_the_order_of_the_log(world: World, tmp_path: Path) -> Non
 
 
 def rebuilt(
-    world: World, raw: bytes, change: Callable[[list[bytes], bytes], tuple[list[bytes], bytes]]
+    world: Tenant, raw: bytes, change: Callable[[list[bytes], bytes], tuple[list[bytes], bytes]]
 ) -> bytes:
     """The same bundle with other clips or leaves, signed anew by whoever holds the keys."""
     first, _, content = raw.partition(b"\n")
@@ -215,7 +214,7 @@ def rebuilt(
     return content_signed(world, head, content)
 
 
-def content_signed(world: World, head: dict[str, Any], content: bytes) -> bytes:
+def content_signed(world: Tenant, head: dict[str, Any], content: bytes) -> bytes:
     fields = {name: value for name, value in head.items() if name not in ("type", "content_sha256")}
     fields["trust_anchor"] = fields["trust_anchor"].encode()
     digest_of_content = hashlib.sha256(content).hexdigest()
@@ -228,9 +227,8 @@ def content_signed(world: World, head: dict[str, Any], content: bytes) -> bytes:
     )
 
 
-@sqlite_only
 def test_a_bundle_whose_clips_the_log_does_not_bear_out_is_refused_whoever_signed_it(
-    world: World, tmp_path: Path
+    world: Tenant, tmp_path: Path
 ) -> None:
     spoken(world, "one")
     spoken(world, "two")
@@ -259,7 +257,7 @@ def test_a_bundle_whose_clips_the_log_does_not_bear_out_is_refused_whoever_signe
             Bundle.read(forged, trusted(world))
 
 
-def test_standings_that_lack_what_a_list_says_are_refused_whoever_signed_them(world: World) -> None:
+def test_standings_that_lack_what_a_list_says_are_refused_whoever_signed_them(world: Tenant) -> None:
     for body in ({}, {"checkpoint": world.service.log.checkpoint(world.auditor), "consents": [{}]}):
         text = sign_statement(
             STANDINGS_TYPE, body, lambda message: world.service.keys.sign(KeyPurpose.RECEIPT, message)

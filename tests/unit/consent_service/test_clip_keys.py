@@ -9,13 +9,13 @@ import pytest
 from consent_service.errors import NotFound, VaultError
 from consent_service.rotation.rotate import KeyKind
 from consent_service.service import ConsentService
-from tests.unit.consent_service.world import DAY, World, open_world
+from tests.assets.installation import DAY, Tenant
 
 KEY = b"k" * 32
 
 
-def test_a_clip_s_key_opens_for_its_tenant_and_clip_alone(world: World, tmp_path: Path) -> None:
-    rival = open_world(tmp_path, "rival", service=world.service)
+def test_a_clip_s_key_opens_for_its_tenant_and_clip_alone(world: Tenant, tmp_path: Path) -> None:
+    rival = world.installation.tenant("rival")
     wrapped = world.service.clips.wrap_key("acme", KEY, b"clip 1")
     assert KEY not in wrapped
     assert world.service.clips.unwrap_key("acme", wrapped, b"clip 1") == KEY
@@ -30,7 +30,7 @@ def test_a_clip_s_key_opens_for_its_tenant_and_clip_alone(world: World, tmp_path
     other.close()
 
 
-def test_any_changed_byte_is_refused(world: World) -> None:
+def test_any_changed_byte_is_refused(world: Tenant) -> None:
     wrapped = world.service.clips.wrap_key("acme", KEY, b"clip 1")
     for place in range(len(wrapped)):
         with pytest.raises(VaultError):
@@ -38,7 +38,7 @@ def test_any_changed_byte_is_refused(world: World) -> None:
             world.service.clips.unwrap_key("acme", changed, b"clip 1")
 
 
-def test_stored_clips_outlive_the_key_encryption_key_that_they_were_stored_under(world: World) -> None:
+def test_stored_clips_outlive_the_key_encryption_key_that_they_were_stored_under(world: Tenant) -> None:
     wrapped = world.service.clips.wrap_key("acme", KEY, b"clip 1")
     (rotated,) = world.service.rotation.rotate(world.admin, [KeyKind.KEK])
     assert (rotated.rewrapped, rotated.left) == (2, 0)  # the voice's, and the tenant's of all its clips
@@ -51,7 +51,7 @@ def test_stored_clips_outlive_the_key_encryption_key_that_they_were_stored_under
     fresh.close()
 
 
-def test_a_key_from_before_there_were_keys_of_tenants_still_opens(world: World) -> None:
+def test_a_key_from_before_there_were_keys_of_tenants_still_opens(world: Tenant) -> None:
     assert (
         world.service.clips.unwrap_key("acme", world.service.keys.wrap_key(KEY, b"clip 1"), b"clip 1") == KEY
     )

@@ -6,14 +6,14 @@ import pytest
 
 from consent_service.errors import GrantRevoked, InvalidInput, NotFound
 from consent_service.models import Claims, Role
-from tests.unit.consent_service.world import World
+from tests.assets.installation import Tenant
 
 
-def made(world: World) -> str:
+def made(world: Tenant) -> str:
     return world.service.gate.redeem(world.allow().token, world.replica.replica_id).grant.clip_id
 
 
-def test_a_clip_is_not_there_for_another_grantee_of_the_tenant(world: World) -> None:
+def test_a_clip_is_not_there_for_another_grantee_of_the_tenant(world: Tenant) -> None:
     clip_id = made(world)
     stranger = world.key(Role.NARRATOR, Role.JOB, grantee="others", purposes=("narration",), voices=("*",))
     for ask in (world.service.clips.get, world.service.clips.release):
@@ -26,7 +26,7 @@ def test_a_clip_is_not_there_for_another_grantee_of_the_tenant(world: World) -> 
     "claims", [{"purposes": ("advertising",), "voices": ("*",)}, {"purposes": ("narration",)}]
 )
 def test_a_key_that_could_not_have_asked_for_a_clip_does_not_get_it_later(
-    world: World, claims: dict[str, tuple[str, ...]]
+    world: Tenant, claims: dict[str, tuple[str, ...]]
 ) -> None:
     clip_id = made(world)
     narrow = world.key(Role.NARRATOR, **claims)
@@ -34,14 +34,14 @@ def test_a_key_that_could_not_have_asked_for_a_clip_does_not_get_it_later(
         world.service.clips.release(narrow, clip_id)
 
 
-def test_who_answers_for_the_consents_sees_every_clip_made_under_them(world: World) -> None:
+def test_who_answers_for_the_consents_sees_every_clip_made_under_them(world: Tenant) -> None:
     clip_id = made(world)
     for role in (Role.AUDITOR, Role.VOICE_ADMIN):
         overseer = world.key(role, grantee="the office")
         assert world.service.clips.get(overseer, clip_id).clip_id == clip_id
 
 
-def test_every_release_of_a_stored_clip_is_audited_and_so_is_every_refusal(world: World) -> None:
+def test_every_release_of_a_stored_clip_is_audited_and_so_is_every_refusal(world: Tenant) -> None:
     clip_id = made(world)
     world.service.clips.release(world.narrator, clip_id)
     released = world.log()[-1]
@@ -54,7 +54,7 @@ def test_every_release_of_a_stored_clip_is_audited_and_so_is_every_refusal(world
     assert (world.log()[-1]["kind"], world.log()[-1]["clip"]) == ("clip.withheld", clip_id)
 
 
-def test_a_release_in_another_form_names_the_file_that_goes_out(world: World) -> None:
+def test_a_release_in_another_form_names_the_file_that_goes_out(world: Tenant) -> None:
     clip_id = made(world)
     world.service.clips.release(world.narrator, clip_id, "0f" * 32)
     assert world.log()[-1]["audio"] == "0f" * 32
@@ -62,14 +62,14 @@ def test_a_release_in_another_form_names_the_file_that_goes_out(world: World) ->
         world.service.clips.release(world.narrator, clip_id, "no digest")
 
 
-def test_a_clip_whose_consent_has_expired_is_withheld(world: World) -> None:
+def test_a_clip_whose_consent_has_expired_is_withheld(world: Tenant) -> None:
     clip_id = made(world)
     world.clock.now = world.consent.consent.terms.valid_until
     with pytest.raises(GrantRevoked):
         world.service.clips.release(world.narrator, clip_id)
 
 
-def test_a_key_revoked_since_releases_nothing(world: World) -> None:
+def test_a_key_revoked_since_releases_nothing(world: Tenant) -> None:
     clip_id = made(world)
     token = world.service.tenants.create_key(
         world.admin, grantee="studio", roles=[Role.AUDITOR], claims=Claims(), expires_at=world.clock.now + 1

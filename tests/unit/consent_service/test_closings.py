@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import pytest
+
 from consent_service.clips.closings import handed_over_at, logged_at
 from consent_service.models import Closing
-from tests.unit.consent_service.world import World, digest
+from tests.assets.installation import Tenant, digest
+
+pytestmark = pytest.mark.on_both_databases
 
 
-def test_a_file_was_handed_over_when_the_log_closed_its_clip(world: World) -> None:
-    core = world.service._core
+def test_a_file_was_handed_over_when_the_log_closed_its_clip(world: Tenant) -> None:
+    core = world.core
     grant = world.service.gate.redeem(world.allow().token, world.replica.replica_id).grant
     assert logged_at(core, grant.clip_id, digest("file")) is None, "it is not finished"
     world.clock.now += 5

@@ -11,10 +11,10 @@ from consent_service.errors import Conflict, GrantRevoked, InvalidInput, KeyDest
 from consent_service.models import Deny, Role
 from consent_service.proofs.receipt import verify_receipt
 from consent_service.proofs.seams import KeyPurpose, Standing
-from tests.unit.consent_service.world import DAY, World
+from tests.assets.installation import DAY, Tenant
 
 
-def spoken(world: World, text: str = "hello", **claim: Any) -> str:
+def spoken(world: Tenant, text: str = "hello", **claim: Any) -> str:
     """A finished clip; returns its id."""
     redeemed = world.service.gate.redeem(world.allow(text, **claim).token, world.replica.replica_id)
     record = world.service.clips.find_clip("acme", redeemed.grant.clip_id)
@@ -26,13 +26,13 @@ def spoken(world: World, text: str = "hello", **claim: Any) -> str:
     return record.clip_id
 
 
-def denied(world: World, **claim: Any) -> str:
+def denied(world: Tenant, **claim: Any) -> str:
     verdict = world.service.gate.authorize(world.narrator, world.claim(**claim))
     assert isinstance(verdict, Deny)
     return verdict.code
 
 
-def standing(world: World, clip_id: str, version: int = 1) -> Standing:
+def standing(world: Tenant, clip_id: str, version: int = 1) -> Standing:
     return world.service.clips.standing(clip_id, world.consent_id, version)[0]
 
 
@@ -55,7 +55,9 @@ def standing(world: World, clip_id: str, version: int = 1) -> Standing:
         ({"valid_from": 1.8e9, "valid_until": 1.8e9 + 3700 * DAY}, "validity_invalid"),
     ],
 )
-def test_terms_that_no_consent_can_have_are_refused(world: World, changes: dict[str, Any], code: str) -> None:
+def test_terms_that_no_consent_can_have_are_refused(
+    world: Tenant, changes: dict[str, Any], code: str
+) -> None:
     before = len(world.log())
     with pytest.raises(InvalidInput) as refused:
         world.record(**changes)
@@ -63,7 +65,7 @@ def test_terms_that_no_consent_can_have_are_refused(world: World, changes: dict[
     assert len(world.log()) == before
 
 
-def test_the_bearer_token_of_a_consent_works_for_its_grantee_and_voice_alone(world: World) -> None:
+def test_the_bearer_token_of_a_consent_works_for_its_grantee_and_voice_alone(world: Tenant) -> None:
     token = world.consent.consent_token
     free = world.key(Role.NARRATOR, purposes=("narration",), voices=("*",))
     others = world.key(Role.NARRATOR, grantee="others", purposes=("narration",), voices=("*",))
@@ -85,7 +87,7 @@ def test_the_bearer_token_of_a_consent_works_for_its_grantee_and_voice_alone(wor
     assert token not in repr(world.consent)
 
 
-def test_a_withdrawal_ends_everything_made_under_it_and_nothing_else(world: World) -> None:
+def test_a_withdrawal_ends_everything_made_under_it_and_nothing_else(world: Tenant) -> None:
     made = spoken(world)
     other = world.record()
     pending = world.allow("not yet redeemed")
@@ -111,7 +113,7 @@ def test_a_withdrawal_ends_everything_made_under_it_and_nothing_else(world: Worl
     assert world.kinds().count("consent.revoked") == 1
 
 
-def test_the_receipt_tells_of_the_withdrawal(world: World) -> None:
+def test_the_receipt_tells_of_the_withdrawal(world: Tenant) -> None:
     keys = world.service.keys.public_keys(KeyPurpose.RECEIPT)
     assert (
         verify_receipt(world.service.consents.receipt(world.auditor, world.consent_id), keys)["state"]
@@ -125,7 +127,7 @@ def test_the_receipt_tells_of_the_withdrawal(world: World) -> None:
     assert "private words" not in text
 
 
-def test_narrowing_takes_purposes_away_and_gives_none(world: World) -> None:
+def test_narrowing_takes_purposes_away_and_gives_none(world: Tenant) -> None:
     kept, lost = spoken(world, purpose="narration.audiobook"), spoken(world, purpose="narration.news")
     pending = world.allow(purpose="narration.audiobook")
     old = world.consent.consent_token
@@ -149,7 +151,7 @@ def test_narrowing_takes_purposes_away_and_gives_none(world: World) -> None:
         world.service.consents.narrow(world.admin, world.consent_id, purposes=["narration.audiobook"])
 
 
-def test_the_standing_of_a_clip_follows_its_consent(world: World) -> None:
+def test_the_standing_of_a_clip_follows_its_consent(world: Tenant) -> None:
     made = spoken(world)
     assert standing(world, made) is Standing.LIVE
     assert standing(world, made, version=2) is Standing.UNKNOWN
@@ -160,7 +162,7 @@ def test_the_standing_of_a_clip_follows_its_consent(world: World) -> None:
     assert standing(world, made) is Standing.EXPIRED
 
 
-def test_decommissioning_silences_the_voice_for_good(world: World) -> None:
+def test_decommissioning_silences_the_voice_for_good(world: Tenant) -> None:
     made, pending = spoken(world), world.allow()
     voice = world.service.deletion.decommission(world.admin, world.voice.voice_id, "the contract ended")
     assert voice.state == "decommissioned"
@@ -170,14 +172,14 @@ def test_decommissioning_silences_the_voice_for_good(world: World) -> None:
     assert standing(world, made) is Standing.DECOMMISSIONED
     assert world.service.consents.get(world.auditor, world.consent_id).state == "revoked"
     with pytest.raises(KeyDestroyed):
-        world.service._core.vault.open("acme", voice.voice_id, "reference", voice.prompt_digest)
+        world.core.vault.open("acme", voice.voice_id, "reference", voice.prompt_digest)
     assert not list(world.data_dir.rglob(f"*{voice.voice_id}*"))
     assert world.service.deletion.decommission(world.admin, world.voice.voice_id, "again") == voice
     assert [entry.consent_id for entry in world.service.gate.revocations()] == [None]
 
 
 def test_a_destruction_that_was_cut_off_is_finished_by_the_next_call(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def cut(*_: object) -> None:
         raise OSError("disk gone")
@@ -193,7 +195,7 @@ def test_a_destruction_that_was_cut_off_is_finished_by_the_next_call(
     assert world.kinds().count("voice.decommissioned") == world.kinds().count("voice.key_destroyed") == 1
 
 
-def test_reasons_and_names_reach_the_log_as_commitments_only(world: World) -> None:
+def test_reasons_and_names_reach_the_log_as_commitments_only(world: Tenant) -> None:
     world.service.consents.revoke(world.admin, world.consent_id, "because of Mr Private")
     log = "\n".join(world.service.log.entries(world.auditor))
     for word in ("Private", "A Person", "A voice", "studio"):

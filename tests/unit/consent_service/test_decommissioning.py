@@ -31,8 +31,8 @@ from consent_service.proofs.seams import KeyPurpose, Standing
 from consent_service.proofs.statement import sign_statement
 from consent_service.proofs.trust import TrustedKeys
 from consent_service.service import ConsentService
-from tests.unit.consent_service.aws import Aws
-from tests.unit.consent_service.world import Clock, World, open_world, sqlite_only
+from tests.assets.aws import Aws
+from tests.assets.installation import UNEXAMINED, Installation, Tenant
 
 STEPS = [
     "voice.decommissioned",
@@ -43,7 +43,7 @@ STEPS = [
 ]
 
 
-def made(world: World, store: Path, text: str = "hello") -> tuple[str, Path]:
+def made(world: Tenant, store: Path, text: str = "hello") -> tuple[str, Path]:
     """A clip as a door leaves it: registered, then written, then closed. Its id and its file."""
     redeemed = world.service.gate.redeem(world.allow(text).token, world.replica.replica_id)
     clip_id, digest = redeemed.grant.clip_id, "ab" * 32
@@ -62,23 +62,23 @@ def _fields(record: Any) -> dict[str, Any]:
     return {name: getattr(record, name) for name in record.__slots__}
 
 
-def end(world: World) -> DeletionCertificate:
+def end(world: Tenant) -> DeletionCertificate:
     world.service.deletion.decommission(world.admin, world.voice.voice_id, "the contract ended")
     return certified(world)
 
 
-def certified(world: World) -> DeletionCertificate:
+def certified(world: Tenant) -> DeletionCertificate:
     trusted = TrustedKeys.from_text(world.service.exports.trusted_keys(world.auditor))
     return verify_certificate(world.service.deletion.certificate(world.admin, world.voice.voice_id), trusted)
 
 
-def ends_in_log(world: World) -> list[str]:
+def ends_in_log(world: Tenant) -> list[str]:
     return [kind for kind in world.kinds() if kind in STEPS]
 
 
-def test_the_certificate_says_what_was_destroyed_and_verifies_offline(world: World, tmp_path: Path) -> None:
+def test_the_certificate_says_what_was_destroyed_and_verifies_offline(world: Tenant, tmp_path: Path) -> None:
     world.service.clips.register_store(str(tmp_path / "out"), "output", tenant="acme")
-    key = world.service._core.vault.key_digest("acme", world.voice.voice_id)
+    key = world.core.vault.key_digest("acme", world.voice.voice_id)
     made(world, tmp_path / "out")
     found = end(world)
     told = found.account
@@ -104,8 +104,9 @@ def test_the_certificate_says_what_was_destroyed_and_verifies_offline(world: Wor
     assert not [word for word in ("A Person", "A voice", "contract") if word in written]
 
 
+@pytest.mark.on_both_databases
 def test_every_copy_of_every_clip_is_gone_also_those_that_no_register_knows(
-    world: World, tmp_path: Path
+    world: Tenant, tmp_path: Path
 ) -> None:
     output, cache = tmp_path / "out", tmp_path / "cache"
     world.service.clips.register_store(str(output), "output", tenant="acme")
@@ -129,7 +130,7 @@ def test_every_copy_of_every_clip_is_gone_also_those_that_no_register_knows(
     assert sorted(each["found_unregistered"] for each in told["clips"]["stores"]) == [1, 1]
 
 
-def test_a_tombstone_outlives_the_voice_and_says_decommissioned(world: World, tmp_path: Path) -> None:
+def test_a_tombstone_outlives_the_voice_and_says_decommissioned(world: Tenant, tmp_path: Path) -> None:
     clip_id, _ = made(world, tmp_path / "out")
     before = world.service.clips.get(world.auditor, clip_id)
     end(world)
@@ -148,7 +149,8 @@ def test_a_tombstone_outlives_the_voice_and_says_decommissioned(world: World, tm
         world.service.clips.register_clip(before)
 
 
-def test_names_words_and_salts_are_erased_and_the_log_still_verifies(world: World, tmp_path: Path) -> None:
+@pytest.mark.on_both_databases
+def test_names_words_and_salts_are_erased_and_the_log_still_verifies(world: Tenant, tmp_path: Path) -> None:
     salts = dict(world.rows("SELECT object_id, salt FROM salts"))
     assert world.voice.voice_id in salts
     end(world)
@@ -162,7 +164,7 @@ def test_names_words_and_salts_are_erased_and_the_log_still_verifies(world: Worl
     assert verify_export(tmp_path / "export").kinds["voice.erased"] == 1
 
 
-def test_a_commitment_is_opened_by_its_salt_and_by_nothing_once_that_is_gone(world: World) -> None:
+def test_a_commitment_is_opened_by_its_salt_and_by_nothing_once_that_is_gone(world: Tenant) -> None:
     redeemed = world.service.gate.redeem(world.allow("yes").token, world.replica.replica_id)
     ((salt,),) = world.rows("SELECT said_salt FROM voices")
     said = redeemed.grant.said_digest
@@ -171,7 +173,7 @@ def test_a_commitment_is_opened_by_its_salt_and_by_nothing_once_that_is_gone(wor
     assert said not in json.dumps(world.log())
 
 
-def test_what_would_be_destroyed_is_told_before_and_is_nothing_afterwards(world: World) -> None:
+def test_what_would_be_destroyed_is_told_before_and_is_nothing_afterwards(world: Tenant) -> None:
     world.service.gate.redeem(world.allow().token, world.replica.replica_id)
     voice_id = world.voice.voice_id
     told = world.service.deletion.holdings(world.admin, voice_id)
@@ -184,9 +186,9 @@ def test_what_would_be_destroyed_is_told_before_and_is_nothing_afterwards(world:
     assert (gone.name, gone.subject_name, gone.consents, gone.clips) == ("", None, 0, 0)
 
 
-def test_a_person_with_another_voice_keeps_their_name(world: World) -> None:
+def test_a_person_with_another_voice_keeps_their_name(world: Tenant) -> None:
     other = world.enrol("Another", hertz=300.0)
-    with world.service._core.ledger.write() as connection:
+    with world.core.ledger.write() as connection:
         same = "UPDATE voices SET subject_id = (SELECT subject_id FROM voices WHERE voice_id = :a) WHERE voice_id = :b"
         connection.execute(text(same), {"a": world.voice.voice_id, "b": other.voice_id})
     assert end(world).account["erased"]["subject_erased"] is False
@@ -195,15 +197,14 @@ def test_a_person_with_another_voice_keeps_their_name(world: World) -> None:
 
 
 def test_the_horizon_of_backups_is_the_configured_one(tmp_path: Path) -> None:
-    config = ConsentConfig(data_dir=tmp_path / "data", backup_horizon_days=30)
-    service = ConsentService.open(config, clock=Clock())
-    world = open_world(tmp_path / "data", service=service)
+    config = ConsentConfig(data_dir=tmp_path / "data", examination=UNEXAMINED, backup_horizon_days=30)
+    world = Installation.create(config).tenant()
     backups = end(world).account["backups"]
     assert (backups["horizon_days"], backups["gone_by"]) == (30, world.clock.now + 30 * 86_400)
-    service.close()
+    world.installation.close()
 
 
-def test_a_voice_that_is_still_being_enrolled_is_refused_in_review_instead(world: World) -> None:
+def test_a_voice_that_is_still_being_enrolled_is_refused_in_review_instead(world: Tenant) -> None:
     begun = world.service.voices.begin_enrolment(
         world.admin, name="Half", language="en", grantee="studio", purpose="narration", subject_name="S"
     )
@@ -211,7 +212,7 @@ def test_a_voice_that_is_still_being_enrolled_is_refused_in_review_instead(world
         world.service.deletion.decommission(world.admin, begun.voice_id, "the end")
 
 
-def test_what_an_outbox_holds_for_the_person_goes_too_and_nobody_else_s(world: World) -> None:
+def test_what_an_outbox_holds_for_the_person_goes_too_and_nobody_else_s(world: Tenant) -> None:
     other = world.enrol("Another", hertz=300.0)
     world.service.subjects.propose_contact(world.admin, world.voice.voice_id, "person@example.org")
     world.service.subjects.propose_contact(world.admin, other.voice_id, "another@example.org")
@@ -223,7 +224,7 @@ def test_what_an_outbox_holds_for_the_person_goes_too_and_nobody_else_s(world: W
     assert "person@example.org" not in world.dump()
 
 
-def test_a_store_has_a_place_and_a_kind(world: World) -> None:
+def test_a_store_has_a_place_and_a_kind(world: Tenant) -> None:
     with pytest.raises(InvalidInput):
         world.service.clips.register_store("", "cache")
     world.service.clips.register_store("/somewhere", "cache")
@@ -247,10 +248,11 @@ BREAKABLE: list[tuple[Any, str]] = [
 ]
 
 
+@pytest.mark.on_both_databases
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize(("module", "name"), BREAKABLE, ids=[name for _, name in BREAKABLE])
 def test_interrupted_anywhere_it_is_finished_by_the_next_call(
-    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: Any, name: str, after: bool
+    world: Tenant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: Any, name: str, after: bool
 ) -> None:
     world.service.clips.register_store(str(tmp_path / "out"), "output", tenant="acme")
     _, file = made(world, tmp_path / "out")
@@ -285,7 +287,8 @@ def test_interrupted_anywhere_it_is_finished_by_the_next_call(
     assert not list(world.data_dir.rglob(f"*{world.voice.voice_id}*"))
 
 
-def test_two_at_once_end_the_voice_once(world: World) -> None:
+@pytest.mark.on_both_databases
+def test_two_at_once_end_the_voice_once(world: Tenant) -> None:
     def go(_: int) -> str:
         return world.service.deletion.decommission(world.admin, world.voice.voice_id, "the end").state
 
@@ -296,7 +299,7 @@ def test_two_at_once_end_the_voice_once(world: World) -> None:
 
 
 def test_a_store_that_can_not_be_searched_leaves_the_voice_silent_and_the_certificate_unsigned(
-    world: World,
+    world: Tenant,
 ) -> None:
     world.service.clips.register_store("gs://elsewhere/clips", "output", tenant="acme")
     with pytest.raises(StorageUnavailable):
@@ -314,16 +317,18 @@ class _AnyDenial:
 ANY_DENIAL = _AnyDenial()
 
 
-@sqlite_only
 def test_in_a_versioned_bucket_every_version_of_recordings_and_clips_is_destroyed(
-    world: World, aws: Aws, tmp_path: Path
+    world: Tenant, aws: Aws, tmp_path: Path
 ) -> None:
     bucket = aws.bucket(versioned=True)
     place = f"s3://{bucket}"
     config = ConsentConfig(
-        data_dir=tmp_path / "cloud", vault_url=f"{place}/vault", wrapped_keys_url=f"{place}/keys"
+        data_dir=tmp_path / "cloud",
+        examination=UNEXAMINED,
+        vault_url=f"{place}/vault",
+        wrapped_keys_url=f"{place}/keys",
     )
-    there = open_world(tmp_path / "cloud", service=ConsentService.open(config, clock=Clock()))
+    there = Installation.create(config).tenant()
     there.service.clips.register_store(f"{place}/clips", "cache")
     redeemed = there.service.gate.redeem(there.allow().token, there.replica.replica_id)
     clip_id = redeemed.grant.clip_id
@@ -345,7 +350,7 @@ def test_in_a_versioned_bucket_every_version_of_recordings_and_clips_is_destroye
     there.service.close()
 
 
-def test_who_may_not_decommission_may_not_resume_nor_sweep_nor_see_the_certificate(world: World) -> None:
+def test_who_may_not_decommission_may_not_resume_nor_sweep_nor_see_the_certificate(world: Tenant) -> None:
     end(world)
     narrator = world.key(Role.NARRATOR)
     for attempt in (
@@ -359,19 +364,19 @@ def test_who_may_not_decommission_may_not_resume_nor_sweep_nor_see_the_certifica
         assert refused.value.code == "permission_denied"
 
 
-def test_another_tenant_sees_no_certificate(world: World) -> None:
+def test_another_tenant_sees_no_certificate(world: Tenant) -> None:
     end(world)
-    other = open_world(world.data_dir, "other", world.service)
+    other = world.installation.tenant("other")
     with pytest.raises(NotFound):
         world.service.deletion.certificate(other.admin, world.voice.voice_id)
 
 
 def test_a_certificate_of_another_installation_or_about_another_voice_is_refused(
-    world: World, tmp_path: Path
+    world: Tenant, tmp_path: Path
 ) -> None:
     end(world)
     mine = world.service.deletion.certificate(world.admin, world.voice.voice_id)
-    elsewhere = open_world(tmp_path / "elsewhere")
+    elsewhere = Installation.create(tmp_path / "elsewhere").tenant()
     theirs = TrustedKeys.from_text(elsewhere.service.exports.trusted_keys(elsewhere.auditor))
     with pytest.raises(ProofInvalid):
         verify_certificate(mine, theirs)
@@ -381,8 +386,7 @@ def test_a_certificate_of_another_installation_or_about_another_voice_is_refused
     elsewhere.service.close()
 
 
-@sqlite_only
-def test_a_certificate_that_the_log_does_not_bear_out_is_refused_whoever_signed_it(world: World) -> None:
+def test_a_certificate_that_the_log_does_not_bear_out_is_refused_whoever_signed_it(world: Tenant) -> None:
     end(world)
     trusted = TrustedKeys.from_text(world.service.exports.trusted_keys(world.auditor))
     told = json.loads(world.service.deletion.certificate(world.admin, world.voice.voice_id))["statement"]
@@ -422,10 +426,9 @@ def test_a_certificate_that_the_log_does_not_bear_out_is_refused_whoever_signed_
             verify_certificate(sign(body), trusted)
 
 
-@sqlite_only
-def test_a_reader_that_holds_old_pages_keeps_the_certificate_back(world: World) -> None:
+def test_a_reader_that_holds_old_pages_keeps_the_certificate_back(world: Tenant) -> None:
     hasty = ConsentService.open(world.config.model_copy(update={"busy_timeout_s": 0.1}), clock=world.clock)
-    with world.service._core.ledger.engine.connect() as reader:
+    with world.core.ledger.engine.connect() as reader:
         reader.execute(text("SELECT count(*) FROM subjects")).scalar()
         with pytest.raises(LedgerUnavailable, match="old pages"):
             hasty.deletion.decommission(world.admin, world.voice.voice_id, "the end")

@@ -12,35 +12,38 @@ from consent_service.models import Challenge, Deny
 from consent_service.proofs.receipt import verify_receipt
 from consent_service.proofs.seams import KeyPurpose
 from consent_service.voices import records
-from tests.unit.consent_service.world import World, tone
+from tests.assets.installation import Tenant
+from tests.assets.voiced import voiced
+
+pytestmark = pytest.mark.on_both_databases
 
 
-def begin(world: World) -> Challenge:
+def begin(world: Tenant) -> Challenge:
     return world.service.voices.begin_enrolment(
         world.admin, name="V", language="en", grantee="studio", purpose="narration", subject_name="P"
     )
 
 
-def complete(world: World, challenge: Challenge) -> Any:
+def complete(world: Tenant, challenge: Challenge) -> Any:
     return world.service.voices.complete_enrolment(
-        world.admin, challenge.enrolment_id, reference=tone(4.0), transcript="t", statement=tone(3.5)
+        world.admin, challenge.enrolment_id, reference=voiced(4.0), transcript="t", statement=voiced(3.5)
     )
 
 
-def end(world: World, voice_id: str) -> None:
+def end(world: Tenant, voice_id: str) -> None:
     world.service.deletion.keep_until(world.admin, voice_id, world.clock.now)
     (ended,) = world.service.deletion.sweep_voices(world.admin, confirm=True)
     assert ended.voice_id == voice_id
 
 
-def assert_ended(world: World, voice_id: str) -> None:
+def assert_ended(world: Tenant, voice_id: str) -> None:
     assert world.service.voices.get(world.admin, voice_id).state == "decommissioned"
     assert world.service.deletion.certificate(world.auditor, voice_id)
-    assert ("acme", voice_id) not in world.service._core.vault.voices()
+    assert ("acme", voice_id) not in world.core.vault.voices()
     assert isinstance(world.service.gate.authorize(world.narrator, world.claim(voice_id=voice_id)), Deny)
 
 
-def while_examined(world: World, monkeypatch: pytest.MonkeyPatch, then: Callable[[], object]) -> None:
+def while_examined(world: Tenant, monkeypatch: pytest.MonkeyPatch, then: Callable[[], object]) -> None:
     examiner = world.service._examiner
 
     def examine(*args: Any, real: Any = examiner.examine, **kwargs: Any) -> Any:
@@ -52,7 +55,7 @@ def while_examined(world: World, monkeypatch: pytest.MonkeyPatch, then: Callable
 
 
 @pytest.mark.parametrize("approve", [True, False])
-def test_a_voice_that_ended_while_it_waited_is_not_reviewed(world: World, approve: bool) -> None:
+def test_a_voice_that_ended_while_it_waited_is_not_reviewed(world: Tenant, approve: bool) -> None:
     challenge = begin(world)
     complete(world, challenge)
     end(world, challenge.voice_id)
@@ -63,7 +66,7 @@ def test_a_voice_that_ended_while_it_waited_is_not_reviewed(world: World, approv
 
 
 def test_a_voice_that_ended_while_it_was_examined_stays_ended(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     challenge = begin(world)
     while_examined(world, monkeypatch, lambda: end(world, challenge.voice_id))
@@ -74,7 +77,7 @@ def test_a_voice_that_ended_while_it_was_examined_stays_ended(
 
 
 def test_a_voice_that_ended_before_it_was_turned_away_stays_ended(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     challenge = begin(world)
 
@@ -89,29 +92,29 @@ def test_a_voice_that_ended_before_it_was_turned_away_stays_ended(
 
 
 def test_a_further_statement_of_a_voice_that_ended_is_neither_kept_nor_reviewed(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     voice_id = world.voice.voice_id
     asked = {"grantee": "studio", "purpose": "dubbing"}
     waiting, late = (world.service.voices.begin_statement(world.admin, voice_id, **asked) for _ in range(2))
-    world.service.voices.complete_statement(world.admin, waiting.enrolment_id, statement=tone(3.5))
+    world.service.voices.complete_statement(world.admin, waiting.enrolment_id, statement=voiced(3.5))
     while_examined(
         world, monkeypatch, lambda: world.service.deletion.decommission(world.admin, voice_id, "the end")
     )
     with pytest.raises(Conflict):
-        world.service.voices.complete_statement(world.admin, late.enrolment_id, statement=tone(3.5))
+        world.service.voices.complete_statement(world.admin, late.enrolment_id, statement=voiced(3.5))
     with pytest.raises(Conflict):
         world.service.voices.review(world.reviewer, voice_id, approve=True)
     assert_ended(world, voice_id)
 
 
 @pytest.mark.parametrize("state", ["pending", "review"])
-def test_a_challenge_that_outlived_its_voice_revives_nothing(world: World, state: str) -> None:
+def test_a_challenge_that_outlived_its_voice_revives_nothing(world: Tenant, state: str) -> None:
     """As an older version, or a backup, may have left it: the voice's own state is looked at too."""
     challenge = begin(world)
     if state == "review":
         complete(world, challenge)
-    with world.service._core.write_as("acme") as writing:
+    with world.core.write_as("acme") as writing:
         records.change(writing, challenge.voice_id, state="decommissioned")
     attempts: dict[str, Callable[[], object]] = {
         "pending": lambda: complete(world, challenge),
@@ -123,11 +126,11 @@ def test_a_challenge_that_outlived_its_voice_revives_nothing(world: World, state
     assert world.service.voices.get(world.admin, challenge.voice_id).state == "decommissioned"
 
 
-def test_a_voice_that_came_back_from_a_backup_is_ended_once_more(world: World) -> None:
-    voice_id, vault = world.voice.voice_id, world.service._core.vault
+def test_a_voice_that_came_back_from_a_backup_is_ended_once_more(world: Tenant) -> None:
+    voice_id, vault = world.voice.voice_id, world.core.vault
     world.service.deletion.decommission(world.admin, voice_id, "the end")
     first = world.service.deletion.certificate(world.auditor, voice_id)
-    with world.service._core.write_as("acme") as writing:
+    with world.core.write_as("acme") as writing:
         records.change(writing, voice_id, state="active")
     vault.create_key("acme", voice_id)
     vault.store("acme", voice_id, "reference", b"RIFF of somebody", origin="x")
@@ -137,7 +140,7 @@ def test_a_voice_that_came_back_from_a_backup_is_ended_once_more(world: World) -
     assert world.kinds().count("voice.decommissioned") == 2
 
 
-def test_the_receipts_of_a_voice_that_ended_tell_of_it_and_those_of_earlier_ends_stay(world: World) -> None:
+def test_the_receipts_of_a_voice_that_ended_tell_of_it_and_those_of_earlier_ends_stay(world: Tenant) -> None:
     keys = world.service.keys.public_keys(KeyPurpose.RECEIPT)
     earlier, standing = world.record().consent.consent_id, world.consent_id
     world.service.consents.revoke(world.admin, earlier, "no more")

@@ -19,10 +19,11 @@ from consent_service.examination.findings import DOUBTS
 from consent_service.models import Challenge, Closing, Deny, Principal, Role
 from consent_service.policy.languages import LANGUAGES
 from consent_service.proofs.seams import Standing
-from tests.unit.consent_service.world import World, tone
+from tests.assets.installation import Tenant
+from tests.assets.voiced import voiced
 
 
-def begin(world: World, **changes: Any) -> Challenge:
+def begin(world: Tenant, **changes: Any) -> Challenge:
     usual = {
         "name": "V",
         "language": "en",
@@ -33,8 +34,8 @@ def begin(world: World, **changes: Any) -> Challenge:
     return world.service.voices.begin_enrolment(world.admin, **{**usual, **changes})
 
 
-def complete(world: World, challenge: Challenge, **changes: Any) -> Any:
-    usual = {"reference": tone(4.0), "transcript": "as said", "statement": tone(3.5)}
+def complete(world: Tenant, challenge: Challenge, **changes: Any) -> Any:
+    usual = {"reference": voiced(4.0), "transcript": "as said", "statement": voiced(3.5)}
     return world.service.voices.complete_enrolment(
         world.admin, challenge.enrolment_id, **{**usual, **changes}
     )
@@ -42,7 +43,7 @@ def complete(world: World, challenge: Challenge, **changes: Any) -> Any:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_challenge_names_person_grantee_and_purpose_in_every_language_and_is_fresh(
-    world: World, language: str
+    world: Tenant, language: str
 ) -> None:
     first, second = begin(world, language=language), begin(world, language=language)
     for part in ("Mary Exemplar", "studio", said(language, "narration")):
@@ -51,7 +52,7 @@ def test_the_challenge_names_person_grantee_and_purpose_in_every_language_and_is
     assert first.expires_at == world.clock.now + 600
 
 
-def test_the_sentence_is_stored_nowhere_and_read_out_to_the_reviewer_word_for_word(world: World) -> None:
+def test_the_sentence_is_stored_nowhere_and_read_out_to_the_reviewer_word_for_word(world: Tenant) -> None:
     challenge = begin(world)
     complete(world, challenge)
     kept = world.rows("SELECT * FROM enrolments")
@@ -61,7 +62,7 @@ def test_the_sentence_is_stored_nowhere_and_read_out_to_the_reviewer_word_for_wo
     assert (waiting.grantee, waiting.purpose, waiting.kind) == ("studio", "narration", "enrolment")
 
 
-def test_a_voice_speaks_only_after_somebody_else_approved(world: World) -> None:
+def test_a_voice_speaks_only_after_somebody_else_approved(world: Tenant) -> None:
     challenge = begin(world)
     for state in ("enrolling", "review"):
         assert world.service.voices.get(world.admin, challenge.voice_id).state == state
@@ -75,13 +76,13 @@ def test_a_voice_speaks_only_after_somebody_else_approved(world: World) -> None:
     assert world.service.voices.review(world.reviewer, challenge.voice_id, approve=True).state == "active"
 
 
-def test_who_enrolled_can_not_review(world: World) -> None:
+def test_who_enrolled_can_not_review(world: Tenant) -> None:
     both: Principal = world.key(Role.VOICE_ADMIN, Role.REVIEWER)
     challenge = world.service.voices.begin_enrolment(
         both, name="V", language="en", grantee="g", purpose="narration", subject_name="P"
     )
     world.service.voices.complete_enrolment(
-        both, challenge.enrolment_id, reference=tone(4.0), transcript="t", statement=tone(3.5)
+        both, challenge.enrolment_id, reference=voiced(4.0), transcript="t", statement=voiced(3.5)
     )
     with pytest.raises(PermissionDenied) as refused:
         world.service.voices.review(both, challenge.voice_id, approve=True)
@@ -89,7 +90,7 @@ def test_who_enrolled_can_not_review(world: World) -> None:
     assert world.service.voices.get(both, challenge.voice_id).state == "review"
 
 
-def test_a_refused_voice_is_destroyed(world: World) -> None:
+def test_a_refused_voice_is_destroyed(world: Tenant) -> None:
     challenge = begin(world)
     complete(world, challenge)
     voice = world.service.voices.review(
@@ -97,12 +98,12 @@ def test_a_refused_voice_is_destroyed(world: World) -> None:
     )
     assert voice.state == "refused"
     with pytest.raises(KeyDestroyed):
-        world.service._core.vault.open("acme", voice.voice_id, "reference", voice.prompt_digest)
+        world.core.vault.open("acme", voice.voice_id, "reference", voice.prompt_digest)
     with pytest.raises(Conflict):
         world.service.voices.review(world.reviewer, challenge.voice_id, approve=True)
 
 
-def test_a_challenge_expires_and_is_answered_once(world: World) -> None:
+def test_a_challenge_expires_and_is_answered_once(world: Tenant) -> None:
     late, once = begin(world), begin(world)
     complete(world, once)
     with pytest.raises(Conflict) as again:
@@ -120,8 +121,8 @@ def test_a_challenge_expires_and_is_answered_once(world: World) -> None:
 @pytest.mark.parametrize(
     ("changes", "code"),
     [
-        ({"reference": tone(2.0)}, "recording_too_short"),
-        ({"statement": tone(2.0)}, "recording_too_short"),
+        ({"reference": voiced(2.0)}, "recording_too_short"),
+        ({"statement": voiced(2.0)}, "recording_too_short"),
         ({"statement": b"junk"}, "recording_unreadable"),
         ({"transcript": " \n"}, "transcript_missing"),
         ({"transcript": "x" * 5000}, "transcript_missing"),
@@ -131,7 +132,7 @@ def test_a_challenge_expires_and_is_answered_once(world: World) -> None:
     ],
 )
 def test_a_bad_answer_is_refused_and_leaves_the_challenge_open(
-    world: World, changes: dict[str, Any], code: str
+    world: Tenant, changes: dict[str, Any], code: str
 ) -> None:
     challenge = begin(world)
     before = len(world.log())
@@ -145,7 +146,7 @@ def test_a_bad_answer_is_refused_and_leaves_the_challenge_open(
     assert complete(world, challenge).state == "review"
 
 
-def test_who_enrols_is_told_why_a_reviewer_must_look_and_no_score(world: World) -> None:
+def test_who_enrols_is_told_why_a_reviewer_must_look_and_no_score(world: Tenant) -> None:
     challenge = begin(world)
     assert world.service.voices.doubts(world.admin, challenge.enrolment_id) == ()
     complete(world, challenge)
@@ -168,17 +169,17 @@ def test_who_enrols_is_told_why_a_reviewer_must_look_and_no_score(world: World) 
         ({"grantee": "x" * 121}, "name_invalid"),
     ],
 )
-def test_a_bad_beginning_is_refused(world: World, changes: dict[str, str], code: str) -> None:
+def test_a_bad_beginning_is_refused(world: Tenant, changes: dict[str, str], code: str) -> None:
     with pytest.raises(InvalidInput) as refused:
         begin(world, **changes)
     assert refused.value.code == code
 
 
-def test_ids_that_nobody_gave_out_are_not_found(world: World) -> None:
+def test_ids_that_nobody_gave_out_are_not_found(world: Tenant) -> None:
     for wrong in ("", "enrolment_0", "\ud800", "a b", "x" * 300, "'; drop table voices; --"):
         with pytest.raises(NotFound):
             world.service.voices.complete_enrolment(
-                world.admin, wrong, reference=tone(4.0), transcript="t", statement=tone(3.5)
+                world.admin, wrong, reference=voiced(4.0), transcript="t", statement=voiced(3.5)
             )
         with pytest.raises(NotFound):
             world.service.voices.get(world.admin, wrong)

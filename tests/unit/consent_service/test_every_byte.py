@@ -24,9 +24,7 @@ from consent_service.proofs.receipt import verify_receipt
 from consent_service.proofs.standings import verify_standings
 from consent_service.proofs.statement import text_of
 from consent_service.proofs.trust import TrustedKeys
-from tests.unit.consent_service.world import World, sqlite_only
-
-pytestmark = sqlite_only  # what is exported does not depend on the database
+from tests.assets.installation import Tenant
 
 Check = Callable[[bytes], object]
 
@@ -65,7 +63,7 @@ def changes(
     yield from (whole + b"\n", whole + b" ", whole + b"\0", b"\xef\xbb\xbf" + whole, whole + whole)
 
 
-def artefacts(world: World, folder: Path) -> dict[str, tuple[bytes, Check]]:
+def artefacts(world: Tenant, folder: Path) -> dict[str, tuple[bytes, Check]]:
     """Each kind of file that leaves the house, with what verifies it."""
     service = world.service
     redeemed = service.gate.redeem(world.allow().token, world.replica.replica_id)
@@ -117,17 +115,18 @@ def find_all(files: dict[str, tuple[bytes, Check]], *arguments: Any) -> int:
     return tried
 
 
-def test_any_change_of_any_byte_of_any_file_is_found(world: World, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_any_change_of_any_byte_of_any_file_is_found(world: Tenant, tmp_path: Path) -> None:
     assert find_all(artefacts(world, tmp_path), one, 5) > 25_000
 
 
 @pytest.mark.long
 @pytest.mark.timeout(1800)
-def test_every_bit_of_every_byte_of_every_file_counts(world: World, tmp_path: Path) -> None:
+def test_every_bit_of_every_byte_of_every_file_counts(world: Tenant, tmp_path: Path) -> None:
     assert find_all(artefacts(world, tmp_path), many) > 300_000
 
 
-def test_any_change_of_any_byte_of_a_proof_is_found(world: World) -> None:
+def test_any_change_of_any_byte_of_a_proof_is_found(world: Tenant) -> None:
     service = world.service
     for text in ("one", "two", "three"):
         service.gate.redeem(world.allow(text).token, world.replica.replica_id)
@@ -157,7 +156,7 @@ def test_any_change_of_any_byte_of_a_proof_is_found(world: World) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "\n", "null", "[]", "{}", '{"statement":1}', "[" * 100_000, "1" * 5000])
-def test_what_is_no_statement_at_all_is_refused_alike(world: World, text: str) -> None:
+def test_what_is_no_statement_at_all_is_refused_alike(world: Tenant, text: str) -> None:
     trusted = TrustedKeys.from_text(world.service.exports.trusted_keys(world.auditor))
     for check in (verify_certificate, verify_standings):
         with pytest.raises(ProofInvalid):

@@ -16,9 +16,12 @@ from consent_service.ledger.tables import metadata
 from consent_service.models import Closing, Role
 from consent_service.proofs.seams import Standing, WatermarkTag
 from consent_service.vault.sealing import load_node_secret, spoken_proof
+from tests.assets.installation import Tenant
+from tests.assets.voiced import voiced
 from tests.unit.consent_service.operations import OPERATIONS
 from tests.unit.consent_service.post import letters
-from tests.unit.consent_service.world import World, tone
+
+pytestmark = pytest.mark.on_both_databases
 
 TABLES = sorted(metadata.tables)
 # Where the tenant is what a look-up is there to find, or where rows belong to the installation. Each is by a random id
@@ -38,13 +41,13 @@ _USED = re.compile(r"\b(?:FROM|JOIN|UPDATE|INTO)\s+(\w+)")
 
 
 @contextmanager
-def watched(world: World) -> Iterator[list[str]]:
+def watched(world: Tenant) -> Iterator[list[str]]:
     statements: list[str] = []
 
     def note(_conn: Any, _cursor: Any, statement: str, *_: Any) -> None:
         statements.append(" ".join(statement.split()))
 
-    engine = world.service._core.ledger.engine
+    engine = world.core.ledger.engine
     event.listen(engine, "before_cursor_execute", note)
     try:
         yield statements
@@ -71,7 +74,7 @@ def without_a_tenant(statement: str) -> set[str]:
     }
 
 
-def everything(world: World) -> None:
+def everything(world: Tenant) -> None:
     """Every operation, by somebody who may: not only the refusals."""
     service, replica = world.service, world.replica.replica_id
     allowed = world.allow()
@@ -111,7 +114,7 @@ def everything(world: World) -> None:
         world.admin, name="n", language="en", grantee="g", purpose="narration", subject_name="s"
     )
     service.voices.complete_enrolment(
-        world.admin, challenge.enrolment_id, reference=tone(4.0), transcript="t", statement=tone(3.5)
+        world.admin, challenge.enrolment_id, reference=voiced(4.0), transcript="t", statement=voiced(3.5)
     )
     service.voices.review(world.reviewer, challenge.voice_id, approve=False)
     keys = {
@@ -127,7 +130,7 @@ def everything(world: World) -> None:
     service.deletion.decommission(world.admin, second.voice_id, "the end")
 
 
-def test_every_statement_names_the_tenant_of_every_table_it_touches(world: World) -> None:
+def test_every_statement_names_the_tenant_of_every_table_it_touches(world: Tenant) -> None:
     with watched(world) as statements:
         everything(world)
     looked_at = {name for statement in statements for name in _USED.findall(statement)} & set(TABLES)

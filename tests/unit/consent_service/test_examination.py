@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from consent_service.config import ConsentConfig
 from consent_service.errors import Conflict, ExaminationUnavailable, RecordingRejected
 from consent_service.examination.challenge.purposes import SAID, said
 from consent_service.examination.challenge.sentences import STATEMENT, sentence
@@ -27,7 +28,8 @@ from consent_service.examination.spoken import compare
 from consent_service.models import Challenge
 from consent_service.policy.languages import LANGUAGES
 from consent_service.policy.purposes import PURPOSES
-from tests.unit.consent_service.world import UNEXAMINED, World, open_world, tone
+from tests.assets.installation import UNEXAMINED, Installation, Tenant
+from tests.assets.voiced import voiced
 
 MARKS = (sys.executable, str(Path("tests/assets/mark_examiner.py").absolute()))
 
@@ -44,14 +46,15 @@ class Scored(ExaminerProcess):
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tenant]:
     config = UNEXAMINED.model_copy(update={"marks": MARKS})
-    made = open_world(tmp_path_factory.mktemp("examined") / "data", examination=config)
-    yield made
-    made.service.close()
+    data_dir = tmp_path_factory.mktemp("examined") / "data"
+    installation = Installation.create(ConsentConfig(data_dir=data_dir, examination=config))
+    yield installation.tenant()
+    installation.close()
 
 
-def begin(world: World) -> Challenge:
+def begin(world: Tenant) -> Challenge:
     return world.service.voices.begin_enrolment(
         world.admin,
         name="V",
@@ -62,14 +65,14 @@ def begin(world: World) -> Challenge:
     )
 
 
-def complete(world: World, challenge: Challenge, **changes: bytes) -> str:
-    recordings = {"reference": tone(4.0), "statement": tone(3.5, hertz=181.0), **changes}
+def complete(world: Tenant, challenge: Challenge, **changes: bytes) -> str:
+    recordings = {"reference": voiced(4.0), "statement": voiced(3.5, hertz=181.0), **changes}
     return world.service.voices.complete_enrolment(
         world.admin, challenge.enrolment_id, transcript="as said", **recordings
     ).state
 
 
-def test_the_models_start_while_the_person_reads(house: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_models_start_while_the_person_reads(house: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
     started = threading.Event()
     monkeypatch.setattr(ExaminerProcess, "warm_up", lambda _: started.set())
     begin(house)
@@ -152,7 +155,7 @@ def test_a_part_that_is_somebody_elses_is_a_doubt_whatever_the_average_says(leas
 )  # fmt: skip
 def test_the_line_between_one_speaker_and_two(score: float, outcome: str) -> None:
     assert judge(score, 1.0) == outcome
-    check, recording = Resemblyzer(Scored(score)), read_recording(tone(4.0))
+    check, recording = Resemblyzer(Scored(score)), read_recording(voiced(4.0))
     if outcome == "different":
         with pytest.raises(RecordingRejected) as refused:
             check.compare(recording, recording)
@@ -167,7 +170,7 @@ def test_the_line_between_one_speaker_and_two(score: float, outcome: str) -> Non
 
 
 # what follows --------------------------------------------------------------------------------------------------------
-def test_without_automatic_checks_the_evidence_says_so_and_a_reviewer_decides(house: World) -> None:
+def test_without_automatic_checks_the_evidence_says_so_and_a_reviewer_decides(house: Tenant) -> None:
     challenge = begin(house)
     assert complete(house, challenge) == "review"
     evidence = house.service.voices.under_review(house.reviewer, challenge.voice_id).evidence
@@ -178,10 +181,10 @@ def test_without_automatic_checks_the_evidence_says_so_and_a_reviewer_decides(ho
 
 
 @pytest.mark.parametrize("part", ["reference", "statement"])
-def test_a_marked_recording_is_turned_away_for_good_and_leaves_nothing(house: World, part: str) -> None:
+def test_a_marked_recording_is_turned_away_for_good_and_leaves_nothing(house: Tenant, part: str) -> None:
     challenge = begin(house)
     with pytest.raises(RecordingRejected) as refused:
-        complete(house, challenge, **{part: tone(4.0, hertz=190.0) + b"MARK:presence_mark;"})
+        complete(house, challenge, **{part: voiced(4.0, hertz=190.0) + b"MARK:presence_mark;"})
     assert refused.value.code == "recording_synthetic"
     with pytest.raises(Conflict) as again:
         complete(house, challenge)
@@ -194,7 +197,7 @@ def test_a_marked_recording_is_turned_away_for_good_and_leaves_nothing(house: Wo
 
 def test_an_examiner_that_can_not_be_asked_enrols_nobody_and_the_challenge_stays_open(tmp_path: Path) -> None:
     broken = UNEXAMINED.model_copy(update={"marks": ("/nowhere/examiner",)})
-    world = open_world(tmp_path / "data")
+    world = Installation.create(tmp_path / "data").tenant()
     challenge = begin(world)
     known = Known(world.service.keys.trust_anchor(), {})
     world.service.voices._examiner = Examiner(broken, lambda: known)
@@ -208,15 +211,14 @@ def test_an_examiner_that_can_not_be_asked_enrols_nobody_and_the_challenge_stays
 
 def test_nobody_is_enrolled_without_a_reviewer_while_anything_is_in_doubt(tmp_path: Path) -> None:
     """Also where the configuration spares the reviewer: nobody compared, nobody heard, nobody looked."""
-    world = open_world(
-        tmp_path / "data", examination=UNEXAMINED.model_copy(update={"review": "when_doubtful"})
-    )
+    examination = UNEXAMINED.model_copy(update={"review": "when_doubtful"})
+    world = Installation.create(ConsentConfig(data_dir=tmp_path / "data", examination=examination)).tenant()
     assert complete(world, begin(world)) == "review"
     world.service.close()
 
 
 def test_with_nothing_in_doubt_the_configuration_may_spare_the_reviewer(
-    house: World, monkeypatch: pytest.MonkeyPatch
+    house: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     examiner = house.service._examiner
     monkeypatch.setattr(examiner, "_speaker", Resemblyzer(Scored(0.9)))
@@ -240,7 +242,7 @@ class Spoken:
         return concluded(asked, asked.sentence, by="a recogniser")
 
 
-def test_the_evidence_holds_no_name_no_words_and_no_embedding(house: World) -> None:
+def test_the_evidence_holds_no_name_no_words_and_no_embedding(house: Tenant) -> None:
     challenge = begin(house)
     complete(house, challenge)
     evidence = json.dumps(house.service.voices.under_review(house.reviewer, challenge.voice_id).evidence)
@@ -265,14 +267,15 @@ def test_a_configuration_that_asks_for_nothing_sensible_is_refused(wrong: dict[s
 
 
 def test_a_further_statement_that_is_marked_is_turned_away_and_can_not_be_sent_again(tmp_path: Path) -> None:
-    world = open_world(tmp_path / "data", examination=UNEXAMINED.model_copy(update={"marks": MARKS}))
+    examination = UNEXAMINED.model_copy(update={"marks": MARKS})
+    world = Installation.create(ConsentConfig(data_dir=tmp_path / "data", examination=examination)).tenant()
     voice_id = world.voice.voice_id
     asked = world.service.voices.begin_statement(world.admin, voice_id, grantee="studio", purpose="dubbing")
-    marked = tone(3.5) + b"MARK:presence_mark;"
+    marked = voiced(3.5) + b"MARK:presence_mark;"
     with pytest.raises(RecordingRejected):
         world.service.voices.complete_statement(world.admin, asked.enrolment_id, statement=marked)
     with pytest.raises(Conflict):
-        world.service.voices.complete_statement(world.admin, asked.enrolment_id, statement=tone(3.5))
+        world.service.voices.complete_statement(world.admin, asked.enrolment_id, statement=voiced(3.5))
     assert world.log()[-1]["code"] == "recording_synthetic"
     assert world.service.voices.get(world.admin, voice_id).state == "active"
     world.service.close()

@@ -100,6 +100,7 @@ def test_a_word_that_the_dictionary_lacks_is_not_in_the_model() -> None:
     assert not any(lacking in row for row in ways.values())
 
 
+@pytest.mark.slow
 def test_silence_is_no_sentence() -> None:
     told = worker._english()({}, [bytes(2 * english.SAMPLE_RATE)])
     assert told["model"].startswith("pocketsphinx")

@@ -23,11 +23,11 @@ from consent_service.proofs.checkpoint import (
 from consent_service.proofs.log import CHECKPOINT, ENTRIES, KEY, verify_export
 from consent_service.proofs.receipt import verify_receipt
 from consent_service.proofs.seams import KeyPurpose
-from tests.unit.consent_service.world import World
+from tests.assets.installation import Tenant
 
 
 @pytest.fixture
-def export(world: World, tmp_path: Path) -> Path:
+def export(world: Tenant, tmp_path: Path) -> Path:
     for text in ("one", "two", "three"):
         redeemed = world.service.gate.redeem(world.allow(text).token, world.replica.replica_id)
         world.service.gate.close(redeemed.grant.grant_id, Closing("completed", 1.25, "ab" * 32))
@@ -36,8 +36,8 @@ def export(world: World, tmp_path: Path) -> Path:
     return tmp_path / "export"
 
 
-def test_an_export_verifies_offline_and_says_what_is_in_it(world: World, export: Path) -> None:
-    summary = verify_export(export, trusted=world.service._core.log_key("acme"))
+def test_an_export_verifies_offline_and_says_what_is_in_it(world: Tenant, export: Path) -> None:
+    summary = verify_export(export, trusted=world.core.log_key("acme"))
     assert summary.size == len(world.log())
     assert summary.kinds["speech.redeemed"] == summary.kinds["speech.closed"] == 3
     assert summary.kinds["speech.refused"] == 1
@@ -79,7 +79,7 @@ def test_entries_can_not_be_dropped_doubled_or_reordered(export: Path) -> None:
             verify_export(export)
 
 
-def test_a_log_that_someone_else_signed_anew_is_not_the_trusted_one(world: World, export: Path) -> None:
+def test_a_log_that_someone_else_signed_anew_is_not_the_trusted_one(world: Tenant, export: Path) -> None:
     forger = Ed25519PrivateKey.generate()
     public = forger.public_key().public_bytes_raw()
     entries = (export / ENTRIES).read_bytes().splitlines(keepends=True)[:1]
@@ -90,7 +90,7 @@ def test_a_log_that_someone_else_signed_anew_is_not_the_trusted_one(world: World
     (export / KEY).write_bytes(LogKey("vouch.local/log/acme", public).to_text().encode() + b"\n")
     verify_export(export)  # whole in itself …
     with pytest.raises(ProofInvalid):
-        verify_export(export, trusted=world.service._core.log_key("acme"))  # … and not ours
+        verify_export(export, trusted=world.core.log_key("acme"))  # … and not ours
 
 
 def test_a_folder_that_is_not_an_export_is_refused(tmp_path: Path, export: Path) -> None:
@@ -103,10 +103,10 @@ def test_a_folder_that_is_not_an_export_is_refused(tmp_path: Path, export: Path)
             verify_export(tmp_path / name)
 
 
-def test_the_checkpoint_of_a_redemption_covers_its_leaf(world: World) -> None:
+def test_the_checkpoint_of_a_redemption_covers_its_leaf(world: Tenant) -> None:
     world.service.gate.redeem(world.allow("before").token, world.replica.replica_id)
     redeemed = world.service.gate.redeem(world.allow().token, world.replica.replica_id)
-    key = world.service._core.log_key("acme")
+    key = world.core.log_key("acme")
     seen = verify_checkpoint(redeemed.checkpoint, key)
     assert seen.size > redeemed.audit_leaf
     entry = world.service.log.entries(world.auditor, redeemed.audit_leaf, 1)[0].encode()
@@ -119,7 +119,7 @@ def test_the_checkpoint_of_a_redemption_covers_its_leaf(world: World) -> None:
     merkle.verify_consistency(seen.size, now.size, seen.root, now.root, proof)
 
 
-def test_there_is_no_proof_about_entries_that_are_not_there(world: World) -> None:
+def test_there_is_no_proof_about_entries_that_are_not_there(world: Tenant) -> None:
     size = len(world.log())
     with pytest.raises(NotFound):
         world.service.log.inclusion_proof(world.auditor, size, size + 1)
@@ -127,7 +127,7 @@ def test_there_is_no_proof_about_entries_that_are_not_there(world: World) -> Non
         world.service.log.consistency_proof(world.auditor, size, size + 1)
 
 
-def test_a_receipt_verifies_offline_and_not_after_any_change(world: World) -> None:
+def test_a_receipt_verifies_offline_and_not_after_any_change(world: Tenant) -> None:
     text, keys = world.consent.receipt, world.service.keys.public_keys(KeyPurpose.RECEIPT)
     body = verify_receipt(text, keys)
     assert body["record_id"] == world.consent_id
@@ -153,7 +153,7 @@ def test_a_checkpoint_that_claims_a_size_beyond_all_counting_is_invalid_and_no_c
         read_checkpoint(f"log\n{'9' * 5000}\n{root}\n\n\u2014 log {blob}\n")
 
 
-def test_an_export_that_can_not_be_written_says_so(world: World, tmp_path: Path) -> None:
+def test_an_export_that_can_not_be_written_says_so(world: Tenant, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(InvalidInput) as refused:
         world.service.log.export(world.auditor, tmp_path / "file")

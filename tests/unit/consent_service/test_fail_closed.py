@@ -15,11 +15,13 @@ from consent_service.config import ConsentConfig
 from consent_service.errors import ConsentError, LedgerUnavailable, StorageUnavailable
 from consent_service.service import ConsentService
 from foundation.private_files import KeyFileUnsafe
-from tests.unit.consent_service.world import World
+from tests.assets.installation import Tenant
+
+pytestmark = pytest.mark.on_both_databases
 
 
-def break_table(world: World, table: str) -> None:
-    with world.service._core.ledger.write() as connection:
+def break_table(world: Tenant, table: str) -> None:
+    with world.core.ledger.write() as connection:
         connection.execute(text(f"ALTER TABLE {table} RENAME TO broken"))
 
 
@@ -27,12 +29,12 @@ def break_table(world: World, table: str) -> None:
     "table",
     ["api_keys", "voices", "consents", "clips", "redemptions", "log_heads", "log_entries", "log_nodes"],
 )
-def test_a_broken_table_means_unavailable_and_no_used_grant(world: World, table: str) -> None:
+def test_a_broken_table_means_unavailable_and_no_used_grant(world: Tenant, table: str) -> None:
     allowed = world.allow()
     break_table(world, table)
     with pytest.raises(LedgerUnavailable):
         world.service.gate.redeem(allowed.token, world.replica.replica_id)
-    with world.service._core.ledger.read() as connection:
+    with world.core.ledger.read() as connection:
         tables = inspect_database(connection).get_table_names()
         if "redemptions" in tables:
             assert not connection.execute(text("SELECT grant_id FROM redemptions")).all()
@@ -42,25 +44,23 @@ def test_a_broken_table_means_unavailable_and_no_used_grant(world: World, table:
 
 
 @pytest.mark.parametrize("table", ["api_keys", "voices", "consents", "bindings"])
-def test_a_gate_that_can_not_look_up_does_not_allow(world: World, table: str) -> None:
+def test_a_gate_that_can_not_look_up_does_not_allow(world: Tenant, table: str) -> None:
     break_table(world, table)
     with pytest.raises(LedgerUnavailable):
         world.service.gate.authorize(world.narrator, world.claim())
 
 
-def test_a_refusal_that_can_not_be_recorded_is_no_answer(world: World) -> None:
+def test_a_refusal_that_can_not_be_recorded_is_no_answer(world: Tenant) -> None:
     break_table(world, "log_entries")
     with pytest.raises(LedgerUnavailable):
         world.service.gate.authorize(world.narrator, world.claim(purpose="advertising"))
 
 
-def test_a_ledger_that_another_holds_is_unavailable_after_the_wait(world: World) -> None:
+def test_a_ledger_that_another_holds_is_unavailable_after_the_wait(world: Tenant) -> None:
     config = world.config.model_copy(update={"busy_timeout_s": 0.05})
     impatient = ConsentService.open(config, clock=world.clock)
     allowed = world.allow()
-    with world.service._core.write_as(
-        "acme"
-    ):  # on SQLite it locks the ledger, on PostgreSQL this tenant's log
+    with world.core.write_as("acme"):  # on SQLite it locks the ledger, on PostgreSQL this tenant's log
         with pytest.raises(LedgerUnavailable):
             impatient.gate.redeem(allowed.token, world.replica.replica_id)
         assert impatient.gate.authorize(world.narrator, world.claim())  # who only reads does not wait
@@ -68,7 +68,7 @@ def test_a_ledger_that_another_holds_is_unavailable_after_the_wait(world: World)
     impatient.close()
 
 
-def test_a_failing_disk_under_the_vault_is_unavailable(world: World) -> None:
+def test_a_failing_disk_under_the_vault_is_unavailable(world: Tenant) -> None:
     allowed = world.allow()
     sealed = world.data_dir / "vault" / "acme" / world.voice.voice_id / "reference.sealed"
     sealed.unlink()
@@ -101,7 +101,7 @@ def test_a_data_folder_that_others_may_enter_is_refused(tmp_path: Path) -> None:
         ConsentService.open(ConsentConfig(data_dir=tmp_path / "data"))
 
 
-def test_no_error_text_holds_what_a_statement_held(world: World) -> None:
+def test_no_error_text_holds_what_a_statement_held(world: Tenant) -> None:
     break_table(world, "subjects")
     with pytest.raises(LedgerUnavailable) as refused:
         world.enrol()

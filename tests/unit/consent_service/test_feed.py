@@ -13,7 +13,7 @@ from consent_service.errors import LedgerUnavailable
 from consent_service.gate.revocations import Freshness, RevocationStream
 from consent_service.models import Revocation
 from consent_service.service import ConsentService
-from tests.unit.consent_service.world import Clock, World
+from tests.assets.installation import Clock, Tenant
 
 
 def follow(stream: RevocationStream) -> tuple[threading.Thread, list[Revocation], threading.Event]:
@@ -31,7 +31,8 @@ def follow(stream: RevocationStream) -> tuple[threading.Thread, list[Revocation]
     return thread, told, came
 
 
-def test_a_follower_hears_of_a_withdrawal_by_another_process_and_can_be_let_go(world: World) -> None:
+@pytest.mark.on_both_databases
+def test_a_follower_hears_of_a_withdrawal_by_another_process_and_can_be_let_go(world: Tenant) -> None:
     other = ConsentService.open(world.config, clock=world.clock)
     stream = world.service.gate.watch_revocations()
     thread, told, came = follow(stream)
@@ -44,7 +45,8 @@ def test_a_follower_hears_of_a_withdrawal_by_another_process_and_can_be_let_go(w
     other.close()
 
 
-def test_a_follower_resumes_after_what_it_saw(world: World) -> None:
+@pytest.mark.on_both_databases
+def test_a_follower_resumes_after_what_it_saw(world: Tenant) -> None:
     other = world.record().consent.consent_id
     first = world.service.consents.revoke(world.admin, world.consent_id, "first")
     second = world.service.consents.revoke(world.admin, other, "second")
@@ -57,16 +59,18 @@ def test_a_follower_resumes_after_what_it_saw(world: World) -> None:
         assert not later.pull()
 
 
-def test_a_withdrawal_that_was_not_committed_is_not_heard_of(world: World) -> None:
-    with pytest.raises(ZeroDivisionError), world.service._core.write_as("acme") as writing:
+@pytest.mark.on_both_databases
+def test_a_withdrawal_that_was_not_committed_is_not_heard_of(world: Tenant) -> None:
+    with pytest.raises(ZeroDivisionError), world.core.write_as("acme") as writing:
         writing.publish_revocation(world.voice.voice_id, 9, None, "undone")
         raise ZeroDivisionError
     with world.service.gate.watch_revocations() as stream:
         assert not stream.pull()
 
 
-def test_polling_alone_is_enough(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(world.service._core.ledger, "listen", lambda _: None)
+@pytest.mark.on_both_databases
+def test_polling_alone_is_enough(world: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(world.core.ledger, "listen", lambda _: None)
     stream = world.service.gate.watch_revocations()
     thread, told, came = follow(stream)
     world.service.consents.revoke(world.admin, world.consent_id, "no more")
@@ -76,25 +80,25 @@ def test_polling_alone_is_enough(world: World, monkeypatch: pytest.MonkeyPatch) 
     assert len(told) == 1
 
 
-@pytest.mark.parametrize("world", ["postgresql"], indirect=True)
-def test_a_notification_alone_wakes_a_follower(world: World) -> None:
-    stream = RevocationStream(world.service._core, poll_s=3600)
+@pytest.mark.parametrize("world", [pytest.param("postgresql", marks=pytest.mark.postgresql)], indirect=True)
+def test_a_notification_alone_wakes_a_follower(world: Tenant) -> None:
+    stream = RevocationStream(world.core, poll_s=3600)
     thread, _, came = follow(stream)
     world.service.consents.revoke(world.admin, world.consent_id, "no more")
     assert came.wait(10)
     stream.close()
     # Let go by the next notification: this test's stream would ask again only after an hour.
-    with world.service._core.ledger.look() as connection:
+    with world.core.ledger.look() as connection:
         connection.execute(text("NOTIFY vouch_revocations"))
     thread.join(10)
     assert not thread.is_alive()
 
 
-@pytest.mark.parametrize("world", ["postgresql"], indirect=True)
-def test_a_listener_that_lost_its_connection_goes_on(world: World) -> None:
+@pytest.mark.parametrize("world", [pytest.param("postgresql", marks=pytest.mark.postgresql)], indirect=True)
+def test_a_listener_that_lost_its_connection_goes_on(world: Tenant) -> None:
     stream = world.service.gate.watch_revocations()
     thread, _, came = follow(stream)
-    with world.service._core.ledger.look() as connection:
+    with world.core.ledger.look() as connection:
         connection.execute(
             text(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
@@ -107,13 +111,14 @@ def test_a_listener_that_lost_its_connection_goes_on(world: World) -> None:
     thread.join(10)
 
 
-def test_a_ledger_that_is_gone_ends_no_stream_and_freshens_nothing(world: World) -> None:
+@pytest.mark.on_both_databases
+def test_a_ledger_that_is_gone_ends_no_stream_and_freshens_nothing(world: Tenant) -> None:
     clock = Clock(100.0)
-    with RevocationStream(world.service._core, freshness=Freshness(clock=clock)) as stream:
+    with RevocationStream(world.core, freshness=Freshness(clock=clock)) as stream:
         assert not stream.freshness.is_fresh  # it has not asked yet
         stream.pull()
         assert stream.freshness.is_fresh
-        with world.service._core.ledger.write() as connection:
+        with world.core.ledger.write() as connection:
             connection.execute(text("ALTER TABLE revocations RENAME TO broken"))
         clock.now += 0.8
         assert not stream.pull()
@@ -122,6 +127,7 @@ def test_a_ledger_that_is_gone_ends_no_stream_and_freshens_nothing(world: World)
             stream.freshness.require()
 
 
+@pytest.mark.on_both_databases
 def test_knowledge_is_as_old_as_the_moment_of_asking(tmp_path: Path) -> None:
     clock = Clock(50.0)
     known = Freshness(clock=clock)

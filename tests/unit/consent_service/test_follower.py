@@ -13,7 +13,7 @@ from consent_service.errors import LedgerUnavailable
 from consent_service.gate import follower, revocations
 from consent_service.gate.follower import RevocationFollower
 from consent_service.service import ConsentService
-from tests.unit.consent_service.world import World, sqlite_only
+from tests.assets.installation import Tenant
 
 MANY = 20
 
@@ -40,25 +40,26 @@ class Looks:
 
 
 @pytest.fixture
-def followed(world: World) -> Iterator[RevocationFollower]:
+def followed(world: Tenant) -> Iterator[RevocationFollower]:
     made = world.service.gate.follow_revocations()
     yield made
     made.close()
 
 
 @pytest.fixture
-def looks(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Looks, RevocationFollower]]:
+def looks(world: Tenant, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Looks, RevocationFollower]]:
     """One look after another, without a pause."""
     held = Looks()
     monkeypatch.setattr(revocations, "head", held)
-    made = RevocationFollower(world.service._core, poll_s=0.0)
+    made = RevocationFollower(world.core, poll_s=0.0)
     yield held, made
     held.end(10_000)
     made.close()
 
 
+@pytest.mark.on_both_databases
 def test_a_withdrawal_by_another_process_reaches_all_who_wait(
-    world: World, followed: RevocationFollower
+    world: Tenant, followed: RevocationFollower
 ) -> None:
     other = ConsentService.open(world.config, clock=world.clock)
 
@@ -73,9 +74,9 @@ def test_a_withdrawal_by_another_process_reaches_all_who_wait(
     other.close()
 
 
-@pytest.mark.parametrize("world", ["postgresql"], indirect=True)
-def test_one_notification_alone_wakes_all_who_wait(world: World) -> None:
-    followed = RevocationFollower(world.service._core, poll_s=3600)
+@pytest.mark.parametrize("world", [pytest.param("postgresql", marks=pytest.mark.postgresql)], indirect=True)
+def test_one_notification_alone_wakes_all_who_wait(world: Tenant) -> None:
+    followed = RevocationFollower(world.core, poll_s=3600)
 
     async def play() -> list[bool]:
         waiting = [asyncio.create_task(followed.has_news(0, 3600.0)) for _ in range(MANY)]
@@ -86,12 +87,11 @@ def test_one_notification_alone_wakes_all_who_wait(world: World) -> None:
     closing = threading.Thread(target=followed.close)
     closing.start()
     while closing.is_alive():  # this follower would look again only after an hour
-        with world.service._core.ledger.look() as connection:
+        with world.core.ledger.look() as connection:
             connection.execute(text("NOTIFY vouch_revocations"))
         closing.join(0.1)
 
 
-@sqlite_only
 def test_all_who_wait_share_one_look(looks: tuple[Looks, RevocationFollower]) -> None:
     held, followed = looks
 
@@ -107,7 +107,6 @@ def test_all_who_wait_share_one_look(looks: tuple[Looks, RevocationFollower]) ->
     assert held.begun <= 3, "the one that was under way, one for all others, and the next"
 
 
-@sqlite_only
 def test_no_news_is_said_only_by_a_look_that_began_after_the_question(
     looks: tuple[Looks, RevocationFollower],
 ) -> None:
@@ -129,12 +128,11 @@ def test_no_news_is_said_only_by_a_look_that_began_after_the_question(
     assert asyncio.run(play())
 
 
-@sqlite_only
 def test_a_look_that_fails_refuses_all_who_wait_and_the_next_look_serves_again(
-    world: World, followed: RevocationFollower
+    world: Tenant, followed: RevocationFollower
 ) -> None:
     def rename(old: str, new: str) -> None:
-        with world.service._core.ledger.write() as connection:
+        with world.core.ledger.write() as connection:
             connection.execute(text(f"ALTER TABLE {old} RENAME TO {new}"))
 
     async def play() -> list[bool | BaseException]:
@@ -149,9 +147,8 @@ def test_a_look_that_fails_refuses_all_who_wait_and_the_next_look_serves_again(
     assert all(isinstance(each, LedgerUnavailable) for each in asyncio.run(play()))
 
 
-@sqlite_only
 def test_a_follower_that_dies_refuses_all_who_wait(
-    world: World, followed: RevocationFollower, monkeypatch: pytest.MonkeyPatch
+    world: Tenant, followed: RevocationFollower, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dies = threading.Event()
 
@@ -171,7 +168,6 @@ def test_a_follower_that_dies_refuses_all_who_wait(
     assert all(isinstance(each, LedgerUnavailable) for each in asyncio.run(play()))
 
 
-@sqlite_only
 def test_a_ledger_that_does_not_answer_refuses_whoever_waits(
     looks: tuple[Looks, RevocationFollower], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -181,9 +177,8 @@ def test_a_ledger_that_does_not_answer_refuses_whoever_waits(
         asyncio.run(followed.has_news(0, 0.0))
 
 
-@sqlite_only
 def test_a_follower_that_is_closed_refuses_those_who_wait_and_those_who_come(
-    world: World, followed: RevocationFollower
+    world: Tenant, followed: RevocationFollower
 ) -> None:
     async def play() -> None:
         waiting = asyncio.create_task(followed.has_news(0, 3600.0))
@@ -196,9 +191,8 @@ def test_a_follower_that_is_closed_refuses_those_who_wait_and_those_who_come(
     asyncio.run(play())
 
 
-@sqlite_only
 def test_nobody_who_waits_no_look_and_whoever_comes_is_served_on_any_loop(
-    world: World, followed: RevocationFollower, monkeypatch: pytest.MonkeyPatch
+    world: Tenant, followed: RevocationFollower, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(follower, "IDLE_S", 0.0)
     for _ in range(2):

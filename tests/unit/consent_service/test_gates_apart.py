@@ -14,7 +14,7 @@ import pytest
 from consent_service.keys.kms import KmsKeyProvider
 from provenance.labels import token as tokens
 from provenance.stamp import Stamper
-from tests.unit.consent_service.aws import Kms
+from tests.assets.aws import Kms
 from tests.unit.provenance.conftest import a_disclosure
 
 

@@ -12,24 +12,24 @@ import pytest
 from consent_service.errors import GrantExpired, GrantForged, GrantKeyUnknown, GrantMalformed, GrantMismatch
 from consent_service.grants import GrantVerifier, Utterance, VerifiedGrant
 from consent_service.proofs.seams import KeyPurpose
-from tests.unit.consent_service.world import World
+from tests.assets.installation import Tenant
 
 SAID = Utterance("Good morning. [pause 500ms] All of you.", "en")
 
 
 @pytest.fixture
-def token(world: World) -> str:
+def token(world: Tenant) -> str:
     claim = world.claim(said_digest=SAID.digest(), characters=SAID.characters)
     decision = world.service.gate.authorize(world.narrator, claim)
     assert decision, decision
     return str(decision.token)  # type: ignore[union-attr]
 
 
-def verifier(world: World) -> GrantVerifier:
+def verifier(world: Tenant) -> GrantVerifier:
     return GrantVerifier(world.service.keys.public_keys(KeyPurpose.GRANT), clock=world.clock)
 
 
-def test_what_was_asked_for_may_be_said(world: World, token: str) -> None:
+def test_what_was_asked_for_may_be_said(world: Tenant, token: str) -> None:
     assert SAID.characters == len("Good morning. All of you."), "a pause is not counted"
     verified = verifier(world).verify(token, SAID)
     assert verified.grant.said_digest == SAID.digest()
@@ -37,7 +37,7 @@ def test_what_was_asked_for_may_be_said(world: World, token: str) -> None:
         VerifiedGrant(verified.grant, token, object())
 
 
-def test_another_text_or_a_later_time_is_refused(world: World, token: str) -> None:
+def test_another_text_or_a_later_time_is_refused(world: Tenant, token: str) -> None:
     with pytest.raises(GrantMismatch):
         verifier(world).verify(token, Utterance("Good evening.", "en"))
     world.clock.now += 31
@@ -45,7 +45,7 @@ def test_another_text_or_a_later_time_is_refused(world: World, token: str) -> No
         verifier(world).verify(token, SAID)
 
 
-def test_what_the_gate_was_told_of_a_text_must_be_the_text_s(world: World) -> None:
+def test_what_the_gate_was_told_of_a_text_must_be_the_text_s(world: Tenant) -> None:
     for wrong in ({"characters": 3}, {"language": "de"}):
         asked: dict[str, Any] = {"said_digest": SAID.digest(), "characters": SAID.characters, **wrong}
         decision = world.service.gate.authorize(world.narrator, world.claim(**asked))
@@ -65,7 +65,7 @@ SPOILT: list[tuple[Callable[[dict[str, Any]], object], type[Exception]]] = [
 
 @pytest.mark.parametrize(("spoil", "error"), SPOILT)
 def test_a_grant_of_another_form_is_refused_even_when_it_is_signed(
-    world: World, token: str, spoil: Callable[[dict[str, Any]], object], error: type[Exception]
+    world: Tenant, token: str, spoil: Callable[[dict[str, Any]], object], error: type[Exception]
 ) -> None:
     body = json.loads(_unb64(token.partition(".")[0]))
     spoil(body)
@@ -75,7 +75,7 @@ def test_a_grant_of_another_form_is_refused_even_when_it_is_signed(
         verifier(world).verify_signature(forged)
 
 
-def test_a_changed_grant_is_forged(world: World, token: str) -> None:
+def test_a_changed_grant_is_forged(world: Tenant, token: str) -> None:
     head, _, tail = token.partition(".")
     other = _b64(_unb64(head).replace(b'"narration"', b'"dubbing"'))
     with pytest.raises(GrantForged):

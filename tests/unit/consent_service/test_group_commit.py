@@ -27,21 +27,23 @@ from consent_service.ledger import tables
 from consent_service.models import Closing, Deny, Redeemed
 from consent_service.proofs.log import verify_export
 from consent_service.proofs.seams import WatermarkTag
-from tests.unit.consent_service.world import World
+from tests.assets.installation import Tenant
+
+pytestmark = pytest.mark.on_both_databases
 
 CALLERS = 12
 
 
-def commits(world: World) -> Counter[str]:
+def commits(world: Tenant) -> Counter[str]:
     """Counts commits from here on."""
     counted: Counter[str] = Counter()
-    event.listen(world.service._core.ledger.engine, "commit", lambda _: counted.update(["commit"]))
+    event.listen(world.core.ledger.engine, "commit", lambda _: counted.update(["commit"]))
     return counted
 
 
-def at_once(world: World, calls: list[Callable[[], Any]]) -> list[Any]:
+def at_once(world: Tenant, calls: list[Callable[[], Any]]) -> list[Any]:
     """Let every call queue behind a transaction that is held open, then let them go; outcomes in order."""
-    committer, tags = world.service._core.committer("acme"), world.service.gate._redeemer._tags
+    committer, tags = world.core.committer("acme"), world.service.gate._redeemer._tags
     tags.give_back(tags.take())  # drawn beforehand: drawing is a transaction, too
     waiting = threading.Semaphore(0)
     join = committer._join
@@ -59,14 +61,14 @@ def at_once(world: World, calls: list[Callable[[], Any]]) -> list[Any]:
             return exc
 
     with ThreadPoolExecutor(len(calls)) as pool:
-        with world.service._core.write_as("acme"):
+        with world.core.write_as("acme"):
             running = [pool.submit(attempt, call) for call in calls]
             for _ in calls:
                 waiting.acquire()
         return [each.result() for each in running]
 
 
-def test_callers_at_once_share_transactions_and_each_gets_its_own_grant(world: World) -> None:
+def test_callers_at_once_share_transactions_and_each_gets_its_own_grant(world: Tenant) -> None:
     allowed = [world.allow(str(number)) for number in range(CALLERS)]
     counted = commits(world)
     redeemed = at_once(
@@ -79,7 +81,7 @@ def test_callers_at_once_share_transactions_and_each_gets_its_own_grant(world: W
     assert len({each.watermark for each in redeemed}) == CALLERS
 
 
-def test_one_that_is_refused_fails_none_of_its_neighbours(world: World, tmp_path: Any) -> None:
+def test_one_that_is_refused_fails_none_of_its_neighbours(world: Tenant, tmp_path: Any) -> None:
     good = [world.allow(str(number)) for number in range(3)]
     used = world.allow("used")
     world.service.gate.redeem(used.token, world.replica.replica_id)
@@ -100,11 +102,11 @@ def test_one_that_is_refused_fails_none_of_its_neighbours(world: World, tmp_path
     assert verify_export(tmp_path / "export").kinds["speech.redeemed"] == 4
 
 
-def test_a_row_that_the_database_rejects_is_refused_alone(world: World) -> None:
+def test_a_row_that_the_database_rejects_is_refused_alone(world: Tenant) -> None:
     allowed = [world.allow(str(number)) for number in range(3)]
     # The same clip id twice: only the database knows, and only when everything is written.
     clip_id = allowed[0].grant.clip_id
-    with world.service._core.write_as("acme") as writing:
+    with world.core.write_as("acme") as writing:
         row = register.new_row(
             writing, replace(allowed[0].grant, clip_id=clip_id), 0, WatermarkTag(9, 9), "ab" * 32
         )
@@ -115,15 +117,15 @@ def test_a_row_that_the_database_rejects_is_refused_alone(world: World) -> None:
     assert used == {each.grant.grant_id for each in allowed[1:]}
 
 
-def test_nobody_hears_of_success_when_the_transaction_fails(world: World) -> None:
+def test_nobody_hears_of_success_when_the_transaction_fails(world: Tenant) -> None:
     allowed = [world.allow(str(number)) for number in range(4)]
 
     def fail(*_: Any) -> None:
         raise OSError("the disk is gone")
 
-    engine = world.service._core.ledger.engine
+    engine = world.core.ledger.engine
     event.listen(engine, "commit", fail)
-    outcomes = world.service._core.committer("acme").submit_all(
+    outcomes = world.core.committer("acme").submit_all(
         [
             Redeem(each.grant, world.replica.replica_id, WatermarkTag(1, number))
             for number, each in enumerate(allowed)
@@ -134,7 +136,7 @@ def test_nobody_hears_of_success_when_the_transaction_fails(world: World) -> Non
     assert world.rows("SELECT grant_id FROM redemptions") == []
 
 
-def test_refusals_of_the_gate_and_closings_are_grouped_with_the_rest(world: World) -> None:
+def test_refusals_of_the_gate_and_closings_are_grouped_with_the_rest(world: Tenant) -> None:
     redeemed = world.service.gate.redeem(world.allow().token, world.replica.replica_id)
     outcomes = at_once(
         world,
@@ -151,11 +153,11 @@ def test_refusals_of_the_gate_and_closings_are_grouped_with_the_rest(world: Worl
     assert Counter(world.kinds())["speech.closed"] == 1
 
 
-def test_a_caller_that_waited_too_long_is_told_and_leaves_nothing(world: World) -> None:
-    ledger = world.service._core.ledger
+def test_a_caller_that_waited_too_long_is_told_and_leaves_nothing(world: Tenant) -> None:
+    ledger = world.core.ledger
     ledger.busy_timeout_s = 0.05
     first, second = world.allow("first"), world.allow("second")
-    committer = world.service._core.committer("acme")
+    committer = world.core.committer("acme")
     committer._busy = True  # another caller leads, and does not come back
     with pytest.raises(LedgerUnavailable, match="busy"):
         world.service.gate.redeem(first.token, world.replica.replica_id)
@@ -164,21 +166,21 @@ def test_a_caller_that_waited_too_long_is_told_and_leaves_nothing(world: World) 
     assert [row[0] for row in world.rows("SELECT grant_id FROM redemptions")] == [second.grant.grant_id]
 
 
-def test_a_revocation_between_decision_and_redemption_refuses_every_row(world: World) -> None:
+def test_a_revocation_between_decision_and_redemption_refuses_every_row(world: Tenant) -> None:
     allowed = [world.allow(str(number)) for number in range(5)]
     world.service.consents.revoke(world.admin, world.consent_id, "no more")
     outcomes = world.redeem_many([each.token for each in allowed])
     assert {type(each) for each in outcomes} == {GrantRevoked}
 
 
-def test_bulk_grants_expire_like_any_other(world: World) -> None:
+def test_bulk_grants_expire_like_any_other(world: Tenant) -> None:
     allowed = world.allow()
     world.clock.now = allowed.grant.start_by + 1
     (outcome,) = world.redeem_many([allowed.token])
     assert isinstance(outcome, GrantExpired)
 
 
-def test_a_forged_grant_costs_no_transaction(world: World) -> None:
+def test_a_forged_grant_costs_no_transaction(world: Tenant) -> None:
     counted = commits(world)
     outcomes = world.redeem_many(["x.y"] * 3)
     assert all(isinstance(each, GrantError) for each in outcomes)
@@ -186,17 +188,17 @@ def test_a_forged_grant_costs_no_transaction(world: World) -> None:
 
 
 def test_a_caller_whose_transaction_is_lost_is_told_that_nothing_is_known(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(group_commit, "_GIVE_UP_S", 0.05)
-    world.service._core.ledger.busy_timeout_s = 0.05
-    committer = world.service._core.committer("acme")
+    world.core.ledger.busy_timeout_s = 0.05
+    committer = world.core.committer("acme")
     ticket = group_commit._Ticket([])  # taken from the queue by a leader that never comes back
     with pytest.raises(LedgerUnavailable, match="unknown"):
         committer._leave(ticket)
 
 
-def test_an_operation_that_is_broken_fails_no_neighbour(world: World) -> None:
+def test_an_operation_that_is_broken_fails_no_neighbour(world: Tenant) -> None:
     class Broken:
         grant_id = clip_id = None
 
@@ -209,7 +211,7 @@ def test_an_operation_that_is_broken_fails_no_neighbour(world: World) -> None:
 
     allowed = world.allow()
     good = Redeem(allowed.grant, world.replica.replica_id, WatermarkTag(1, 1))
-    first, second = world.service._core.committer("acme").submit_all([Broken(), good])
+    first, second = world.core.committer("acme").submit_all([Broken(), good])
     assert isinstance(first, ZeroDivisionError)
     assert not isinstance(second, Exception)
     assert "never.seen" not in world.kinds()

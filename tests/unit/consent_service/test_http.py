@@ -26,8 +26,9 @@ from consent_service.models import Claims, Role
 from consent_service.service import ConsentService
 from foundation.private_files import KeyFileUnsafe
 from serve_app.errors import STATUS as DOOR
+from tests.assets.installation import Tenant
+from tests.assets.voiced import voiced
 from tests.unit.consent_service.operations import OPERATIONS
-from tests.unit.consent_service.world import World, open_world, tone
 
 # Operations of the machine that holds ledger and keys.
 LOCAL = {
@@ -37,20 +38,12 @@ LOCAL = {
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    """On SQLite alone: the integration tests run the whole way of a clip on both."""
-    made = open_world(tmp_path / "data")
-    yield made
-    made.service.close()
-
-
-@pytest.fixture
-def key(world: World) -> str:
+def key(world: Tenant) -> str:
     return world.service.tenants.bootstrap("platform")
 
 
 @pytest.fixture
-def client(world: World) -> TestClient:
+def client(world: Tenant) -> TestClient:
     config = ApiConfig(consent=world.config, max_body_bytes=64 << 10, max_upload_bytes=1 << 20)
     # Not entered: the service is closed by the world, and not by the application's shutdown.
     return TestClient(build_app(world.service, config), raise_server_exceptions=False)
@@ -172,7 +165,9 @@ def test_a_body_is_bounded_and_a_stranger_s_is_not_read(client: TestClient, key:
     assert client.post(upload, content=watched()).status_code == 401
 
 
-def test_recordings_stay_in_memory(client: TestClient, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_recordings_stay_in_memory(
+    client: TestClient, world: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def no_file(*_: object, **__: object) -> None:
         raise AssertionError("an upload was spooled to a disk")
 
@@ -185,8 +180,8 @@ def test_recordings_stay_in_memory(client: TestClient, world: World, monkeypatch
     for name in ("SpooledTemporaryFile", "TemporaryFile", "NamedTemporaryFile"):
         monkeypatch.setattr(tempfile, name, no_file)
     body = {
-        "reference": base64.b64encode(tone(4.0)).decode(),
-        "statement": base64.b64encode(tone(3.5)).decode(),
+        "reference": base64.b64encode(voiced(4.0)).decode(),
+        "statement": base64.b64encode(voiced(3.5)).decode(),
         "transcript": "said",
     }
     path = f"/v1/voices/enrolments/{challenge.enrolment_id}/complete"
@@ -197,7 +192,7 @@ def test_recordings_stay_in_memory(client: TestClient, world: World, monkeypatch
 def test_what_goes_wrong_inside_is_not_told_outside(
     client: TestClient,
     key: str,
-    world: World,
+    world: Tenant,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -224,7 +219,7 @@ def test_what_goes_wrong_inside_is_not_told_outside(
 
 
 def test_a_link_that_can_not_be_sent_is_told_to_the_operator_alone(
-    client: TestClient, world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    client: TestClient, world: Tenant, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def down(*_: object) -> None:
         raise errors.LedgerUnavailable("the ledger cannot be reached")
@@ -253,7 +248,7 @@ def test_a_guesser_is_told_to_wait(client: TestClient, key: str) -> None:
     assert client.get("/v1/voices", headers=bearer(key)).status_code == 429
 
 
-def test_metrics_count_and_hold_no_id(client: TestClient, key: str, world: World) -> None:
+def test_metrics_count_and_hold_no_id(client: TestClient, key: str, world: Tenant) -> None:
     client.get(f"/v1/voices/{world.voice.voice_id}", headers=bearer(key))
     client.get("/v1/" + "made-up-" * 5)
     client.request("TEAPOT", "/v1/voices")

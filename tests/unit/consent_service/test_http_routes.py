@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,8 +12,9 @@ from consent_service.http.app import build_app
 from consent_service.http.config import ApiConfig
 from consent_service.models import Claims, Role
 from consent_service.vault.sealing import ReplicaKey, load_node_secret
+from tests.assets.installation import DAY, START, Tenant, digest
+from tests.assets.voiced import voiced
 from tests.unit.consent_service.post import letters
-from tests.unit.consent_service.world import DAY, START, World, digest, open_world, tone
 
 R = Role
 RECORDING = base64.b64encode(b"not a recording").decode()
@@ -49,8 +48,8 @@ ROUTES: dict[tuple[str, str], tuple[Role, Role, Any]] = {
         R.VOICE_ADMIN,
         R.REVIEWER,
         {
-            "reference": base64.b64encode(tone(4.0)).decode(),
-            "statement": base64.b64encode(tone(3.5)).decode(),
+            "reference": base64.b64encode(voiced(4.0)).decode(),
+            "statement": base64.b64encode(voiced(3.5)).decode(),
             "transcript": "t",
         },
     ),
@@ -62,7 +61,7 @@ ROUTES: dict[tuple[str, str], tuple[Role, Role, Any]] = {
     ("POST", "/v1/voices/statements/{statement_id}/complete"): (
         R.VOICE_ADMIN,
         R.REVIEWER,
-        {"statement": base64.b64encode(tone(3.5)).decode()},
+        {"statement": base64.b64encode(voiced(3.5)).decode()},
     ),
     ("POST", "/v1/voices/designed"): (
         R.VOICE_ADMIN,
@@ -70,7 +69,7 @@ ROUTES: dict[tuple[str, str], tuple[Role, Role, Any]] = {
         {
             "name": "n",
             "language": "en",
-            "reference": base64.b64encode(tone(4.0)).decode(),
+            "reference": base64.b64encode(voiced(4.0)).decode(),
             "transcript": "t",
             "clip_id": "c",
         },
@@ -129,21 +128,13 @@ OPEN = {
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    """On SQLite alone: the integration tests run the whole way of a clip on both."""
-    made = open_world(tmp_path / "data")
-    yield made
-    made.service.close()
-
-
-@pytest.fixture
-def client(world: World) -> TestClient:
+def client(world: Tenant) -> TestClient:
     return TestClient(
         build_app(world.service, ApiConfig(consent=world.config)), raise_server_exceptions=False
     )
 
 
-def key_of(world: World, role: Role) -> str:
+def key_of(world: Tenant, role: Role) -> str:
     if role is not Role.SUBJECT:
         claims = Claims(purposes=("narration",), voices=("*",))
         return world.service.tenants.create_key(world.admin, grantee="studio", roles=[role], claims=claims)
@@ -154,7 +145,7 @@ def key_of(world: World, role: Role) -> str:
     return world.service.self_service.sign_in(letters(world.data_dir)[-1].token).api_key
 
 
-def ask(client: TestClient, world: World, route: tuple[str, str], key: str | None) -> Any:
+def ask(client: TestClient, world: Tenant, route: tuple[str, str], key: str | None) -> Any:
     method, path = route
     body = ROUTES[route][2]
     if isinstance(body, dict):
@@ -177,19 +168,19 @@ def test_every_route_is_in_the_table(client: TestClient) -> None:
     assert documented == set(ROUTES) | OPEN
 
 
-def test_nobody_gets_past_without_a_key(client: TestClient, world: World) -> None:
+def test_nobody_gets_past_without_a_key(client: TestClient, world: Tenant) -> None:
     for route in ROUTES:
         assert ask(client, world, route, None).status_code == 401, route
 
 
-def test_a_role_without_the_right_is_refused_on_every_route(client: TestClient, world: World) -> None:
+def test_a_role_without_the_right_is_refused_on_every_route(client: TestClient, world: Tenant) -> None:
     keys = {role: key_of(world, role) for role in {refused for _, refused, _ in ROUTES.values()}}
     for route, (_, refused, _) in ROUTES.items():
         response = ask(client, world, route, keys[refused])
         assert (response.status_code, response.json()["error"]["code"]) == (403, "permission_denied"), route
 
 
-def test_a_role_with_the_right_is_served_on_every_route(client: TestClient, world: World) -> None:
+def test_a_role_with_the_right_is_served_on_every_route(client: TestClient, world: Tenant) -> None:
     key_of(world, Role.SUBJECT)  # her contact is confirmed before anybody proposes another
     # What ends something comes last; she ends it herself while she can still sign in.
     ends = ("revoke", "/decommission", "/v1/voices/{voice_id}/decommission")
@@ -205,7 +196,7 @@ def test_a_role_with_the_right_is_served_on_every_route(client: TestClient, worl
 
 
 def test_a_replica_of_a_platform_registers_and_is_given_what_is_sealed_to_it(
-    client: TestClient, world: World
+    client: TestClient, world: Tenant
 ) -> None:
     def put(path: str, key: str, body: dict[str, Any]) -> Any:
         response = client.put(path, headers={"Authorization": f"Bearer {key}"}, json=body)
@@ -243,7 +234,7 @@ def test_a_replica_of_a_platform_registers_and_is_given_what_is_sealed_to_it(
     assert set(client.get("/v1/public-keys").json()) == {"grant", "log", "receipt"}
 
 
-def test_a_person_comes_in_by_a_link_alone(client: TestClient, world: World) -> None:
+def test_a_person_comes_in_by_a_link_alone(client: TestClient, world: Tenant) -> None:
     def post(path: str, body: dict[str, Any]) -> Any:
         return client.post(path, json=body)
 

@@ -10,13 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
-from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from consent_service.config import ConsentConfig
 from consent_service.errors import VaultError
@@ -87,39 +82,6 @@ def test_lost_keys_are_a_loss_and_not_a_first_use(tmp_path: Path) -> None:
         ConsentService.open(config)
 
 
-def test_the_same_keys_come_back(folder: Path) -> None:
-    first, second = FileKeyProvider(folder), FileKeyProvider(folder)
-    wrapped = first.wrap_key(b"k" * 32, b"aad")
-    assert second.unwrap_key(wrapped, b"aad") == b"k" * 32
-    for purpose in (KeyPurpose.GRANT, KeyPurpose.LOG, KeyPurpose.RECEIPT):
-        kid, signature = first.sign(purpose, b"message")
-        assert kid == second.current_key_id(purpose)
-        Ed25519PublicKey.from_public_bytes(second.public_keys(purpose)[kid]).verify(signature, b"message")
-
-
-def test_one_purpose_s_key_is_no_other_s(folder: Path) -> None:
-    keys = FileKeyProvider(folder)
-    kid, signature = keys.sign(KeyPurpose.RECEIPT, b"message")
-    assert kid not in keys.public_keys(KeyPurpose.GRANT)
-    for raw in keys.public_keys(KeyPurpose.GRANT).values():
-        with pytest.raises(InvalidSignature):
-            Ed25519PublicKey.from_public_bytes(raw).verify(signature, b"message")
-
-
-def test_a_wrapped_key_opens_only_for_what_it_was_wrapped_for(folder: Path) -> None:
-    keys = FileKeyProvider(folder)
-    wrapped = keys.wrap_key(b"k" * 32, b"one voice")
-    with pytest.raises(VaultError):
-        keys.unwrap_key(wrapped, b"another voice")
-    for place in range(len(wrapped)):
-        damaged = bytearray(wrapped)
-        damaged[place] ^= 1
-        with pytest.raises(VaultError):
-            keys.unwrap_key(bytes(damaged), b"one voice")
-    with pytest.raises(VaultError):
-        keys.unwrap_key(b"", b"one voice")
-
-
 def test_a_provider_shows_and_carries_nothing_but_its_path(folder: Path) -> None:
     keys = FileKeyProvider(folder)
     carried = pickle.dumps(keys)
@@ -130,25 +92,6 @@ def test_a_provider_shows_and_carries_nothing_but_its_path(folder: Path) -> None
     assert str(folder) in repr(keys)
     copy = pickle.loads(carried)
     assert copy.public_keys(KeyPurpose.GRANT) == keys.public_keys(KeyPurpose.GRANT)
-
-
-def test_the_leaf_is_what_c2pa_asks_of_a_signer(folder: Path) -> None:
-    keys = FileKeyProvider(folder)
-    leaf, root = x509.load_pem_x509_certificates(keys.certificate_chain())
-    assert x509.load_pem_x509_certificate(keys.trust_anchor()) == root
-    leaf.verify_directly_issued_by(root)
-    root.verify_directly_issued_by(root)
-    known = {extension.oid: extension.value for extension in leaf.extensions}
-    assert known[x509.KeyUsage.oid].digital_signature  # type: ignore[attr-defined]
-    assert list(known[x509.ExtendedKeyUsage.oid]) == [ExtendedKeyUsageOID.EMAIL_PROTECTION]  # type: ignore[call-overload]
-    issuer = root.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
-    assert known[x509.AuthorityKeyIdentifier.oid].key_identifier == issuer.digest  # type: ignore[attr-defined]
-    signature = keys.sign_manifest(b"claim")
-    assert len(signature) == 64
-    r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
-    public = leaf.public_key()
-    assert isinstance(public, ec.EllipticCurvePublicKey)
-    public.verify(encode_dss_signature(r, s), b"claim", ec.ECDSA(hashes.SHA256()))
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,6 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from consent_service.config import ConsentConfig
@@ -22,53 +21,17 @@ from consent_service.keys.kms import KmsKeyProvider
 from consent_service.keys.kms_client import KmsClient
 from consent_service.keys.ring import SIGNING, Ring
 from consent_service.objects import open_store
-from consent_service.proofs.seams import KeyProvider, KeyPurpose
+from consent_service.proofs.seams import KeyPurpose
 from consent_service.rotation.rotate import USUAL, KeyKind
 from consent_service.service import ConsentService
-from tests.unit.consent_service.aws import SECRET, Kms
-from tests.unit.consent_service.world import DAY, START, Clock
+from tests.assets.aws import SECRET, Kms
+from tests.assets.installation import DAY, START, Clock
 
 
 @pytest.fixture
 def keys(kms: Kms, tmp_path: Path) -> KmsKeyProvider:
     tmp_path.chmod(0o700)
     return KmsKeyProvider.create(tmp_path / "sealed", kms.config(), organisation="Testers")
-
-
-def test_a_data_key_is_wrapped_by_the_kms_and_opens_only_for_what_it_was_wrapped_for(
-    keys: KmsKeyProvider,
-) -> None:
-    assert isinstance(keys, KeyProvider)
-    wrapped = keys.wrap_key(b"k" * 32, b"one voice")
-    assert b"k" * 8 not in wrapped
-    assert keys.unwrap_key(wrapped, b"one voice") == b"k" * 32
-    with pytest.raises(VaultError):
-        keys.unwrap_key(wrapped, b"another voice")
-
-
-def test_any_changed_byte_of_a_wrapped_key_is_refused(keys: KmsKeyProvider) -> None:
-    wrapped = keys.wrap_key(b"k" * 32, b"one voice")
-    for place in range(len(wrapped)):
-        damaged = bytearray(wrapped)
-        damaged[place] ^= 1
-        with pytest.raises(VaultError):
-            keys.unwrap_key(bytes(damaged), b"one voice")
-    for short in (b"", wrapped[:8], wrapped[:20]):
-        with pytest.raises(VaultError):
-            keys.unwrap_key(short, b"one voice")
-
-
-def test_the_same_keys_come_back_from_what_lies_sealed(
-    keys: KmsKeyProvider, kms: Kms, tmp_path: Path
-) -> None:
-    again = KmsKeyProvider(tmp_path / "sealed", kms.config())
-    for purpose in (KeyPurpose.GRANT, KeyPurpose.LOG, KeyPurpose.RECEIPT):
-        kid, signature = keys.sign(purpose, b"message")
-        assert kid == again.current_key_id(purpose)
-        Ed25519PublicKey.from_public_bytes(again.public_keys(purpose)[kid]).verify(signature, b"message")
-    assert again.watermark_key(3) == keys.watermark_key(3)
-    assert again.unwrap_key(keys.wrap_key(b"k" * 32, b""), b"") == b"k" * 32
-    assert pickle.loads(pickle.dumps(keys)).certificate_chain() == keys.certificate_chain()
 
 
 def test_no_secret_lies_on_the_disk_but_sealed(keys: KmsKeyProvider, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from consent_service.keys.keeper import FIRST_RETRY_S, LAST_RETRY_S, LeafKeeper
 from consent_service.keys.lifetime import Lifetime
-from tests.unit.consent_service.world import Clock
+from tests.assets.installation import Clock
 
 LIFE = Lifetime(begins=0.0, ends=12_000_000.0)
 DUE = 8_000_001.0

@@ -27,19 +27,21 @@ from consent_service.keys.keeper import FIRST_RETRY_S
 from consent_service.keys.kms import KmsKeyProvider
 from consent_service.rotation import rotate
 from consent_service.service import ConsentService
-from tests.unit.consent_service.aws import Kms
+from tests.assets.aws import Kms
+from tests.assets.installation import DAY, START, Clock, Tenant
 from tests.unit.consent_service.leaves import YEAR, age, age_root, ring_keys, settled
-from tests.unit.consent_service.world import DAY, START, Clock, World
 
 ROOT = "manifest-root.pem"
 SERIES = "vouch_consent_leaf_ends_timestamp_seconds"
 
 
-def renewals(world: World) -> list[tuple[object, object]]:
+def renewals(world: Tenant) -> list[tuple[object, object]]:
     return [(e["old"], e["new"]) for e in world.log() if e.get("ring") == "manifest"]
 
 
-def test_a_process_that_outlives_the_threshold_signs_under_a_new_leaf_without_a_restart(world: World) -> None:
+def test_a_process_that_outlives_the_threshold_signs_under_a_new_leaf_without_a_restart(
+    world: Tenant,
+) -> None:
     keys, rival = world.service.keys, world.service.authenticate(world.service.tenants.bootstrap("rival"))
     old, anchor = age(world.service, 7.9), keys.trust_anchor()
     assert settled(world.service) == old
@@ -67,14 +69,14 @@ def test_a_process_that_outlives_the_threshold_signs_under_a_new_leaf_without_a_
     assert len(renewals(world)) == 1
 
 
-def test_a_leaf_that_is_due_when_the_process_starts_is_told_to_the_logs_as_well(world: World) -> None:
+def test_a_leaf_that_is_due_when_the_process_starts_is_told_to_the_logs_as_well(world: Tenant) -> None:
     old = age(world.service, 9)
     other = ConsentService.open(world.config, clock=world.clock)
     assert renewals(world) == [(leaf_id(old), leaf_id(other.keys.certificate_chain()))]
     other.close()
 
 
-def test_processes_that_find_it_due_at_once_make_one_leaf_and_share_it(world: World) -> None:
+def test_processes_that_find_it_due_at_once_make_one_leaf_and_share_it(world: Tenant) -> None:
     others = [ConsentService.open(world.config, clock=world.clock) for _ in range(3)]
     age(world.service, 9)
     together = threading.Barrier(len(others))
@@ -112,7 +114,7 @@ def test_keys_of_a_kms_are_renewed_the_same_way(kms: Kms, tmp_path: Path, in_kms
 
 
 def test_a_renewal_that_fails_fails_no_request_and_is_tried_again_later(
-    world: World, caplog: pytest.LogCaptureFixture
+    world: Tenant, caplog: pytest.LogCaptureFixture
 ) -> None:
     root = world.data_dir / "keys" / ROOT
     kept = root.read_bytes()
@@ -132,7 +134,7 @@ def test_a_renewal_that_fails_fails_no_request_and_is_tried_again_later(
 
 
 def test_a_process_that_may_only_read_the_keys_tells_no_log_of_a_leaf_that_never_came(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old = age(world.service, 9)
 
@@ -144,7 +146,7 @@ def test_a_process_that_may_only_read_the_keys_tells_no_log_of_a_leaf_that_never
     assert renewals(world) == []
 
 
-def test_a_renewal_that_failed_keeps_no_other_process_from_rotating(world: World) -> None:
+def test_a_renewal_that_failed_keeps_no_other_process_from_rotating(world: Tenant) -> None:
     other = ConsentService.open(world.config, clock=world.clock)
     age(world.service, 9)
     root = world.data_dir / "keys" / ROOT
@@ -162,7 +164,7 @@ def test_a_renewal_that_failed_keeps_no_other_process_from_rotating(world: World
 
 
 def test_a_ledger_that_is_away_leaves_the_old_leaf_signing(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old = age(world.service, 9)
 
@@ -176,9 +178,9 @@ def test_a_ledger_that_is_away_leaves_the_old_leaf_signing(
     assert settled(world.service) != old
 
 
-def test_nobody_waits_for_a_renewal_that_waits_for_a_rotation(world: World) -> None:
+def test_nobody_waits_for_a_renewal_that_waits_for_a_rotation(world: Tenant) -> None:
     old = age(world.service, 9)
-    with rotate.alone(world.service._core, world.admin):
+    with rotate.alone(world.core, world.admin):
         for _ in range(3):
             assert world.service.keys.certificate_chain() == old
         assert [t.name for t in threading.enumerate()].count("leaf-renewal") == 1
@@ -186,7 +188,7 @@ def test_nobody_waits_for_a_renewal_that_waits_for_a_rotation(world: World) -> N
 
 
 def test_without_the_root_s_key_each_process_says_so_years_ahead(
-    world: World, caplog: pytest.LogCaptureFixture
+    world: Tenant, caplog: pytest.LogCaptureFixture
 ) -> None:
     old = age(world.service, 7.9)
     root = world.data_dir / "keys" / ROOT
@@ -209,7 +211,7 @@ def test_without_the_root_s_key_each_process_says_so_years_ahead(
     assert (outlook.is_due, outlook.trouble) == (False, "")
 
 
-def test_a_leaf_that_has_ended_signs_nothing_and_one_that_is_renewed_after_all_does(world: World) -> None:
+def test_a_leaf_that_has_ended_signs_nothing_and_one_that_is_renewed_after_all_does(world: Tenant) -> None:
     keys = world.service.keys
     age(world.service, 11.9)
     root = world.data_dir / "keys" / ROOT
@@ -231,7 +233,7 @@ def test_a_leaf_that_has_ended_signs_nothing_and_one_that_is_renewed_after_all_d
     assert len(keys.sign_manifest(b"claim")) == 64
 
 
-def test_an_operator_renews_a_leaf_that_has_ended(world: World) -> None:
+def test_an_operator_renews_a_leaf_that_has_ended(world: Tenant) -> None:
     age(world.service, 13)
     world.service._renewer.close()
     (rotated,) = world.service.rotation.rotate(world.admin, [rotate.KeyKind.MANIFEST])
@@ -239,7 +241,7 @@ def test_an_operator_renews_a_leaf_that_has_ended(world: World) -> None:
 
 
 def test_what_another_process_renewed_is_looked_for_before_anything_is_refused(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys = ring_keys(world.service)
     age(world.service, 13)
@@ -252,7 +254,7 @@ def test_what_another_process_renewed_is_looked_for_before_anything_is_refused(
 
 
 def test_a_leaf_that_ends_with_its_root_is_not_renewed_over_and_over(
-    world: World, caplog: pytest.LogCaptureFixture
+    world: Tenant, caplog: pytest.LogCaptureFixture
 ) -> None:
     old = age_root(world.service, 22, 9)
     assert settled(world.service) == old
@@ -260,12 +262,12 @@ def test_a_leaf_that_ends_with_its_root_is_not_renewed_over_and_over(
     assert renewals(world) == []
 
 
-def test_a_service_that_closes_lets_a_renewal_end(world: World) -> None:
+def test_a_service_that_closes_lets_a_renewal_end(world: Tenant) -> None:
     old = age(world.service, 9)
     clock = Clock(world.clock.now - 2 * YEAR)
     other = ConsentService.open(world.config, clock=clock)
     clock.now = world.clock.now
-    with rotate.alone(world.service._core, world.admin):
+    with rotate.alone(world.core, world.admin):
         other.keys.certificate_chain()
         closing = threading.Thread(target=other.close)
         closing.start()
@@ -273,7 +275,7 @@ def test_a_service_that_closes_lets_a_renewal_end(world: World) -> None:
     assert ring_keys(world.service).leaf().chain != old
 
 
-def test_prometheus_is_told_until_when_manifests_can_be_signed(world: World) -> None:
+def test_prometheus_is_told_until_when_manifests_can_be_signed(world: Tenant) -> None:
     client = TestClient(build_app(world.service, ApiConfig(consent=world.config)))
 
     def told() -> float:

@@ -19,8 +19,8 @@ from consent_service.ledger import schema
 from consent_service.ledger.engine import Ledger
 from consent_service.ledger.tables import api_keys, metadata
 from consent_service.service import ConsentService
-from tests.unit.consent_service.databases import DATABASES, drop, new_postgresql
-from tests.unit.consent_service.world import World
+from tests.assets.databases import DATABASES, drop, new_postgresql
+from tests.assets.installation import Tenant
 
 
 @pytest.fixture(params=DATABASES)
@@ -72,11 +72,11 @@ def test_a_write_that_fails_leaves_nothing(ledger: Ledger) -> None:
         assert connection.execute(text("SELECT count(*) FROM tenants")).scalar() == 0
 
 
-def test_what_is_stored_fits_its_column_where_the_database_looks(world: World) -> None:
+def test_what_is_stored_fits_its_column_where_the_database_looks(world: Tenant) -> None:
     """SQLite ignores a column's length; PostgreSQL does not."""
     world.service.gate.redeem(world.allow().token, world.replica.replica_id)
     filled = 0
-    with world.service._core.ledger.read() as connection:
+    with world.core.ledger.read() as connection:
         for table in metadata.sorted_tables:
             for row in connection.execute(table.select()).mappings():
                 for column in table.c:

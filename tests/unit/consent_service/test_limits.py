@@ -9,7 +9,7 @@ import pytest
 from consent_service.errors import GrantUsed, PermissionDenied, RateLimited, Unauthenticated
 from consent_service.models import Claims, Deny, Role
 from consent_service.policy.limits import LimitsConfig
-from tests.unit.consent_service.world import World
+from tests.assets.installation import Tenant
 
 
 def failures(service: object, token: str, source: str | None) -> int:
@@ -24,7 +24,7 @@ def failures(service: object, token: str, source: str | None) -> int:
     raise AssertionError("nobody said stop")
 
 
-def test_an_address_that_keeps_failing_is_told_to_wait_whatever_it_sends(world: World) -> None:
+def test_an_address_that_keeps_failing_is_told_to_wait_whatever_it_sends(world: Tenant) -> None:
     good = world.service.tenants.create_key(world.admin, grantee="g", roles=[Role.AUDITOR], claims=Claims())
     burst = LimitsConfig().failures
     assert failures(world.service, "vouch_0000000000000000_x", "203.0.113.7") == burst
@@ -35,7 +35,7 @@ def test_an_address_that_keeps_failing_is_told_to_wait_whatever_it_sends(world: 
     assert world.service.authenticate(good)
 
 
-def test_guessing_one_key_from_many_addresses_stops_and_does_not_lock_its_holder_out(world: World) -> None:
+def test_guessing_one_key_from_many_addresses_stops_and_does_not_lock_its_holder_out(world: Tenant) -> None:
     good = world.service.tenants.create_key(world.admin, grantee="g", roles=[Role.AUDITOR], claims=Claims())
     wrong = good[:-1] + ("A" if good[-1] != "A" else "B")
     for number in range(LimitsConfig().failures):
@@ -48,7 +48,7 @@ def test_guessing_one_key_from_many_addresses_stops_and_does_not_lock_its_holder
     assert world.service.authenticate(good)  # no address: the holder is who shows the key
 
 
-def test_a_link_is_guessed_only_so_often(world: World) -> None:
+def test_a_link_is_guessed_only_so_often(world: Tenant) -> None:
     with pytest.raises(RateLimited):
         for _ in range(1000):
             try:
@@ -58,11 +58,11 @@ def test_a_link_is_guessed_only_so_often(world: World) -> None:
                     raise
 
 
-def limit_refusals(world: World, refusals: int) -> None:
+def limit_refusals(world: Tenant, refusals: int) -> None:
     world.service._limits.__init__(LimitsConfig(refusals=refusals, refusals_per_s=0.001))  # type: ignore[misc]
 
 
-def test_refusals_that_cost_a_log_entry_are_bounded(world: World) -> None:
+def test_refusals_that_cost_a_log_entry_are_bounded(world: Tenant) -> None:
     limit_refusals(world, 3)
     for _ in range(3):
         assert isinstance(
@@ -84,7 +84,7 @@ def test_refusals_that_cost_a_log_entry_are_bounded(world: World) -> None:
     assert len(world.log()) == before + 3
 
 
-def test_each_refused_row_of_a_batch_counts_and_none_holds_up_what_is_permitted(world: World) -> None:
+def test_each_refused_row_of_a_batch_counts_and_none_holds_up_what_is_permitted(world: Tenant) -> None:
     limit_refusals(world, 3)
     before = len(world.log())
     rows = [world.claim(purpose="advertising"), world.claim()] * 5
@@ -95,7 +95,7 @@ def test_each_refused_row_of_a_batch_counts_and_none_holds_up_what_is_permitted(
     assert len(world.log()) == before + 3
 
 
-def test_each_refused_grant_of_a_batch_counts_for_the_key_that_asked_for_it(world: World) -> None:
+def test_each_refused_grant_of_a_batch_counts_for_the_key_that_asked_for_it(world: Tenant) -> None:
     spent, other = [world.allow(str(number)).token for number in range(4)], replayed(world)
     assert not any(isinstance(each, Exception) for each in world.redeem_many(spent))
     fresh = world.allow("another").token
@@ -110,7 +110,7 @@ def test_each_refused_grant_of_a_batch_counts_for_the_key_that_asked_for_it(worl
     assert world.allow("yet another"), "nor is what this key asks for anew"
 
 
-def test_asking_without_the_right_to_speak_is_on_the_record_only_so_often(world: World) -> None:
+def test_asking_without_the_right_to_speak_is_on_the_record_only_so_often(world: Tenant) -> None:
     limit_refusals(world, 2)
     before = len(world.log())
     for error in (PermissionDenied, PermissionDenied, RateLimited):
@@ -119,7 +119,7 @@ def test_asking_without_the_right_to_speak_is_on_the_record_only_so_often(world:
     assert len(world.log()) == before + 2
 
 
-def replayed(world: World) -> str:
+def replayed(world: Tenant) -> str:
     other = world.key(Role.NARRATOR, purposes=("narration",), voices=("*",))
     allowed = world.service.gate.authorize(other, world.claim(consent_token=world.consent.consent_token))
     assert not isinstance(allowed, Deny)

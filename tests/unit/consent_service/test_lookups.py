@@ -8,10 +8,12 @@ from sqlalchemy import event
 from consent_service.errors import Unauthenticated
 from consent_service.gate.facts import Question
 from consent_service.models import Allow, Deny, SpeechClaim
-from tests.unit.consent_service.world import World
+from tests.assets.installation import Tenant
+
+pytestmark = pytest.mark.on_both_databases
 
 
-def mixed(world: World) -> list[SpeechClaim]:
+def mixed(world: Tenant) -> list[SpeechClaim]:
     """By binding and by token, in known voices and unknown ones, with and without a reference."""
     other = world.enrol("Another voice", hertz=210.0)
     theirs = world.record(other)
@@ -33,7 +35,7 @@ def outcome(decision: Allow | Deny) -> tuple[str, str | None]:
     return decision.grant.voice_id, decision.grant.consent_id
 
 
-def test_a_batch_is_decided_as_its_claims_are_alone(world: World) -> None:
+def test_a_batch_is_decided_as_its_claims_are_alone(world: Tenant) -> None:
     claims = mixed(world)
     together = world.service.gate.authorize_many(world.narrator, claims)
     alone = [world.service.gate.authorize(world.narrator, claim) for claim in claims]
@@ -50,9 +52,9 @@ def test_a_batch_is_decided_as_its_claims_are_alone(world: World) -> None:
     ]
 
 
-def test_a_batch_of_one_kind_is_one_query_whatever_its_size(world: World) -> None:
+def test_a_batch_of_one_kind_is_one_query_whatever_its_size(world: Tenant) -> None:
     asked: list[str] = []
-    engine = world.service._core.ledger._lookers
+    engine = world.core.ledger._lookers
     event.listen(engine, "before_cursor_execute", lambda *about: asked.append(about[2]))
     for brought in (None, world.consent.consent_token):
         asked.clear()
@@ -73,7 +75,7 @@ def test_a_batch_past_the_limit_of_a_query_is_asked_in_parts() -> None:
     assert not question.is_one_query
 
 
-def test_who_asks_for_nothing_is_asked_who_they_are(world: World) -> None:
+def test_who_asks_for_nothing_is_asked_who_they_are(world: Tenant) -> None:
     assert world.service.gate.authorize_many(world.narrator, []) == []
     world.service.tenants.revoke_key(world.admin, world.narrator.key_id)
     for claims in ([], [world.claim()], [world.claim(consent_token=world.consent.consent_token)]):

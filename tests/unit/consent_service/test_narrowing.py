@@ -15,7 +15,7 @@ from consent_service.policy import purposes
 from consent_service.policy.narrowing import narrowed
 from consent_service.policy.terms import MAX_BUDGET
 from consent_service.proofs.seams import Standing
-from tests.unit.consent_service.world import DAY, START, World
+from tests.assets.installation import DAY, START, Tenant
 
 BEFORE = ConsentTerms(
     grantee="studio", purposes=("narration", "training.internal"), languages=("de", "en"),
@@ -100,7 +100,7 @@ def test_nothing_that_was_not_covered_is_covered_afterwards(before: set[str], wa
         )
 
 
-def test_clips_go_with_what_they_depended_on(world: World) -> None:
+def test_clips_go_with_what_they_depended_on(world: Tenant) -> None:
     def made(**claim: Any) -> str:
         return world.service.gate.redeem(world.allow(**claim).token, world.replica.replica_id).grant.clip_id
 
@@ -125,7 +125,7 @@ def test_clips_go_with_what_they_depended_on(world: World) -> None:
     assert standing(book) is Standing.WITHDRAWN
 
 
-def test_a_budget_is_a_whole_number_of_characters(world: World) -> None:
+def test_a_budget_is_a_whole_number_of_characters(world: Tenant) -> None:
     assert world.record(character_budget=1).consent.terms.character_budget == 1
     assert world.record(character_budget=MAX_BUDGET).consent.terms.character_budget == MAX_BUDGET
     for wrong in (0, -1, MAX_BUDGET + 1, True, 1.5, "7"):

@@ -15,21 +15,20 @@ from consent_service.config import ConsentConfig
 from consent_service.errors import ConsentError
 from consent_service.keys.rings import RingProvider
 from consent_service.rotation.rotate import KeyKind
-from consent_service.service import ConsentService
 from consent_service.vault.vault import key_aad
-from tests.unit.consent_service.aws import SECRET, Kms
-from tests.unit.consent_service.world import DAY, UNEXAMINED, Clock, World, open_world
+from tests.assets.aws import SECRET, Kms
+from tests.assets.installation import DAY, UNEXAMINED, Installation, Tenant
 
 
-@pytest.fixture(params=["files", "kms"])
-def held(request: pytest.FixtureRequest, tmp_path: Path) -> World:
+@pytest.fixture(params=["files", pytest.param("kms", marks=pytest.mark.aws)])
+def held(request: pytest.FixtureRequest, tmp_path: Path) -> Tenant:
     config = ConsentConfig(data_dir=tmp_path / "data", examination=UNEXAMINED)
     if request.param == "kms":
         kms: Kms = request.getfixturevalue("kms")
         bucket = f"s3://{kms.aws.bucket(versioned=True)}"
         places = {"vault_url": f"{bucket}/vault", "wrapped_keys_url": f"{bucket}/wrapped-keys"}
         config = config.model_copy(update={"kms": kms.config(), **places})
-    return open_world(tmp_path / "data", service=ConsentService.open(config, clock=Clock()))
+    return Installation.create(config).tenant()
 
 
 def forms(secret: bytes) -> list[str]:
@@ -37,9 +36,9 @@ def forms(secret: bytes) -> list[str]:
     return [secret.hex(), base64.b64encode(secret).decode(), repr(secret)[2:-1], str(list(secret))]
 
 
-def key_material(world: World) -> list[bytes]:
+def key_material(world: Tenant) -> list[bytes]:
     """Every secret that the provider opened or stores, and every data key, wrapped and not."""
-    keys, vault = world.service.keys, world.service._core.vault
+    keys, vault = world.service.keys, world.core.vault
     assert isinstance(keys, RingProvider)
     found = [
         key.private_bytes_raw() for ring in keys._signing.values() for key in ring.get().private.values()
@@ -56,15 +55,15 @@ def key_material(world: World) -> list[bytes]:
 
 
 def test_no_key_turns_up_in_a_repr_an_exception_or_a_log(
-    held: World, caplog: pytest.LogCaptureFixture
+    held: Tenant, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
     for name in ("botocore", "botocore.parsers", "botocore.endpoint", "s3fs"):  # as somebody who debugs would
         caplog.set_level(logging.DEBUG, name)
-    service, vault, keys = held.service, held.service._core.vault, held.service.keys
+    service, vault, keys = held.service, held.core.vault, held.service.keys
     assert isinstance(keys, RingProvider)
     service.clips.wrap_key("acme", b"k" * 32, b"clip")
-    shown: list[object] = [service, service._core, keys, vars(keys), vault, vars(vault)]
+    shown: list[object] = [service, held.core, keys, vars(keys), vault, vars(vault)]
     material = key_material(held)
     shown += service.rotation.rotate(
         held.admin, [kind for kind in KeyKind if kind is not KeyKind.KEK or not is_kms(held)]
@@ -119,5 +118,5 @@ def test_no_key_turns_up_in_a_repr_an_exception_or_a_log(
     assert "PRIVATE KEY" not in told
 
 
-def is_kms(world: World) -> bool:
-    return world.service._core.config.kms is not None
+def is_kms(world: Tenant) -> bool:
+    return world.core.config.kms is not None

@@ -1,4 +1,4 @@
-"""Stored objects: there or not, whole, for their owner alone, and gone for good when they are deleted."""
+"""Stored objects, where a folder and a bucket differ: modes and leftovers of files, versions and failures of S3."""
 
 from __future__ import annotations
 
@@ -8,78 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from consent_service.errors import ObjectMissing, StorageUnavailable
-from consent_service.objects import ObjectStore, delete_every_copy, open_store
+from consent_service.errors import StorageUnavailable
+from consent_service.objects import open_store
 from foundation.private_files import KeyFileUnsafe
-from tests.unit.consent_service.aws import SECRET, Aws
-
-
-@pytest.fixture(params=["files", "s3", "s3-versioned"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
-    if request.param == "files":
-        return open_store(tmp_path / "objects")
-    aws: Aws = request.getfixturevalue("aws")
-    return open_store(f"s3://{aws.bucket(versioned=request.param == 's3-versioned')}/some/prefix")
-
-
-def test_what_is_put_is_there_and_only_there(store: ObjectStore) -> None:
-    assert store.names() == []
-    store.put("acme/voice_a/reference.sealed", b"one")
-    store.put("acme/voice_a/reference.sealed", b"two")
-    store.put("acme/voice_ab/reference.sealed", b"three")
-    assert store.get("acme/voice_a/reference.sealed") == b"two"
-    assert store.exists("acme/voice_a/reference.sealed")
-    assert not store.exists("acme/voice_a/reference")
-    assert store.names() == ["acme/voice_a/reference.sealed", "acme/voice_ab/reference.sealed"]
-    assert store.names("acme/voice_a") == ["acme/voice_a/reference.sealed"]
-    assert store.names("nobody") == []
-    assert open_store(store.url).get("acme/voice_a/reference.sealed") == b"two"
-
-
-def test_what_is_missing_is_said_to_be_missing(store: ObjectStore) -> None:
-    with pytest.raises(ObjectMissing):
-        store.get("acme/nothing")
-    assert store.delete_every_copy("acme/nothing") == ()
-    assert store.delete_everything("acme") == ()
-
-
-def test_a_deleted_object_is_gone_in_every_version_and_its_neighbours_stay(store: ObjectStore) -> None:
-    for content in (b"one", b"two", b"three"):
-        store.put("acme/a.wrapped", content)
-    store.put("acme/a.wrapped.txt", b"neighbour")
-    destroyed = store.delete_every_copy("acme/a.wrapped", wipe=True)
-    assert {copy.uri for copy in destroyed} == {store.uri("acme/a.wrapped")}
-    assert store.names() == ["acme/a.wrapped.txt"]
-    assert store.delete_every_copy("acme/a.wrapped") == ()
-    with pytest.raises(ObjectMissing):
-        store.get("acme/a.wrapped")
-
-
-def test_a_folder_is_deleted_with_all_it_holds_and_nothing_beside_it(store: ObjectStore) -> None:
-    for name in ("acme/a/one", "acme/a/deep/two", "acme/ab/three"):
-        store.put(name, b"x")
-    destroyed = store.delete_everything("acme/a")
-    assert {copy.uri for copy in destroyed} == {store.uri("acme/a/one"), store.uri("acme/a/deep/two")}
-    assert store.names() == ["acme/ab/three"]
-
-
-def test_an_object_is_deleted_by_its_uri_alone(store: ObjectStore) -> None:
-    store.put("acme/clip.wav", b"x")
-    (copy,) = delete_every_copy(store.uri("acme/clip.wav"))
-    assert copy.uri == store.uri("acme/clip.wav")
-    assert delete_every_copy(store.uri("acme/clip.wav")) == ()
-
-
-@pytest.mark.parametrize(
-    "name", ["", "/etc/passwd", "../up", "a/../b", "a//b", ".hidden", "a/.b", "a\0b", "a/"]
-)
-def test_a_name_can_t_lead_out_of_its_place(tmp_path: Path, name: str) -> None:
-    store = open_store(tmp_path)
-    for use in (store.get, store.exists, store.delete_every_copy, store.delete_everything):
-        with pytest.raises(StorageUnavailable):
-            use(name)
-    with pytest.raises(StorageUnavailable):
-        store.put(name, b"x")
+from tests.assets.aws import SECRET, Aws
 
 
 def test_every_version_and_deletion_marker_and_unfinished_upload_is_destroyed(aws: Aws) -> None:
@@ -184,15 +116,6 @@ def test_a_wiped_file_leaves_zeros_where_another_name_still_finds_it(tmp_path: P
     (tmp_path / "another-name").hardlink_to(tmp_path / "objects" / "key")
     store.delete_every_copy("key", wipe=True)
     assert (tmp_path / "another-name").read_bytes() == bytes(len(b"wrapped key"))
-
-
-def test_older_versions_go_and_what_is_there_stays(store: ObjectStore) -> None:
-    for content in (b"one", b"two", b"three"):
-        store.put("acme/a.wrapped", content)
-    store.forget_older("acme/a.wrapped")
-    assert store.get("acme/a.wrapped") == b"three"
-    assert store.forget_older("acme/a.wrapped") == ()
-    assert len(store.delete_every_copy("acme/a.wrapped")) == 1
 
 
 def test_leftovers_of_cut_short_writes_are_forgotten_and_a_broken_folder_says_so(tmp_path: Path) -> None:

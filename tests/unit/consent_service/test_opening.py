@@ -14,10 +14,10 @@ from consent_service.config import ConsentConfig
 from consent_service.errors import StorageUnavailable, VaultError
 from consent_service.keys import FileKeyProvider
 from consent_service.service import ConsentService
-from tests.unit.consent_service.world import World
+from tests.assets.installation import Tenant
 
 
-def test_a_leaf_in_the_last_third_of_its_life_is_renewed_under_the_same_root(world: World) -> None:
+def test_a_leaf_in_the_last_third_of_its_life_is_renewed_under_the_same_root(world: Tenant) -> None:
     keys, now = world.service.keys, datetime.now(UTC)
     assert isinstance(keys, FileKeyProvider)
     for years, renewed in ((7, False), (9, True)):
@@ -31,7 +31,7 @@ def test_a_leaf_in_the_last_third_of_its_life_is_renewed_under_the_same_root(wor
     x509.load_pem_x509_certificates(aged)[0].verify_directly_issued_by(x509.load_pem_x509_certificate(anchor))
 
 
-def test_without_the_root_s_key_an_old_leaf_goes_on_and_is_not_renewed(world: World) -> None:
+def test_without_the_root_s_key_an_old_leaf_goes_on_and_is_not_renewed(world: Tenant) -> None:
     keys = world.service.keys
     assert isinstance(keys, FileKeyProvider)
     keys.write_leaf(keys.new_leaf(datetime.now(UTC) - timedelta(days=365 * 9))[0])
@@ -63,14 +63,14 @@ def test_an_installation_from_before_watermarks_gets_a_key_for_them(tmp_path: Pa
         each.close()
 
 
-def test_a_watermark_key_that_marked_clips_and_is_gone_is_a_loss(world: World) -> None:
+def test_a_watermark_key_that_marked_clips_and_is_gone_is_a_loss(world: Tenant) -> None:
     assert world.service.gate.redeem(world.allow().token, world.replica.replica_id).watermark
     (world.data_dir / "keys" / "watermark.json").unlink()
     with pytest.raises(VaultError, match="backup"):
         ConsentService.open(world.config)
 
 
-def test_secrets_that_changed_places_in_their_ring_are_found(world: World) -> None:
+def test_secrets_that_changed_places_in_their_ring_are_found(world: Tenant) -> None:
     world.service.rotation.rotate(world.admin)
     path = world.data_dir / "keys" / "kek.json"
     document = json.loads(path.read_bytes())
@@ -81,7 +81,7 @@ def test_secrets_that_changed_places_in_their_ring_are_found(world: World) -> No
         ConsentService.open(world.config)
 
 
-def test_a_manifest_key_that_is_not_its_certificate_s_is_found(world: World) -> None:
+def test_a_manifest_key_that_is_not_its_certificate_s_is_found(world: Tenant) -> None:
     keys = world.service.keys
     assert isinstance(keys, FileKeyProvider)
     path = world.data_dir / "keys" / "manifest.json"

@@ -10,15 +10,15 @@ from consent_service.errors import GrantMismatch, GrantUsed, NotFound
 from consent_service.models import Closing, Role
 from consent_service.proofs.seams import Standing
 from consent_service.vault.sealing import load_node_secret, spoken_proof
-from tests.unit.consent_service.world import World, open_world
+from tests.assets.installation import Tenant
 
 
 @pytest.fixture
-def rival(world: World) -> World:
-    return open_world(world.data_dir, "rival", world.service)
+def rival(world: Tenant) -> Tenant:
+    return world.installation.tenant("rival")
 
 
-def test_the_parts_take_a_clip_all_the_way_with_the_rights_of_their_roles(world: World) -> None:
+def test_the_parts_take_a_clip_all_the_way_with_the_rights_of_their_roles(world: Tenant) -> None:
     parts = world.service.platform
     gate, replica, stamper = (world.key(role) for role in (Role.GATE, Role.REPLICA, Role.STAMPER))
     other = world.register("fresh")
@@ -43,7 +43,7 @@ def test_the_parts_take_a_clip_all_the_way_with_the_rights_of_their_roles(world:
         parts.redeem(gate, spent, "fresh")
 
 
-def test_another_tenant_s_grants_clips_and_revocations_are_not_there(world: World, rival: World) -> None:
+def test_another_tenant_s_grants_clips_and_revocations_are_not_there(world: Tenant, rival: Tenant) -> None:
     parts = world.service.platform
     gate, stamper = rival.key(Role.GATE), rival.key(Role.STAMPER)
     waiting = world.allow().token

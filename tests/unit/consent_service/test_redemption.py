@@ -31,20 +31,22 @@ from consent_service.ledger.log import LogWriter
 from consent_service.models import Allow, Closing, Deny, Redeemed
 from consent_service.proofs.seams import KeyPurpose
 from consent_service.vault.sealing import ReplicaKey, load_node_secret, open_reference
-from tests.unit.consent_service.world import World
+from tests.assets.installation import Tenant
+
+pytestmark = pytest.mark.on_both_databases
 
 
-def redeem(world: World, allowed: Allow | None = None) -> Redeemed:
+def redeem(world: Tenant, allowed: Allow | None = None) -> Redeemed:
     return world.service.gate.redeem((allowed or world.allow()).token, world.replica.replica_id)
 
 
-def finish(world: World, redeemed: Redeemed, audio: str = "ab" * 32) -> None:
+def finish(world: Tenant, redeemed: Redeemed, audio: str = "ab" * 32) -> None:
     record = world.service.clips.find_clip("acme", redeemed.grant.clip_id)
     assert record is not None
     world.service.clips.register_clip(replace(record, audio_sha256=audio, seconds=2.0))
 
 
-def test_a_grant_brings_the_reference_to_its_replica_and_to_no_other(world: World) -> None:
+def test_a_grant_brings_the_reference_to_its_replica_and_to_no_other(world: Tenant) -> None:
     redeemed = redeem(world)
     wav, transcript = open_reference(world.replica, redeemed)
     assert (wav[:4], transcript) == (b"RIFF", "what is said in the sample")
@@ -54,7 +56,7 @@ def test_a_grant_brings_the_reference_to_its_replica_and_to_no_other(world: Worl
     assert "sealed_reference" not in repr(redeemed)
 
 
-def test_a_grant_is_what_was_asked_and_verifies_for_the_engine(world: World) -> None:
+def test_a_grant_is_what_was_asked_and_verifies_for_the_engine(world: Tenant) -> None:
     said = Utterance("hello there", "en")
     claim = replace(world.claim(), said_digest=said.digest(), characters=said.characters)
     allowed = world.service.gate.authorize(world.narrator, claim)
@@ -73,7 +75,7 @@ def test_a_grant_is_what_was_asked_and_verifies_for_the_engine(world: World) -> 
     assert allowed.token not in repr(allowed)
 
 
-def test_a_grant_can_be_used_once(world: World) -> None:
+def test_a_grant_can_be_used_once(world: Tenant) -> None:
     allowed = world.allow()
     redeem(world, allowed)
     with pytest.raises(GrantUsed):
@@ -83,7 +85,7 @@ def test_a_grant_can_be_used_once(world: World) -> None:
     assert world.kinds().count("speech.redeemed") == 2
 
 
-def test_a_grant_raced_by_many_is_won_by_one(world: World) -> None:
+def test_a_grant_raced_by_many_is_won_by_one(world: Tenant) -> None:
     allowed, barrier = world.allow(), threading.Barrier(8)
 
     def attempt(_: int) -> bool:
@@ -99,14 +101,14 @@ def test_a_grant_raced_by_many_is_won_by_one(world: World) -> None:
     assert world.kinds().count("speech.redeemed") == 1
 
 
-def test_a_grant_starts_in_time_or_never(world: World) -> None:
+def test_a_grant_starts_in_time_or_never(world: Tenant) -> None:
     allowed = world.allow()
     world.clock.now += 30.1
     with pytest.raises(GrantExpired):
         redeem(world, allowed)
 
 
-def test_a_forged_or_broken_grant_is_refused(world: World) -> None:
+def test_a_forged_or_broken_grant_is_refused(world: Tenant) -> None:
     grant, token = world.allow().grant, world.allow().token
     stranger = Ed25519PrivateKey.generate()
     kid = world.service.keys.current_key_id(KeyPurpose.GRANT)
@@ -124,7 +126,7 @@ def test_a_forged_or_broken_grant_is_refused(world: World) -> None:
     assert "speech.redeemed" not in world.kinds()
 
 
-def test_a_replica_without_the_node_secret_gets_nothing(world: World) -> None:
+def test_a_replica_without_the_node_secret_gets_nothing(world: Tenant) -> None:
     allowed, key = world.allow(), ReplicaKey("stranger")
     for proof in (
         b"",
@@ -141,7 +143,7 @@ def test_a_replica_without_the_node_secret_gets_nothing(world: World) -> None:
     redeem(world, allowed)  # a stranger's attempt does not use the grant up
 
 
-def test_registering_gives_the_keys_that_verify_grants(world: World) -> None:
+def test_registering_gives_the_keys_that_verify_grants(world: Tenant) -> None:
     key = ReplicaKey("second")
     public = world.service.gate.register_replica(
         "second", key.public_bytes, key.proof(load_node_secret(world.data_dir))
@@ -149,7 +151,7 @@ def test_registering_gives_the_keys_that_verify_grants(world: World) -> None:
     assert GrantVerifier(public).verify_signature(world.allow().token).tenant == "acme"
 
 
-def test_what_changed_since_the_grant_is_found(world: World) -> None:
+def test_what_changed_since_the_grant_is_found(world: Tenant) -> None:
     def revoked() -> None:
         world.service.consents.revoke(world.admin, world.consent_id, "no")
 
@@ -167,7 +169,7 @@ def test_what_changed_since_the_grant_is_found(world: World) -> None:
             redeem(world, allowed)
 
 
-def test_a_consent_that_ended_between_grant_and_use_ends_the_grant(world: World) -> None:
+def test_a_consent_that_ended_between_grant_and_use_ends_the_grant(world: Tenant) -> None:
     short = world.record(valid_until=world.clock.now + 10)
     allowed = world.allow(consent_token=short.consent_token)
     assert allowed.grant.start_by == allowed.grant.valid_until == world.clock.now + 10
@@ -178,7 +180,7 @@ def test_a_consent_that_ended_between_grant_and_use_ends_the_grant(world: World)
 
 
 def test_the_entry_is_on_the_disk_before_anything_is_sealed(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[str] = []
 
@@ -186,7 +188,7 @@ def test_the_entry_is_on_the_disk_before_anything_is_sealed(
         seen.extend(world.kinds())
         raise VaultError("the disk is gone")
 
-    monkeypatch.setattr(world.service._core.vault, "open", look)
+    monkeypatch.setattr(world.core.vault, "open", look)
     with pytest.raises(VaultError):
         redeem(world)
     assert seen[-1] == "speech.redeemed"
@@ -195,7 +197,7 @@ def test_the_entry_is_on_the_disk_before_anything_is_sealed(
 
 
 def test_a_clip_that_can_not_be_recorded_uses_nothing_up(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: Any) -> None:
         raise Conflict("no")
@@ -211,7 +213,7 @@ def test_a_clip_that_can_not_be_recorded_uses_nothing_up(
     redeem(world, allowed)
 
 
-def test_every_refusal_is_in_the_log_and_repeats_no_caller_s_words(world: World) -> None:
+def test_every_refusal_is_in_the_log_and_repeats_no_caller_s_words(world: Tenant) -> None:
     asked = [
         world.claim(purpose="my own words", language="Klingon", territory="Narnia"),
         world.claim(voice_id="secret name"),
@@ -234,13 +236,13 @@ def test_every_refusal_is_in_the_log_and_repeats_no_caller_s_words(world: World)
         assert word not in text
 
 
-def test_an_allow_alone_writes_nothing(world: World) -> None:
+def test_an_allow_alone_writes_nothing(world: Tenant) -> None:
     before = world.log()
     world.allow()
     assert world.log() == before
 
 
-def test_many_are_decided_like_one(world: World) -> None:
+def test_many_are_decided_like_one(world: Tenant) -> None:
     asked = [
         world.claim("a"),
         world.claim("b", purpose="advertising"),
@@ -258,13 +260,13 @@ def test_many_are_decided_like_one(world: World) -> None:
     assert world.service.gate.authorize_many(world.narrator, []) == []
 
 
-def finished(world: World, text: str = "hello") -> Redeemed:
+def finished(world: Tenant, text: str = "hello") -> Redeemed:
     redeemed = redeem(world, world.allow(text))
     finish(world, redeemed)
     return redeemed
 
 
-def test_a_cached_clip_goes_out_under_a_grant_of_its_own(world: World) -> None:
+def test_a_cached_clip_goes_out_under_a_grant_of_its_own(world: Tenant) -> None:
     made = finished(world)
     allowed = world.allow()
     reused = world.service.gate.redeem_cached(allowed.token, made.grant.clip_id)
@@ -277,7 +279,7 @@ def test_a_cached_clip_goes_out_under_a_grant_of_its_own(world: World) -> None:
     assert world.log()[leaf]["clip"] == made.grant.clip_id
 
 
-def test_a_cached_clip_of_anything_else_does_not(world: World) -> None:
+def test_a_cached_clip_of_anything_else_does_not(world: Tenant) -> None:
     made = finished(world)
     unfinished = redeem(world)
     second = world.record()
@@ -293,7 +295,7 @@ def test_a_cached_clip_of_anything_else_does_not(world: World) -> None:
             world.service.gate.redeem_cached(allowed.token, clip_id)
 
 
-def test_a_withdrawn_clip_is_no_longer_served_from_the_cache(world: World) -> None:
+def test_a_withdrawn_clip_is_no_longer_served_from_the_cache(world: Tenant) -> None:
     made = finished(world)
     again = world.record()
     world.service.consents.narrow(world.admin, world.consent_id, purposes=["narration.news"])
@@ -302,7 +304,7 @@ def test_a_withdrawn_clip_is_no_longer_served_from_the_cache(world: World) -> No
         world.service.gate.redeem_cached(world.allow().token, made.grant.clip_id)
     preset = redeem(world, world.allow(mode="custom", voice_id="Vivian"))
     finish(world, preset)
-    with world.service._core.write_as("acme") as writing:
+    with world.core.write_as("acme") as writing:
         register.change(writing, preset.grant.clip_id, state="withdrawn")
     with pytest.raises(GrantRevoked):
         world.service.gate.redeem_cached(
@@ -310,7 +312,7 @@ def test_a_withdrawn_clip_is_no_longer_served_from_the_cache(world: World) -> No
         )
 
 
-def test_closing_is_told_once(world: World) -> None:
+def test_closing_is_told_once(world: Tenant) -> None:
     redeemed = redeem(world)
     first = world.service.gate.close(redeemed.grant.grant_id, Closing("cut", 0.5, reason="consent_revoked"))
     assert world.service.gate.close(redeemed.grant.grant_id, Closing("completed", 9.0, "ab" * 32)) == first
@@ -329,7 +331,7 @@ def test_closing_is_told_once(world: World) -> None:
         Closing("exploded"),  # type: ignore[arg-type]
     ],
 )
-def test_a_closing_that_is_no_closing_is_refused(world: World, closing: Closing) -> None:
+def test_a_closing_that_is_no_closing_is_refused(world: Tenant, closing: Closing) -> None:
     redeemed = redeem(world)
     with pytest.raises(InvalidInput):
         world.service.gate.close(redeemed.grant.grant_id, closing)
@@ -337,7 +339,7 @@ def test_a_closing_that_is_no_closing_is_refused(world: World, closing: Closing)
         world.service.gate.close("0" * 32, Closing("completed"))
 
 
-def test_nobody_registers_a_clip_that_no_grant_allowed(world: World) -> None:
+def test_nobody_registers_a_clip_that_no_grant_allowed(world: Tenant) -> None:
     redeemed = redeem(world)
     record = world.service.clips.find_clip("acme", redeemed.grant.clip_id)
     assert record is not None
@@ -357,7 +359,7 @@ def test_nobody_registers_a_clip_that_no_grant_allowed(world: World) -> None:
             world.service.clips.register_clip(replace(record, **changed))  # type: ignore[arg-type]
 
 
-def test_a_digest_is_registered_once_and_copies_add_up(world: World) -> None:
+def test_a_digest_is_registered_once_and_copies_add_up(world: Tenant) -> None:
     redeemed = redeem(world)
     record = world.service.clips.find_clip("acme", redeemed.grant.clip_id)
     assert record is not None
@@ -378,7 +380,7 @@ def test_a_digest_is_registered_once_and_copies_add_up(world: World) -> None:
     assert world.service.clips.get(world.auditor, record.clip_id).state == "withdrawn"
 
 
-def test_the_clock_is_read_under_the_lock_of_the_log(world: World) -> None:
+def test_the_clock_is_read_under_the_lock_of_the_log(world: Tenant) -> None:
     """Who waits for the log may wait past the end of a consent."""
     done: list[str] = []
 
@@ -386,7 +388,7 @@ def test_the_clock_is_read_under_the_lock_of_the_log(world: World) -> None:
         assert any("log_heads" in statement for statement in done)
         return world.clock()
 
-    core = world.service._core
+    core = world.core
     event.listen(
         core.ledger.engine, "after_cursor_execute", lambda *happened: done.append(happened[2]), named=False
     )
@@ -399,7 +401,7 @@ def test_the_clock_is_read_under_the_lock_of_the_log(world: World) -> None:
     "claimed", [{"characters": 1}, {"language": "de"}, {"characters": 12}], ids=["short", "language", "long"]
 )
 def test_a_grant_is_worth_nothing_for_another_length_or_language_than_the_gate_was_told(
-    world: World, claimed: dict[str, Any]
+    world: Tenant, claimed: dict[str, Any]
 ) -> None:
     said = Utterance("hello there", "en")
     world.record(languages=("*",))
@@ -411,7 +413,7 @@ def test_a_grant_is_worth_nothing_for_another_length_or_language_than_the_gate_w
         verifier.verify(allowed.token, said)
 
 
-def test_a_clips_record_confirms_no_guess_of_what_was_said(world: World) -> None:
+def test_a_clips_record_confirms_no_guess_of_what_was_said(world: Tenant) -> None:
     redeemed = redeem(world)
     mine = f"SELECT said_digest FROM clips WHERE clip_id = '{redeemed.grant.clip_id}'"
     ((said,),) = world.rows(mine)

@@ -21,18 +21,20 @@ from consent_service.proofs.seams import KeyPurpose
 from consent_service.rotation.rotate import USUAL, KeyKind
 from consent_service.service import ConsentService
 from consent_service.vault.sealing import open_reference
-from tests.unit.consent_service.world import DAY, World
+from tests.assets.installation import DAY, Tenant
+
+pytestmark = pytest.mark.on_both_databases
 
 SIGNING = (KeyPurpose.GRANT, KeyPurpose.LOG, KeyPurpose.RECEIPT)
 
 
-def ring(world: World, name: Ring) -> KeyRing:
+def ring(world: Tenant, name: Ring) -> KeyRing:
     keys = world.service.keys
     assert isinstance(keys, RingProvider)
     return keys.ring(name)
 
 
-def speaks(world: World, service: ConsentService | None = None) -> bool:
+def speaks(world: Tenant, service: ConsentService | None = None) -> bool:
     """A clone's whole way, with its reference opened."""
     service = service or world.service
     allowed = service.gate.authorize(world.narrator, world.claim(str(world.clock.now)))
@@ -43,7 +45,7 @@ def speaks(world: World, service: ConsentService | None = None) -> bool:
 
 @pytest.mark.parametrize("purpose", SIGNING)
 def test_what_the_old_key_signed_still_verifies_and_the_new_one_signs(
-    world: World, purpose: KeyPurpose
+    world: Tenant, purpose: KeyPurpose
 ) -> None:
     keys = world.service.keys
     old, signature = keys.sign(purpose, b"message")
@@ -59,7 +61,7 @@ def test_what_the_old_key_signed_still_verifies_and_the_new_one_signs(
     assert secrets[old] is None  # nobody signs with it any more, thief or not
 
 
-def test_grants_that_are_out_survive_a_rotation_and_end_with_the_old_key(world: World) -> None:
+def test_grants_that_are_out_survive_a_rotation_and_end_with_the_old_key(world: Tenant) -> None:
     before = world.allow("before")
     world.service.rotation.rotate(world.admin, [KeyKind.GRANT])
     assert world.service.gate.redeem(before.token, world.replica.replica_id)
@@ -75,7 +77,7 @@ def test_grants_that_are_out_survive_a_rotation_and_end_with_the_old_key(world: 
     assert speaks(world)
 
 
-def test_a_running_process_notices_at_once(world: World) -> None:
+def test_a_running_process_notices_at_once(world: Tenant) -> None:
     other = ConsentService.open(world.config, clock=world.clock)
     allowed = other.gate.authorize(world.narrator, world.claim("elsewhere"))
     world.service.rotation.rotate(world.admin)
@@ -87,8 +89,8 @@ def test_a_running_process_notices_at_once(world: World) -> None:
     other.close()
 
 
-def test_every_voice_is_rewrapped_and_the_old_key_can_go(world: World) -> None:
-    vault, keys = world.service._core.vault, world.service.keys
+def test_every_voice_is_rewrapped_and_the_old_key_can_go(world: Tenant) -> None:
+    vault, keys = world.core.vault, world.service.keys
     assert isinstance(keys, RingProvider)
     other_voice = world.enrol("Another", 200.0)
     before = {v: vault.wrapped_key("acme", v) for v in (world.voice.voice_id, other_voice.voice_id)}
@@ -108,8 +110,8 @@ def test_every_voice_is_rewrapped_and_the_old_key_can_go(world: World) -> None:
     assert speaks(world)
 
 
-def test_a_key_under_which_something_is_still_wrapped_is_not_retired(world: World) -> None:
-    vault = world.service._core.vault
+def test_a_key_under_which_something_is_still_wrapped_is_not_retired(world: Tenant) -> None:
+    vault = world.core.vault
     challenge = world.service.voices.begin_enrolment(
         world.admin, name="n", language="en", grantee="studio", purpose="narration", subject_name="s"
     )
@@ -125,8 +127,8 @@ def test_a_key_under_which_something_is_still_wrapped_is_not_retired(world: Worl
     assert world.service.rotation.retire(world.admin, [KeyKind.KEK])
 
 
-def test_a_voice_on_its_way_out_is_not_brought_back_by_a_rotation(world: World) -> None:
-    vault = world.service._core.vault
+def test_a_voice_on_its_way_out_is_not_brought_back_by_a_rotation(world: Tenant) -> None:
+    vault = world.core.vault
     wrapped = vault.wrapped_key("acme", world.voice.voice_id)
     world.service.deletion.decommission(world.admin, world.voice.voice_id, "the end")
     vault.write_wrapped_key("acme", world.voice.voice_id, wrapped)  # as if it were still being destroyed
@@ -135,7 +137,7 @@ def test_a_voice_on_its_way_out_is_not_brought_back_by_a_rotation(world: World) 
     assert vault.wrapped_key("acme", world.voice.voice_id) == wrapped
 
 
-def test_a_rotation_that_died_before_its_key_was_used_goes_on_with_that_key(world: World) -> None:
+def test_a_rotation_that_died_before_its_key_was_used_goes_on_with_that_key(world: Tenant) -> None:
     keys = world.service.keys
     assert isinstance(keys, RingProvider)
     kid, key = keys.new_key(Ring.GRANT)
@@ -147,7 +149,7 @@ def test_a_rotation_that_died_before_its_key_was_used_goes_on_with_that_key(worl
     assert ring(world, Ring.GRANT).coming is None
 
 
-def test_a_rewrapping_that_died_is_finished_and_makes_no_third_key(world: World) -> None:
+def test_a_rewrapping_that_died_is_finished_and_makes_no_third_key(world: Tenant) -> None:
     keys = world.service.keys
     assert isinstance(keys, RingProvider)
     kid, key = keys.new_key(Ring.KEK)
@@ -161,8 +163,8 @@ def test_a_rewrapping_that_died_is_finished_and_makes_no_third_key(world: World)
     assert not ring(world, Ring.KEK).unfinished
 
 
-def test_a_new_watermark_epoch_has_a_secret_of_its_own_and_old_marks_stay_readable(world: World) -> None:
-    core = world.service._core
+def test_a_new_watermark_epoch_has_a_secret_of_its_own_and_old_marks_stay_readable(world: Tenant) -> None:
+    core = world.core
     assert world.service.gate.redeem(world.allow("one").token, world.replica.replica_id).watermark is not None
     first = core.keys.watermark_key(1)
     (rotated,) = world.service.rotation.rotate(world.admin, [KeyKind.WATERMARK])
@@ -178,7 +180,7 @@ def test_a_new_watermark_epoch_has_a_secret_of_its_own_and_old_marks_stay_readab
     other.close()
 
 
-def test_a_new_leaf_signs_and_the_old_one_stays_under_the_same_root(world: World) -> None:
+def test_a_new_leaf_signs_and_the_old_one_stays_under_the_same_root(world: Tenant) -> None:
     keys = world.service.keys
     before, anchor = keys.certificate_chain(), keys.trust_anchor()
     (rotated,) = world.service.rotation.rotate(world.admin, [KeyKind.MANIFEST])
@@ -190,7 +192,7 @@ def test_a_new_leaf_signs_and_the_old_one_stays_under_the_same_root(world: World
     assert len(keys.sign_manifest(b"claim")) == 64
 
 
-def test_a_rotation_is_told_to_every_tenant_s_log_by_key_ids_alone(world: World, tmp_path: Path) -> None:
+def test_a_rotation_is_told_to_every_tenant_s_log_by_key_ids_alone(world: Tenant, tmp_path: Path) -> None:
     rival = ConsentService.open(world.config, clock=world.clock)
     rival_admin = rival.authenticate(rival.bootstrap_tenant("rival"))
     rotated = world.service.rotation.rotate(world.admin, [*USUAL, KeyKind.MANIFEST, KeyKind.WATERMARK])
@@ -210,8 +212,8 @@ def test_a_rotation_is_told_to_every_tenant_s_log_by_key_ids_alone(world: World,
     rival.close()
 
 
-def test_keys_that_are_not_ours_are_not_rotated(world: World) -> None:
-    core = world.service._core
+def test_keys_that_are_not_ours_are_not_rotated(world: Tenant) -> None:
+    core = world.core
     other = ConsentService.open(world.config, clock=world.clock, keys=Borrowed(core.keys))  # type: ignore[arg-type]
     with pytest.raises(Conflict) as refused:
         other.rotation.rotate(world.admin)
@@ -229,7 +231,7 @@ class Borrowed:
         return getattr(self._keys, name)
 
 
-def test_a_folder_of_the_first_form_opens_and_keeps_its_keys(world: World) -> None:
+def test_a_folder_of_the_first_form_opens_and_keeps_its_keys(world: Tenant) -> None:
     folder = world.data_dir / "keys"
     keys = FileKeyProvider(folder)
     chain, public = keys.certificate_chain(), keys.public_keys(KeyPurpose.LOG)
@@ -254,8 +256,8 @@ def test_a_folder_of_the_first_form_opens_and_keeps_its_keys(world: World) -> No
     again.close()
 
 
-def test_one_damaged_key_is_counted_and_the_others_are_rewrapped(world: World) -> None:
-    vault, other = world.service._core.vault, world.enrol("Another", 210.0)
+def test_one_damaged_key_is_counted_and_the_others_are_rewrapped(world: Tenant) -> None:
+    vault, other = world.core.vault, world.enrol("Another", 210.0)
     wrapped = vault.wrapped_key("acme", other.voice_id)
     vault.write_wrapped_key("acme", other.voice_id, wrapped[:-1] + bytes([wrapped[-1] ^ 1]))
     vault.create_key("nobody", "voice_x")  # of no tenant of this ledger
@@ -267,9 +269,9 @@ def test_one_damaged_key_is_counted_and_the_others_are_rewrapped(world: World) -
 
 
 def test_a_store_that_goes_away_stops_the_rewrapping_and_the_next_try_ends_it(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    vault = world.service._core.vault
+    vault = world.core.vault
 
     def away(*_: object) -> None:
         raise StorageUnavailable("away")
@@ -285,9 +287,9 @@ def test_a_store_that_goes_away_stops_the_rewrapping_and_the_next_try_ends_it(
 
 
 def test_a_key_that_is_destroyed_meanwhile_is_nobody_s_trouble(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    vault = world.service._core.vault
+    vault = world.core.vault
     here = vault.voices()
     monkeypatch.setattr(vault, "voices", lambda: [*here, ("acme", "voice_gone")])
     (rotated,) = world.service.rotation.rotate(world.admin, [KeyKind.KEK])

@@ -29,23 +29,23 @@ from consent_service.proofs.receipt import verify_receipt
 from consent_service.proofs.seams import KeyPurpose
 from consent_service.subjects import contacts, links
 from consent_service.subjects.links import LinkKind
+from tests.assets.installation import DAY, Tenant
 from tests.unit.consent_service.operations import OPERATIONS
 from tests.unit.consent_service.post import Letter, letters
-from tests.unit.consent_service.world import DAY, World, open_world, sqlite_only
 
 MARY = "mary@example.org"
 
 
-def post(world: World) -> list[Letter]:
+def post(world: Tenant) -> list[Letter]:
     return letters(world.data_dir)
 
 
-def confirm(world: World, voice_id: str, contact: str = MARY) -> None:
+def confirm(world: Tenant, voice_id: str, contact: str = MARY) -> None:
     world.service.subjects.propose_contact(world.admin, voice_id, contact)
     assert world.service.self_service.confirm_contact(post(world)[-1].token) is ContactState.CONFIRMED
 
 
-def sign_in(world: World, contact: str = MARY) -> Principal:
+def sign_in(world: Tenant, contact: str = MARY) -> Principal:
     before = len(post(world))
     world.service.self_service.request_sign_in(world.admin.tenant, contact)
     sent = post(world)[before:]
@@ -54,13 +54,13 @@ def sign_in(world: World, contact: str = MARY) -> Principal:
 
 
 @pytest.fixture
-def mary(world: World) -> Principal:
+def mary(world: Tenant) -> Principal:
     confirm(world, world.voice.voice_id)
     return sign_in(world)
 
 
 # the contact
-def test_a_contact_counts_once_its_link_was_used_and_the_link_works_once(world: World) -> None:
+def test_a_contact_counts_once_its_link_was_used_and_the_link_works_once(world: Tenant) -> None:
     asked = world.service.subjects.propose_contact(world.admin, world.voice.voice_id, "Mary@Example.org ")
     assert asked is ContactState.CONFIRMATION_PENDING
     letter = post(world)[-1]
@@ -76,7 +76,7 @@ def test_a_contact_counts_once_its_link_was_used_and_the_link_works_once(world: 
     assert sign_in(world).roles == {Role.SUBJECT}
 
 
-def test_an_enrolment_sends_the_link_to_the_contact_that_it_was_given(world: World) -> None:
+def test_an_enrolment_sends_the_link_to_the_contact_that_it_was_given(world: Tenant) -> None:
     def begin(contact: str) -> Any:
         return world.service.voices.begin_enrolment(
             world.admin, name="n", language="en", grantee="g", purpose="narration", subject_name="s",
@@ -100,7 +100,7 @@ def test_an_enrolment_sends_the_link_to_the_contact_that_it_was_given(world: Wor
     assert len(world.service.voices.list_all(world.admin)) == voices  # nothing was begun
 
 
-def test_who_administers_voices_can_not_move_a_confirmed_contact(world: World) -> None:
+def test_who_administers_voices_can_not_move_a_confirmed_contact(world: Tenant) -> None:
     confirm(world, world.voice.voice_id)
     asked = world.service.subjects.propose_contact(world.admin, world.voice.voice_id, "thief@example.net")
     assert asked is ContactState.CHANGE_PENDING
@@ -126,7 +126,7 @@ def test_who_administers_voices_can_not_move_a_confirmed_contact(world: World) -
     assert len(post(world)) == before
 
 
-def test_a_later_proposal_takes_an_earlier_one_s_link_away(world: World) -> None:
+def test_a_later_proposal_takes_an_earlier_one_s_link_away(world: Tenant) -> None:
     world.service.subjects.propose_contact(world.admin, world.voice.voice_id, "typo@example.org")
     world.service.subjects.propose_contact(world.admin, world.voice.voice_id, MARY)
     first, second = post(world)
@@ -135,8 +135,8 @@ def test_a_later_proposal_takes_an_earlier_one_s_link_away(world: World) -> None
     assert world.service.self_service.confirm_contact(second.token) is ContactState.CONFIRMED
 
 
-def test_a_designed_voice_has_nobody_to_reach(world: World) -> None:
-    with world.service._core.ledger.write() as connection:
+def test_a_designed_voice_has_nobody_to_reach(world: Tenant) -> None:
+    with world.core.ledger.write() as connection:
         connection.exec_driver_sql("UPDATE voices SET subject_id = NULL")
     with pytest.raises(NotFound) as refused:
         world.service.subjects.propose_contact(world.admin, world.voice.voice_id, MARY)
@@ -156,10 +156,9 @@ SPOILED: list[Callable[[str], str]] = [
 ]
 
 
-@sqlite_only
 @pytest.mark.parametrize("spoil", SPOILED)
 def test_a_link_that_nobody_sent_is_refused_in_the_same_words(
-    world: World, spoil: Callable[[str], str]
+    world: Tenant, spoil: Callable[[str], str]
 ) -> None:
     world.service.subjects.propose_contact(world.admin, world.voice.voice_id, MARY)
     with pytest.raises(LinkInvalid) as refused:
@@ -167,23 +166,22 @@ def test_a_link_that_nobody_sent_is_refused_in_the_same_words(
     assert refused.value.message == "this link is not valid, was used, or has expired; ask for a new one"
 
 
-@sqlite_only
-def test_every_changed_character_of_a_link_is_found(world: World) -> None:
+def test_every_changed_character_of_a_link_is_found(world: Tenant) -> None:
     world.service.subjects.propose_contact(world.admin, world.voice.voice_id, MARY)
     token = post(world)[-1].token
     for place, character in enumerate(token):
         changed = token[:place] + ("A" if character != "A" else "B") + token[place + 1 :]
         with pytest.raises(LinkInvalid):
-            contacts.confirm_contact(world.service._core, world.service.subjects._post, changed)
+            contacts.confirm_contact(world.core, world.service.subjects._post, changed)
     # The last character of a base64 carries unused bits: a decoder would read several as the same.
     alphabet = string.ascii_letters + string.digits + "-_"
     for changed in (token[:-1] + last for last in alphabet if last != token[-1]):
         with pytest.raises(LinkInvalid):
-            contacts.confirm_contact(world.service._core, world.service.subjects._post, changed)
+            contacts.confirm_contact(world.core, world.service.subjects._post, changed)
     assert world.service.self_service.confirm_contact(token) is ContactState.CONFIRMED
 
 
-def test_a_link_is_good_for_what_it_was_sent_for_and_for_a_while(world: World) -> None:
+def test_a_link_is_good_for_what_it_was_sent_for_and_for_a_while(world: Tenant) -> None:
     world.service.subjects.propose_contact(world.admin, world.voice.voice_id, MARY)
     to_confirm = post(world)[-1].token
     with pytest.raises(LinkInvalid):
@@ -201,8 +199,7 @@ def test_a_link_is_good_for_what_it_was_sent_for_and_for_a_while(world: World) -
         world.service.self_service.sign_in(to_sign_in)
 
 
-@sqlite_only
-def test_a_link_opens_nothing_in_another_tenant_and_no_other_secret_opens_it(world: World) -> None:
+def test_a_link_opens_nothing_in_another_tenant_and_no_other_secret_opens_it(world: Tenant) -> None:
     world.service.subjects.propose_contact(world.admin, world.voice.voice_id, MARY)
     tenant, link_id, secret = post(world)[-1].token.split(".")
     unknown = f"link_{32 * '0'}"
@@ -216,8 +213,7 @@ def test_a_link_opens_nothing_in_another_tenant_and_no_other_secret_opens_it(wor
     )
 
 
-@sqlite_only
-def test_a_link_that_is_used_twice_at_a_time_works_once(world: World) -> None:
+def test_a_link_that_is_used_twice_at_a_time_works_once(world: Tenant) -> None:
     """Both were found to work; the second looks again under the ledger's lock."""
     world.service.subjects.propose_contact(world.admin, world.voice.voice_id, MARY)
     core, token = world.service._core, post(world)[-1].token
@@ -229,7 +225,7 @@ def test_a_link_that_is_used_twice_at_a_time_works_once(world: World) -> None:
 
 
 def test_no_link_lies_in_the_ledger_in_the_log_or_in_a_repr(
-    world: World, caplog: pytest.LogCaptureFixture
+    world: Tenant, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
     confirm(world, world.voice.voice_id)
@@ -246,7 +242,7 @@ def test_no_link_lies_in_the_ledger_in_the_log_or_in_a_repr(
 
 
 # signing in
-def test_an_unknown_contact_gets_the_same_answer_and_no_message(world: World) -> None:
+def test_an_unknown_contact_gets_the_same_answer_and_no_message(world: Tenant) -> None:
     confirm(world, world.voice.voice_id)
     before = len(post(world)), len(world.log())
     for tenant, contact in (("acme", "nobody@example.org"), ("nowhere", MARY), ("acme", "not an address")):
@@ -255,7 +251,7 @@ def test_an_unknown_contact_gets_the_same_answer_and_no_message(world: World) ->
 
 
 def test_a_message_that_can_not_be_sent_is_not_told_to_who_asked(
-    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    world: Tenant, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Broken:
         def send(self, message: Message) -> None:
@@ -271,7 +267,7 @@ def test_a_message_that_can_not_be_sent_is_not_told_to_who_asked(
         world.service.subjects.propose_contact(world.admin, world.voice.voice_id, "other@example.org")
 
 
-def test_a_mailbox_is_not_flooded(world: World) -> None:
+def test_a_mailbox_is_not_flooded(world: Tenant) -> None:
     confirm(world, world.voice.voice_id)
     before = len(post(world))
     for _ in range(5):
@@ -282,14 +278,14 @@ def test_a_mailbox_is_not_flooded(world: World) -> None:
     assert len(post(world)) - before == contacts.MOST_LINKS + 1
 
 
-def test_an_address_that_asks_for_links_all_the_time_is_told_to_wait(world: World) -> None:
+def test_an_address_that_asks_for_links_all_the_time_is_told_to_wait(world: Tenant) -> None:
     with pytest.raises(RateLimited):
         for _ in range(100):
             world.service.self_service.request_sign_in("acme", "nobody@example.org", source="203.0.113.7")
     world.service.self_service.request_sign_in("acme", "nobody@example.org", source="203.0.113.8")
 
 
-def test_a_session_is_short_and_can_be_ended(world: World, mary: Principal) -> None:
+def test_a_session_is_short_and_can_be_ended(world: Tenant, mary: Principal) -> None:
     world.clock.now += contacts.SESSION_S - 1
     assert world.service.self_service.own_voices(mary)
     later = sign_in(world)
@@ -301,7 +297,7 @@ def test_a_session_is_short_and_can_be_ended(world: World, mary: Principal) -> N
         world.service.self_service.own_voices(mary)
 
 
-def test_a_mailbox_behind_several_voices_gets_a_link_for_each_person(world: World) -> None:
+def test_a_mailbox_behind_several_voices_gets_a_link_for_each_person(world: Tenant) -> None:
     second = world.enrol("Another", 220.0)
     confirm(world, world.voice.voice_id)
     confirm(world, second.voice_id)
@@ -318,7 +314,7 @@ def test_a_mailbox_behind_several_voices_gets_a_link_for_each_person(world: Worl
 
 
 # what is theirs
-def spoken(world: World, text: str, **claim: Any) -> str:
+def spoken(world: Tenant, text: str, **claim: Any) -> str:
     allowed = world.allow(text, **claim)
     redeemed = world.service.gate.redeem(allowed.token, world.replica.replica_id)
     record = world.service.clips.find_clip(world.admin.tenant, redeemed.grant.clip_id)
@@ -327,7 +323,7 @@ def spoken(world: World, text: str, **claim: Any) -> str:
     return record.clip_id
 
 
-def test_a_person_sees_every_use_of_their_voice_and_nobody_else_s(world: World, mary: Principal) -> None:
+def test_a_person_sees_every_use_of_their_voice_and_nobody_else_s(world: Tenant, mary: Principal) -> None:
     first = spoken(world, "hello")
     world.clock.now += 60
     second = spoken(world, "good morning", purpose="narration.audiobook")
@@ -344,7 +340,7 @@ def test_a_person_sees_every_use_of_their_voice_and_nobody_else_s(world: World, 
     assert world.log()[uses[0].leaf]["kind"] == "speech.reused"
 
 
-def test_uses_come_in_pages_that_leave_none_out(world: World, mary: Principal) -> None:
+def test_uses_come_in_pages_that_leave_none_out(world: Tenant, mary: Principal) -> None:
     clips = [spoken(world, f"text {number}") for number in range(5)]
     for text in ("text 0", "text 3"):
         world.service.gate.redeem_cached(world.allow(text).token, clips[int(text[-1])])
@@ -363,7 +359,7 @@ def test_uses_come_in_pages_that_leave_none_out(world: World, mary: Principal) -
         assert refused.value.code == "cursor_invalid"
 
 
-def test_a_person_withdraws_alone_and_takes_the_receipt_along(world: World, mary: Principal) -> None:
+def test_a_person_withdraws_alone_and_takes_the_receipt_along(world: Tenant, mary: Principal) -> None:
     pending = world.allow()
     assert [voice.voice_id for voice in world.service.self_service.own_voices(mary)] == [world.voice.voice_id]
     (consent,) = world.service.self_service.own_consents(mary)
@@ -381,7 +377,7 @@ def test_a_person_withdraws_alone_and_takes_the_receipt_along(world: World, mary
 
 
 def test_a_person_has_their_voice_deleted_and_takes_the_certificate_along(
-    world: World, mary: Principal
+    world: Tenant, mary: Principal
 ) -> None:
     gone = world.service.self_service.decommission_own_voice(mary, world.voice.voice_id, "I want it gone")
     assert gone.state == "decommissioned"
@@ -392,10 +388,10 @@ def test_a_person_has_their_voice_deleted_and_takes_the_certificate_along(
     assert len(post(world)) == before
 
 
-def test_a_person_reaches_nothing_of_anybody_else(world: World, mary: Principal) -> None:
+def test_a_person_reaches_nothing_of_anybody_else(world: Tenant, mary: Principal) -> None:
     other = world.enrol("Another", 220.0)
     consent = world.record(other).consent.consent_id
-    rival = open_world(world.data_dir, "rival", world.service)
+    rival = world.installation.tenant("rival")
     for voice_id, consent_id in (
         (other.voice_id, consent),
         (rival.voice.voice_id, rival.consent_id),
@@ -416,7 +412,7 @@ def test_a_person_reaches_nothing_of_anybody_else(world: World, mary: Principal)
                 operation(world, mary)
 
 
-def test_whose_key_it_is_the_ledger_says_and_not_the_caller(world: World, mary: Principal) -> None:
+def test_whose_key_it_is_the_ledger_says_and_not_the_caller(world: Tenant, mary: Principal) -> None:
     other = world.enrol("Another", 220.0)
     confirm(world, other.voice_id, "other@example.org")
     them = sign_in(world, "other@example.org")

@@ -17,26 +17,28 @@ from consent_service.proofs.statement import sign_statement
 from consent_service.proofs.trust import TrustedKeys
 from consent_service.rotation import superseded
 from consent_service.rotation.rotate import KeyKind
-from tests.unit.consent_service.world import World, open_world
+from tests.assets.installation import Tenant
+
+pytestmark = pytest.mark.on_both_databases
 
 SUPERSEDED = "superseded by then"
 
 
-def trusted(world: World) -> TrustedKeys:
+def trusted(world: Tenant) -> TrustedKeys:
     return TrustedKeys.from_text(world.service.exports.trusted_keys(world.auditor))
 
 
-def stolen(world: World, purpose: KeyPurpose) -> Signer:
+def stolen(world: Tenant, purpose: KeyPurpose) -> Signer:
     """A copy of the key that signs now."""
     return world.service.keys.signer(purpose)
 
 
-def forged(world: World, thief: Signer, size: int, root: bytes = bytes(32)) -> str:
-    claim = Checkpoint(world.service._core.origin("acme"), size, root)
+def forged(world: Tenant, thief: Signer, size: int, root: bytes = bytes(32)) -> str:
+    claim = Checkpoint(world.core.origin("acme"), size, root)
     return sign_checkpoint(claim, thief.public_key, thief.sign)
 
 
-def test_a_superseded_log_key_signs_no_longer_log(world: World) -> None:
+def test_a_superseded_log_key_signs_no_longer_log(world: Tenant) -> None:
     thief, before = stolen(world, KeyPurpose.LOG), world.service.log.checkpoint(world.auditor)
     world.service.rotation.rotate(world.admin, [KeyKind.LOG])
     now = trusted(world).verify_checkpoint(world.service.log.checkpoint(world.auditor)).size
@@ -50,7 +52,7 @@ def test_a_superseded_log_key_signs_no_longer_log(world: World) -> None:
     assert (entry["ring"], entry["old"], entry["n"]) == ("log", thief.key_id, now - 1)
 
 
-def test_a_superseded_receipt_key_signs_no_newer_receipt_nor_statement(world: World) -> None:
+def test_a_superseded_receipt_key_signs_no_newer_receipt_nor_statement(world: Tenant) -> None:
     thief = stolen(world, KeyPurpose.RECEIPT)
     world.service.rotation.rotate(world.admin, [KeyKind.RECEIPT])
     assert verify_receipt(world.consent.receipt, trusted(world))["state"] == "live"
@@ -71,7 +73,7 @@ def test_a_superseded_receipt_key_signs_no_newer_receipt_nor_statement(world: Wo
         verify_receipt(sign_receipt({"state": "live"}, sign), trusted(world))
 
 
-def test_what_a_thief_dates_back_does_not_fit_the_log(world: World, tmp_path: Path) -> None:
+def test_what_a_thief_dates_back_does_not_fit_the_log(world: Tenant, tmp_path: Path) -> None:
     thief = stolen(world, KeyPurpose.LOG)
     redeemed = world.service.gate.redeem(world.allow().token, world.replica.replica_id)
     world.service.rotation.rotate(world.admin, [KeyKind.LOG])
@@ -85,11 +87,11 @@ def test_what_a_thief_dates_back_does_not_fit_the_log(world: World, tmp_path: Pa
         bundle.verify_in_log(clip_id, leaf, fake)
 
 
-def test_a_superseded_key_never_signed_for_a_log_that_began_later(world: World) -> None:
+def test_a_superseded_key_never_signed_for_a_log_that_began_later(world: Tenant) -> None:
     thief = stolen(world, KeyPurpose.LOG)
     world.service.rotation.rotate(world.admin, [KeyKind.LOG, KeyKind.RECEIPT])
-    late = open_world(world.data_dir, "late", world.service)
-    claim = Checkpoint(world.service._core.origin("late"), 1, bytes(32))
+    late = world.installation.tenant("late")
+    claim = Checkpoint(world.core.origin("late"), 1, bytes(32))
     note = sign_checkpoint(claim, thief.public_key, thief.sign)
     former = [key for key in trusted(late).logs if key.public_key == thief.public_key]
     assert verify_checkpoint(note, former[0]) == claim
@@ -100,7 +102,7 @@ def test_a_superseded_key_never_signed_for_a_log_that_began_later(world: World) 
 
 
 def test_a_rotation_that_died_before_the_logs_were_told_is_finished(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     thief = stolen(world, KeyPurpose.LOG)
 
@@ -112,7 +114,7 @@ def test_a_rotation_that_died_before_the_logs_were_told_is_finished(
         with pytest.raises(KeyboardInterrupt):
             world.service.rotation.rotate(world.admin, [KeyKind.LOG])
     assert thief.public_key not in trusted(world).ends
-    late = open_world(world.data_dir, "late", world.service)  # begun meanwhile: told with the others
+    late = world.installation.tenant("late")  # begun meanwhile: told with the others
     (rotated,) = world.service.rotation.rotate(world.admin, [KeyKind.LOG])
     assert (rotated.old, rotated.resumed) == (thief.key_id, True)
     for each in (world, late):
@@ -120,12 +122,12 @@ def test_a_rotation_that_died_before_the_logs_were_told_is_finished(
         assert verify_receipt(each.consent.receipt, trusted(each))
 
 
-def test_the_file_of_keys_reads_back_and_bad_ends_are_refused(world: World) -> None:
+def test_the_file_of_keys_reads_back_and_bad_ends_are_refused(world: Tenant) -> None:
     world.service.rotation.rotate(world.admin)
     text = world.service.exports.trusted_keys(world.auditor)
     keys = TrustedKeys.from_text(text)
     assert len(keys.ends) == 2
-    assert keys.to_text(world.service._core.origin("acme")) == text
+    assert keys.to_text(world.core.origin("acme")) == text
     first = text.split("\n")[0].partition(" ")[0]
     for end in ("", "x", "-1", "01", "1 ", "٣", "9" * 20):
         with pytest.raises(ProofInvalid):

@@ -12,18 +12,18 @@ from consent_service.errors import KeyDestroyed
 from consent_service.ids import new_id
 from consent_service.vault.sealing import open_reference
 from consent_service.voices.records import change
-from tests.unit.consent_service.world import DAY, World
+from tests.assets.installation import DAY, Tenant
 
 
-def leave(world: World, voice_id: str, *kinds: str) -> None:
+def leave(world: Tenant, voice_id: str, *kinds: str) -> None:
     """As a process would that stored and died."""
-    vault = world.service._core.vault
+    vault = world.core.vault
     vault.create_key("acme", voice_id)
     for kind in kinds:
         vault.store("acme", voice_id, kind, b"RIFF of somebody", origin="x")
 
 
-def test_a_voice_that_was_never_committed_leaves_nothing(world: World) -> None:
+def test_a_voice_that_was_never_committed_leaves_nothing(world: Tenant) -> None:
     lost = new_id("voice")
     leave(world, lost, "reference")
     before = world.kinds()
@@ -31,11 +31,11 @@ def test_a_voice_that_was_never_committed_leaves_nothing(world: World) -> None:
     assert world.kinds() == before
     assert world.service.deletion.sweep_vault(world.admin, confirm=True) == [lost]
     assert world.service.deletion.sweep_vault(world.admin, confirm=True) == []
-    assert [voice for _, voice in world.service._core.vault.voices()] == [world.voice.voice_id]
+    assert [voice for _, voice in world.core.vault.voices()] == [world.voice.voice_id]
     assert world.log()[-1]["kind"] == "voice.orphan_destroyed"
 
 
-def test_an_enrolment_that_can_still_be_completed_keeps_what_it_has(world: World) -> None:
+def test_an_enrolment_that_can_still_be_completed_keeps_what_it_has(world: Tenant) -> None:
     challenge = world.service.voices.begin_enrolment(
         world.admin, name="n", language="en", grantee="studio", purpose="narration", subject_name="s"
     )
@@ -45,9 +45,9 @@ def test_an_enrolment_that_can_still_be_completed_keeps_what_it_has(world: World
     assert world.service.deletion.sweep_vault(world.admin, confirm=True) == [challenge.voice_id]
 
 
-def test_a_refused_voice_whose_destruction_was_cut_short_is_destroyed(world: World) -> None:
+def test_a_refused_voice_whose_destruction_was_cut_short_is_destroyed(world: Tenant) -> None:
     voice = world.enrol("Another", 210.0)
-    core = world.service._core
+    core = world.core
     with core.write(world.admin, Permission.VOICE_DECOMMISSION) as writing:
         change(writing, voice.voice_id, state="refused")
     assert world.service.deletion.sweep_vault(world.admin, confirm=True) == [voice.voice_id]
@@ -55,8 +55,8 @@ def test_a_refused_voice_whose_destruction_was_cut_short_is_destroyed(world: Wor
         core.vault.wrapped_key("acme", voice.voice_id)
 
 
-def test_a_further_statement_that_nobody_completed_goes_and_its_voice_stays(world: World) -> None:
-    core, lost = world.service._core, new_id("enrolment")
+def test_a_further_statement_that_nobody_completed_goes_and_its_voice_stays(world: Tenant) -> None:
+    core, lost = world.core, new_id("enrolment")
     core.vault.store("acme", world.voice.voice_id, f"statement.{lost}", b"RIFF of somebody", origin=lost)
     assert world.service.deletion.sweep_vault(world.admin, confirm=True) == [lost]
     assert f"statement.{lost}" not in [kind for _, kind in core.vault.objects("acme")]
@@ -65,14 +65,14 @@ def test_a_further_statement_that_nobody_completed_goes_and_its_voice_stays(worl
     assert open_reference(world.replica, redeemed)[0].startswith(b"RIFF")
 
 
-def test_a_tenant_sweeps_what_is_its_own(world: World) -> None:
+def test_a_tenant_sweeps_what_is_its_own(world: Tenant) -> None:
     lost = new_id("voice")
-    world.service._core.vault.create_key("rival", lost)
+    world.core.vault.create_key("rival", lost)
     assert world.service.deletion.sweep_vault(world.admin, confirm=True) == []
-    assert ("rival", lost) in world.service._core.vault.voices()
+    assert ("rival", lost) in world.core.vault.voices()
 
 
-def test_a_write_that_was_cut_short_is_found_too(world: World) -> None:
+def test_a_write_that_was_cut_short_is_found_too(world: Tenant) -> None:
     lost = new_id("voice")
     for folder, name in (
         ("wrapped-keys/acme", f".{lost}.wrapped.x7.new"),
@@ -86,11 +86,11 @@ def test_a_write_that_was_cut_short_is_found_too(world: World) -> None:
 
 
 def test_a_voice_that_came_to_life_after_the_look_is_left_alone(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lost, loose = new_id("voice"), new_id("enrolment")
     leave(world, lost, "reference")
-    world.service._core.vault.store(
+    world.core.vault.store(
         "acme", world.voice.voice_id, f"statement.{loose}", b"RIFF of somebody", origin=loose
     )
     looks = {"_is_orphan": orphans._is_orphan, "_is_loose": orphans._is_loose}
@@ -105,5 +105,5 @@ def test_a_voice_that_came_to_life_after_the_look_is_left_alone(
 
         monkeypatch.setattr(orphans, name, once)
     assert world.service.deletion.sweep_vault(world.admin, confirm=True) == []
-    assert ("acme", lost) in world.service._core.vault.voices()
-    assert f"statement.{loose}" in [kind for _, kind in world.service._core.vault.objects("acme")]
+    assert ("acme", lost) in world.core.vault.voices()
+    assert f"statement.{loose}" in [kind for _, kind in world.core.vault.objects("acme")]

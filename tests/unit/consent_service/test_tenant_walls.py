@@ -13,19 +13,22 @@ from consent_service.errors import ConsentError, GrantMismatch, NotFound, Permis
 from consent_service.ledger.tables import metadata
 from consent_service.models import Claims, Deny, Role
 from consent_service.proofs.log import verify_export
-from tests.unit.consent_service.world import World, open_world, tone
+from tests.assets.installation import Tenant
+from tests.assets.voiced import voiced
+
+pytestmark = pytest.mark.on_both_databases
 
 
 @pytest.fixture
-def rival(world: World) -> World:
-    return open_world(world.data_dir, "rival", world.service)
+def rival(world: Tenant) -> Tenant:
+    return world.installation.tenant("rival")
 
 
 def test_every_table_carries_the_tenant() -> None:
     assert not [table.name for table in metadata.sorted_tables if "tenant" not in table.c]
 
 
-ACROSS: list[Callable[[World, World], Any]] = [
+ACROSS: list[Callable[[Tenant, Tenant], Any]] = [
     lambda me, them: me.service.voices.get(me.admin, them.voice.voice_id),
     lambda me, them: me.service.deletion.decommission(me.admin, them.voice.voice_id, "mine now"),
     lambda me, them: me.service.consents.record(me.admin, voice_id=them.voice.voice_id, terms=me.terms()),
@@ -45,28 +48,28 @@ ACROSS: list[Callable[[World, World], Any]] = [
 ]
 
 
-def record_of(world: World) -> Any:
+def record_of(world: Tenant) -> Any:
     redeemed = world.service.gate.redeem(world.allow().token, world.replica.replica_id)
     return world.service.clips.find_clip(world.admin.tenant, redeemed.grant.clip_id)
 
 
-def clip_of(world: World) -> str:
+def clip_of(world: Tenant) -> str:
     return str(record_of(world).clip_id)
 
 
-def begun(world: World) -> str:
+def begun(world: Tenant) -> str:
     return world.service.voices.begin_enrolment(
         world.admin, name="n", language="en", grantee="g", purpose="narration", subject_name="s"
     ).enrolment_id
 
 
 def sample() -> bytes:
-    return tone(3.2)
+    return voiced(3.2)
 
 
 @pytest.mark.parametrize("number", range(len(ACROSS)))
 def test_what_belongs_to_another_tenant_is_not_found_and_not_touched(
-    world: World, rival: World, number: int
+    world: Tenant, rival: Tenant, number: int
 ) -> None:
     sealed = set(world.data_dir.glob("vault/**/*"))
     with pytest.raises(NotFound):
@@ -76,7 +79,7 @@ def test_what_belongs_to_another_tenant_is_not_found_and_not_touched(
     assert world.service.voices.get(world.admin, world.voice.voice_id).state == "active"
 
 
-def test_lists_and_logs_show_the_own_tenant_alone(world: World, rival: World, tmp_path: Path) -> None:
+def test_lists_and_logs_show_the_own_tenant_alone(world: Tenant, rival: Tenant, tmp_path: Path) -> None:
     assert {voice.tenant for voice in world.service.voices.list_all(world.admin)} == {"acme"}
     assert {consent.tenant for consent in world.service.consents.list_all(world.admin)} == {"acme"}
     assert world.service.consents.list_all(world.admin, rival.voice.voice_id) == []
@@ -88,7 +91,7 @@ def test_lists_and_logs_show_the_own_tenant_alone(world: World, rival: World, tm
     assert world.service.clips.find_clip("acme", clip_of(rival)) is None
 
 
-def test_another_tenant_s_voice_token_and_cached_clip_are_unknown(world: World, rival: World) -> None:
+def test_another_tenant_s_voice_token_and_cached_clip_are_unknown(world: Tenant, rival: Tenant) -> None:
     def code(**claim: Any) -> str:
         verdict = rival.service.gate.authorize(rival.narrator, rival.claim(**claim))
         assert isinstance(verdict, Deny)
@@ -101,7 +104,7 @@ def test_another_tenant_s_voice_token_and_cached_clip_are_unknown(world: World, 
         rival.service.gate.redeem_cached(rival.allow().token, clip_of(world))
 
 
-def test_a_principal_that_names_another_tenant_is_a_stranger(world: World, rival: World) -> None:
+def test_a_principal_that_names_another_tenant_is_a_stranger(world: Tenant, rival: Tenant) -> None:
     disguised = replace(rival.admin, tenant="acme")
     for attempt in (
         lambda: world.service.voices.list_all(disguised),
@@ -116,7 +119,7 @@ def test_a_principal_that_names_another_tenant_is_a_stranger(world: World, rival
 
 
 def test_an_operator_of_a_second_tenant_reaches_nothing_of_the_installation(
-    world: World, rival: World
+    world: Tenant, rival: Tenant
 ) -> None:
     for attempt in (
         lambda: rival.service.rotation.rotate(rival.admin),
@@ -131,7 +134,7 @@ def test_an_operator_of_a_second_tenant_reaches_nothing_of_the_installation(
     assert world.service.gate.forget_replicas(world.key(Role.INSTALLATION), 7200) == 0
 
 
-def test_an_operator_without_the_installation_s_role_can_not_hand_it_out(world: World) -> None:
+def test_an_operator_without_the_installation_s_role_can_not_hand_it_out(world: Tenant) -> None:
     token = world.service.tenants.create_key(
         world.key(Role.OPERATOR), grantee="g", roles=[Role.OPERATOR], claims=Claims()
     )

@@ -17,10 +17,12 @@ from consent_service.errors import (
 )
 from consent_service.gate.abandoned import Backlog
 from consent_service.models import Closing, Role
-from tests.unit.consent_service.world import World
+from tests.assets.installation import Tenant
+
+pytestmark = pytest.mark.on_both_databases
 
 
-def test_a_grant_that_nobody_closed_is_closed_as_abandoned(world: World) -> None:
+def test_a_grant_that_nobody_closed_is_closed_as_abandoned(world: Tenant) -> None:
     lost, done = (
         world.service.gate.redeem(world.allow(text).token, "acme-replica") for text in ("lost", "done")
     )
@@ -36,7 +38,7 @@ def test_a_grant_that_nobody_closed_is_closed_as_abandoned(world: World) -> None
     assert world.service.gate.close(lost.grant.grant_id, Closing("completed", 1.0, "ab" * 32)) == last["n"]
 
 
-def test_what_upkeep_would_clear_away_is_counted_for_every_tenant(world: World) -> None:
+def test_what_upkeep_would_clear_away_is_counted_for_every_tenant(world: Tenant) -> None:
     assert world.service.gate.backlog() == Backlog(open_grants=0, old_replicas=0)
     world.service.gate.redeem(world.allow("lost").token, "acme-replica")
     world.clock.now += 3601
@@ -48,7 +50,7 @@ def test_what_upkeep_would_clear_away_is_counted_for_every_tenant(world: World) 
     assert world.service.gate.backlog() == Backlog(open_grants=0, old_replicas=0)
 
 
-def test_a_replica_that_is_gone_is_forgotten_and_can_come_back(world: World) -> None:
+def test_a_replica_that_is_gone_is_forgotten_and_can_come_back(world: Tenant) -> None:
     world.clock.now += 7200
     fresh = world.register("fresh")
     assert world.service.gate.forget_replicas(world.admin, 3600) == 1
@@ -61,7 +63,7 @@ def test_a_replica_that_is_gone_is_forgotten_and_can_come_back(world: World) -> 
         world.service.gate.forget_replicas(world.admin, 60)
 
 
-def test_upkeep_is_the_operator_s_and_what_reaches_every_tenant_the_installation_s(world: World) -> None:
+def test_upkeep_is_the_operator_s_and_what_reaches_every_tenant_the_installation_s(world: Tenant) -> None:
     for by in (world.narrator, world.auditor, world.reviewer, world.key(Role.INSTALLATION)):
         with pytest.raises(PermissionDenied):
             world.service.gate.close_abandoned(by)
@@ -70,7 +72,7 @@ def test_upkeep_is_the_operator_s_and_what_reaches_every_tenant_the_installation
             world.service.gate.forget_replicas(by, 7200)
 
 
-def test_clips_are_registered_by_the_thousand_each_on_its_own_merits(world: World) -> None:
+def test_clips_are_registered_by_the_thousand_each_on_its_own_merits(world: Tenant) -> None:
     redeemed = world.redeem_many([world.allow(str(number)).token for number in range(3)])
     world.service.clips.register_store("file:///var/clips", "output")
     made = {"audio_sha256": "ab" * 32, "seconds": 2.0, "objects": ("file:///var/clips/acme/x",)}
@@ -89,7 +91,7 @@ def test_clips_are_registered_by_the_thousand_each_on_its_own_merits(world: Worl
     assert world.service.clips.find_clip("acme", records[1].clip_id).audio_sha256 == ""  # type: ignore[union-attr]
 
 
-def test_a_tag_is_never_allotted_twice_and_one_that_was_refused_is_not_lost(world: World) -> None:
+def test_a_tag_is_never_allotted_twice_and_one_that_was_refused_is_not_lost(world: Tenant) -> None:
     allowed = [world.allow(str(number)) for number in range(70)]  # more than a block
     redeemed = [world.service.gate.redeem(each.token, world.replica.replica_id) for each in allowed]
     marks = [each.watermark for each in redeemed]

@@ -21,7 +21,7 @@ from consent_service.vault.sealing import (
     unpack_reference,
 )
 from consent_service.vault.vault import Vault
-from tests.unit.consent_service.world import World
+from tests.assets.installation import Tenant
 
 SECRET = b"RIFF a recording that nobody may see" * 10
 
@@ -110,7 +110,7 @@ def test_reference_and_transcript_survive_the_packing() -> None:
     assert unpack_reference(pack_reference(b"RIFFwav", "grüße 你好")) == (b"RIFFwav", "grüße 你好")
 
 
-def test_a_preset_brings_no_reference(world: World) -> None:
+def test_a_preset_brings_no_reference(world: Tenant) -> None:
     claim = world.claim(mode="custom", voice_id="Vivian")
     redeemed = world.service.gate.redeem(
         world.service.gate.authorize(world.narrator, claim).token,  # type: ignore[union-attr]
@@ -120,7 +120,7 @@ def test_a_preset_brings_no_reference(world: World) -> None:
         open_reference(world.replica, redeemed)
 
 
-def test_keys_and_services_stay_in_their_process(world: World) -> None:
+def test_keys_and_services_stay_in_their_process(world: Tenant) -> None:
     for thing in (world.replica, world.service):
         assert isinstance(thing, (ReplicaKey, ConsentService))
         with pytest.raises(TypeError, match="process"):

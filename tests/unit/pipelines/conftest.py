@@ -3,7 +3,6 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,14 +16,7 @@ from provenance.stamp import Stamper
 from speech.config import EngineConfig
 from speech.engine import SpeechEngine
 from speech.load import load_engine
-from tests.unit.pipelines.house import PURPOSE, House, row
-
-
-@pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    built = House(tmp_path)
-    yield built
-    built.service.close()
+from tests.assets.publisher import PURPOSE, Publisher, row
 
 
 @pytest.fixture(scope="session")
@@ -35,21 +27,21 @@ def engine() -> Iterator[SpeechEngine]:
 
 
 class Stages:
-    """The three stages over one house, each replaceable."""
+    """The three stages over one publisher, each replaceable."""
 
-    def __init__(self, house: House, engine: SpeechEngine) -> None:
-        self.house = house
+    def __init__(self, publisher: Publisher, engine: SpeechEngine) -> None:
+        self.publisher = publisher
         self.engine = engine
-        output = Folder(str(house.folder / "out"))
-        house.service.clips.register_store(output.uri, "output", tenant=house.tenant)
+        output = Folder(str(publisher.folder / "out"))
+        publisher.service.clips.register_store(output.uri, "output", tenant=publisher.name)
         self.clips = ClipStore(output)
         self.finished: dict[str, RowResult] = {}
         self.synthesize = self.synthesizer(engine)
-        self.stamp = self.stamper(house.service)
+        self.stamp = self.stamper(publisher.service)
 
     def consent(self, *rows: ScriptRow, service: Any = None) -> list[RowResult | Ready]:
         stage = Consent(
-            service or self.house.service,
+            service or self.publisher.service,
             self._principal,
             self.clips,
             self.finished,
@@ -62,8 +54,8 @@ class Stages:
     def synthesizer(
         self, engine: SpeechEngine, *, service: Any = None, clock: Callable[[], float] = time.time
     ) -> Synthesize:
-        secret = load_node_secret(self.house.consent_config.data_dir)
-        ledger = service or self.house.service
+        secret = load_node_secret(self.publisher.config.data_dir)
+        ledger = service or self.publisher.service
         return Synthesize(
             ledger,
             self._principal,
@@ -76,7 +68,7 @@ class Stages:
     def stamper(self, service: Any, *, clips: ClipStore | None = None, stamper: Any = None) -> Stamp:
         return Stamp(
             service,
-            stamper or Stamper(self.house.service.keys),
+            stamper or Stamper(self.publisher.service.keys),
             clips or self.clips,
             self.engine.info,
             provider="Lantern",
@@ -93,10 +85,10 @@ class Stages:
         return spoken if isinstance(spoken, RowResult) else self.stamp(spoken)
 
     def files(self) -> list[str]:
-        return [path.name for path in (self.house.folder / "out").rglob("*") if path.is_file()]
+        return [path.name for path in (self.publisher.folder / "out").rglob("*") if path.is_file()]
 
     def _principal(self) -> Any:
-        return self.house.service.authenticate(self.house.narrator_key)
+        return self.publisher.service.authenticate(self.publisher.keys["narrator"])
 
 
 def script_row(row_id: str, text: str | None = "The lamp was lit.", **columns: Any) -> ScriptRow:
@@ -104,5 +96,5 @@ def script_row(row_id: str, text: str | None = "The lamp was lit.", **columns: A
 
 
 @pytest.fixture
-def stages(house: House, engine: SpeechEngine) -> Stages:
-    return Stages(house, engine)
+def stages(publisher: Publisher, engine: SpeechEngine) -> Stages:
+    return Stages(publisher, engine)

@@ -19,7 +19,7 @@ from pipelines.rows import Ready, RowResult, decided_record
 from pipelines.schema import DECIDED
 from pipelines.storage import Folder
 from speech.errors import EngineUnavailable
-from tests.unit.pipelines.house import House
+from tests.assets.publisher import Publisher
 
 
 class Ended(BaseException):
@@ -55,15 +55,15 @@ def _process(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def run(house: House) -> str:
-    journal = Journal(Folder(str(house.folder / "out")))
+def run(publisher: Publisher) -> str:
+    journal = Journal(Folder(str(publisher.folder / "out")))
     journal.open()
     return journal.run
 
 
 @pytest.fixture
-def config(house: House) -> NarrateConfig:
-    return house.config(rows_in_flight=1, engine_replacements=1)
+def config(publisher: Publisher) -> NarrateConfig:
+    return publisher.narration(rows_in_flight=1, engine_replacements=1)
 
 
 def ready(row_id: str) -> Ready:

@@ -11,7 +11,7 @@ import pytest
 from pipelines.check import check_rows, open_script
 from pipelines.errors import ScriptInvalid
 from pipelines.schema import RESULT, SCRIPT
-from tests.unit.pipelines.house import row, write_script
+from tests.assets.publisher import row, write_script
 
 
 def codes(path: Path | str) -> list[str]:

@@ -12,17 +12,17 @@ from consent_service.grants import GrantVerifier
 from consent_service.models import Claims, Role
 from consent_service.proofs.seams import KeyPurpose
 from pipelines.rows import Ready, RowResult, decided_from, decided_record
+from tests.assets.publisher import CLAIMS, PURPOSE
 from tests.unit.pipelines.conftest import Stages, script_row
-from tests.unit.pipelines.house import CLAIMS, PURPOSE
 
 
 def test_a_batch_comes_out_one_for_one_and_in_order(stages: Stages) -> None:
-    house = stages.house
+    publisher = stages.publisher
     decided = stages.consent(
         script_row("preset"),
-        script_row("clone", voice=house.anna),
+        script_row("clone", voice=publisher.anna),
         script_row("design", voice="design", instruct="a deep, slow voice"),
-        script_row("purpose", voice=house.boris, purpose="narration.elearning"),
+        script_row("purpose", voice=publisher.boris, purpose="narration.elearning"),
         script_row("voice", voice="voice_of_nobody"),
         script_row("claim", purpose="advertising"),
         script_row("unknown", purpose="whatever"),
@@ -54,10 +54,10 @@ def test_a_batch_comes_out_one_for_one_and_in_order(stages: Stages) -> None:
 
 
 def test_a_grant_is_for_the_words_of_its_row(stages: Stages) -> None:
-    ready = stages.ready(voice=stages.house.anna)
-    verifier = GrantVerifier(stages.house.service.keys.public_keys(KeyPurpose.GRANT))
+    ready = stages.ready(voice=stages.publisher.anna)
+    verifier = GrantVerifier(stages.publisher.service.keys.public_keys(KeyPurpose.GRANT))
     grant = verifier.verify(ready.grant, ready.utterance).grant
-    assert (grant.voice_id, grant.consent_id) == (stages.house.anna, stages.house.anna_consent)
+    assert (grant.voice_id, grant.consent_id) == (stages.publisher.anna, stages.publisher.anna_consent)
     assert (ready.result.consent_id, ready.result.purpose) == (grant.consent_id, PURPOSE)
 
 
@@ -67,8 +67,8 @@ def test_what_travels_to_the_engine_arrives_as_it_left(stages: Stages) -> None:
 
 
 def test_texts_and_grants_are_not_shown(stages: Stages) -> None:
-    row = script_row("a", "SECRET words", instruct="SECRET style", voice=stages.house.anna)
-    ready = stages.ready("a", text="SECRET words", instruct="SECRET style", voice=stages.house.anna)
+    row = script_row("a", "SECRET words", instruct="SECRET style", voice=stages.publisher.anna)
+    ready = stages.ready("a", text="SECRET words", instruct="SECRET style", voice=stages.publisher.anna)
     assert "SECRET" not in repr(row) + repr(ready)
     assert ready.grant not in repr(ready)
 
@@ -80,10 +80,10 @@ class Unreachable:
         self._fault = fault
 
     def __getattr__(self, name: str) -> Any:
-        def fail(*_: object) -> None:
-            raise self._fault
+        return self
 
-        return fail
+    def __call__(self, *_: object) -> None:
+        raise self._fault
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_a_gate_that_fails_lets_nothing_through(stages: Stages, fault: Exception
 
 
 def test_a_key_that_was_revoked_refuses_every_row(stages: Stages) -> None:
-    stages.house.service.tenants.revoke_key(stages.house.admin, stages.house.narrator.key_id)
+    stages.publisher.service.tenants.revoke_key(stages.publisher.admin, stages.publisher.narrator.key_id)
     (decided,) = stages.consent(script_row("a"))
     assert isinstance(decided, RowResult)
     assert (decided.status, decided.code) == ("refused", "unauthenticated")
@@ -114,14 +114,14 @@ def test_a_key_that_was_revoked_refuses_every_row(stages: Stages) -> None:
 @pytest.fixture
 def done(stages: Stages) -> RowResult:
     """A row of Anna's that an earlier run finished."""
-    result = stages.finish(stages.ready("a", voice=stages.house.anna))
+    result = stages.finish(stages.ready("a", voice=stages.publisher.anna))
     assert result.status == "ok", result
     stages.finished["a"] = result
     return result
 
 
 def again(stages: Stages, **columns: Any) -> RowResult | Ready:
-    (decided,) = stages.consent(script_row("a", **{"voice": stages.house.anna, **columns}))
+    (decided,) = stages.consent(script_row("a", **{"voice": stages.publisher.anna, **columns}))
     return decided
 
 
@@ -146,9 +146,9 @@ def test_a_clip_made_for_another_grantee_is_not_kept(stages: Stages, monkeypatch
     stages.finished["a"] = stages.finish(stages.ready("a"))
     assert isinstance(stages.consent(script_row("a"))[0], RowResult)
     theirs = Claims(purposes=CLAIMS, voices=("*",))
-    service, admin = stages.house.service, stages.house.admin
+    service, admin = stages.publisher.service, stages.publisher.admin
     key = service.tenants.create_key(admin, grantee="Others", roles=[Role.NARRATOR], claims=theirs)
-    monkeypatch.setattr(stages.house, "narrator_key", key)
+    monkeypatch.setitem(stages.publisher.keys, "narrator", key)
     assert isinstance(stages.consent(script_row("a"))[0], Ready)
 
 
@@ -176,14 +176,14 @@ def test_a_row_whose_clip_is_gone_is_spoken_again(stages: Stages, done: RowResul
 def test_a_row_made_under_a_consent_that_was_replaced_is_spoken_again(
     stages: Stages, done: RowResult
 ) -> None:
-    stages.house.consent(stages.house.anna, PURPOSE)  # the key is bound to this one now
+    stages.publisher.consent_to(stages.publisher.anna, PURPOSE)  # the key is bound to this one now
     assert isinstance(again(stages), Ready)
 
 
 def test_a_row_whose_consent_was_withdrawn_is_refused_and_its_clip_goes(
     stages: Stages, done: RowResult
 ) -> None:
-    stages.house.service.consents.revoke(stages.house.admin, stages.house.anna_consent, "asked by subject")
+    stages.publisher.revoke(stages.publisher.anna_consent)
     refused = again(stages)
     assert isinstance(refused, RowResult)
     assert (refused.status, refused.code, refused.clip_id) == ("refused", "consent_revoked", None)
@@ -191,7 +191,7 @@ def test_a_row_whose_consent_was_withdrawn_is_refused_and_its_clip_goes(
 
 
 def test_an_outage_of_the_ledger_offers_no_clip_and_costs_none(stages: Stages, done: RowResult) -> None:
-    row = script_row("a", voice=stages.house.anna)
+    row = script_row("a", voice=stages.publisher.anna)
     (out,) = stages.consent(row, service=Unreachable(LedgerUnavailable("the ledger cannot be reached")))
     assert isinstance(out, RowResult)
     assert (out.status, out.clip_uri) == ("error", None)

@@ -19,20 +19,20 @@ from provenance.labels.texts import texts
 from provenance.reading import read_manifest
 from provenance.stamp import Stamper
 from provenance.trust import TrustContext
+from tests.assets.publisher import PURPOSE, Publisher
 from tests.unit.pipelines.conftest import Stages, script_row
-from tests.unit.pipelines.house import PURPOSE, House
 
 
 def store(stages: Stages, form: Format) -> ClipStore:
-    return ClipStore(Folder(str(stages.house.folder / "out")), form)
+    return ClipStore(Folder(str(stages.publisher.folder / "out")), form)
 
 
 def made(stages: Stages, form: Format) -> RowResult:
     stages.stamp = Stamp(
-        stages.house.service, Stamper(stages.house.service.keys), store(stages, form), stages.engine.info,
+        stages.publisher.service, Stamper(stages.publisher.service.keys), store(stages, form), stages.engine.info,
         provider="Lantern", system_version="0", wanted=delivery(form.name),
     )  # fmt: skip
-    return stages.finish(stages.ready(voice=stages.house.anna))
+    return stages.finish(stages.ready(voice=stages.publisher.anna))
 
 
 @pytest.mark.parametrize("form", FORMATS.values(), ids=lambda form: form.name)
@@ -46,13 +46,13 @@ def test_a_row_becomes_a_clip_of_the_format_with_every_file_registered(stages: S
     assert hashlib.sha256(data).hexdigest() == result.audio_sha256
     sidecar = Path(f"{result.clip_uri}.c2pa")
     assert sidecar.exists() != form.embeds_manifest
-    trust = TrustContext(stages.house.service.keys.trust_anchor())
+    trust = TrustContext(stages.publisher.service.keys.trust_anchor())
     reading = read_manifest(data, trust, sidecar=None if form.embeds_manifest else sidecar.read_bytes())
     assert reading is not None
     assert (reading.state, reading.asset_matches) == ("Trusted", True)
     assert reading.disclosure is not None
     assert reading.disclosure.keyed_epoch is not None
-    record = stages.house.service.clips.find_clip(stages.house.tenant, result.clip_id)
+    record = stages.publisher.service.clips.find_clip(stages.publisher.name, result.clip_id)
     assert record is not None
     assert len(record.objects) == len(stages.files())
 
@@ -82,7 +82,7 @@ def test_clips_that_no_row_has_go_with_their_manifests(stages: Stages) -> None:
 
 
 def test_a_file_that_is_no_clip_is_never_deleted(stages: Stages) -> None:
-    notes = stages.house.folder / "out" / "clips" / "notes.txt"
+    notes = stages.publisher.folder / "out" / "clips" / "notes.txt"
     notes.parent.mkdir(parents=True)
     notes.write_text("mine")
     store(stages, WAV).delete_at(str(notes))
@@ -90,7 +90,7 @@ def test_a_file_that_is_no_clip_is_never_deleted(stages: Stages) -> None:
     assert notes.read_text() == "mine"
 
 
-def test_another_format_or_loudness_makes_the_rows_anew(house: House) -> None:
+def test_another_format_or_loudness_makes_the_rows_anew(publisher: Publisher) -> None:
     changes: list[dict[str, Any]] = [
         {},
         {"format": "mp3"},
@@ -98,18 +98,20 @@ def test_another_format_or_loudness_makes_the_rows_anew(house: House) -> None:
         {"loudness": -16.0},
         {"spoken_disclaimer": True},
     ]
-    assert len({house.config([], **change).model_identity for change in changes}) == len(changes)
+    assert len({publisher.narration([], **change).model_identity for change in changes}) == len(changes)
 
 
 @pytest.mark.parametrize("change", [{"format": "avi"}, {"sample_rate": 44_100}, {"loudness": 0.0}])
-def test_what_is_not_made_is_refused_before_a_row_is_spoken(house: House, change: dict[str, object]) -> None:
+def test_what_is_not_made_is_refused_before_a_row_is_spoken(
+    publisher: Publisher, change: dict[str, object]
+) -> None:
     with pytest.raises(ValidationError, match=r"no such format|is made at|loudness goes"):
-        house.config([], **change)
+        publisher.narration([], **change)
 
 
 def test_a_disclaimer_is_granted_and_counted_with_the_row(stages: Stages) -> None:
     stage = Consent(
-        stages.house.service, stages._principal, stages.clips, {},
+        stages.publisher.service, stages._principal, stages.clips, {},
         model="model", purpose=PURPOSE, max_characters=200, disclaimer=lambda language: texts(language).spoken,
     )  # fmt: skip
     (with_it,), (without,) = stage([script_row("a")]), stages.consent(script_row("a"))

@@ -1,22 +1,22 @@
 """The online door in one process, on an event loop of its own, with faults that a test can put between its parts.
 
 No mocks: the ledger, the engine, the stamper and the HTTP application are the real ones. What a test replaces is
-the way from one to the other (`Between`), or the pace of an engine (`HeldEngine`).
+the way from one to the other (`FaultInjector`), or the pace of an engine (`HeldEngine`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import io
-import json
 import sys
 import threading
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import httpx
@@ -24,8 +24,7 @@ import numpy as np
 import soundfile
 from fastapi import FastAPI
 
-from consent_service.models import Claims, ConsentTerms, RecordedConsent, Role, Voice
-from consent_service.service import ConsentService
+from consent_service.models import RecordedConsent, Voice
 from consent_service.vault.sealing import load_node_secret
 from serve_app.clips.service import Door, Say
 from serve_app.clips.store import ClipStore
@@ -41,6 +40,7 @@ from speech.engine import EngineInfo, Mode, Samples, SpeechEngine, SpeechRequest
 from speech.load import load_engine
 from speech.stream import QueuedStream
 from speech.text import prepare
+from tests.assets.installation import Installation, Tenant
 from tests.assets.voiced import voiced
 
 T = TypeVar("T")
@@ -77,7 +77,7 @@ class LoopThread:
 Meddle = Callable[..., Awaitable[Any]]
 
 
-class Between:
+class FaultInjector:
     """A `Remote` that stands before another. `on[method]` is called in its place, with the real call first."""
 
     def __init__(self, inner: Remote, **on: Meddle) -> None:
@@ -94,7 +94,7 @@ class Between:
         return await (self.on[method](real) if method in self.on else real())
 
 
-class BetweenPieces(Between):
+class StreamFaultInjector(FaultInjector):
     """The same before one that also answers piece by piece."""
 
     inner: StreamingRemote
@@ -203,71 +203,39 @@ class Parts:
 
     door: Door
     worker: VoiceWorker
-    gate: Between
-    voice: BetweenPieces
+    engine: Any
+    gate: FaultInjector  # before the gate that the door calls
+    voices_gate: FaultInjector  # before the gate that the worker calls
+    voice: StreamFaultInjector  # before the worker
+    watch: RevocationWatch
+    store: ClipStore
+    metrics: PrometheusMetrics
     http: FastAPI
 
+    async def shared_by(self, callers: int) -> None:
+        """Until so many callers wait for one and the same synthesis."""
+        while not any(flight.waiting == callers for flight in self.door._flights._running.values()):
+            await asyncio.sleep(0.001)
 
-@dataclass
-class Studio:
-    """One tenant with a key for each part that a person plays, and a voice under consent."""
 
-    house: House
-    tenant: str
-    keys: dict[str, str]
-    voice: Voice = field(init=False)
-    consent: RecordedConsent = field(init=False)
+class Studio(Tenant):
+    """A tenant whose keys may claim everything that tests claim, and what it says through the door."""
 
-    def by(self, part: str) -> Any:
-        return self.house.service.authenticate(self.keys[part])
+    usual_claims = MappingProxyType(
+        {"purposes": PURPOSES, "voices": ("*",), "territories": ("*",), "channels": ("*",)}
+    )
 
-    def enrol(self, name: str = "A voice", hertz: float = 180.0) -> Voice:
-        service = self.house.service
-        challenge = service.voices.begin_enrolment(
-            self.by("admin"), name=name, language="en", grantee="studio", purpose="narration",
-            subject_name="A Person",
-        )  # fmt: skip
-        service.voices.complete_enrolment(
-            self.by("admin"), challenge.enrolment_id, reference=recording(hertz=hertz),
-            transcript="what is said in the sample", statement=recording(3.5, hertz=hertz + 1),
-        )  # fmt: skip
-        voice = service.voices.review(self.by("reviewer"), challenge.voice_id, approve=True)
-        self.state(voice.voice_id, "accessibility", hertz=hertz)
-        return voice
+    def __init__(self, house: House, name: str) -> None:
+        self.house = house
+        super().__init__(house.installation, name)
+        self.voice = self.enrol()
+        self.consent = self.record()
 
-    def state(self, voice_id: str, *purposes: str, grantee: str = "studio", hertz: float = 180.0) -> None:
-        """Further statements, for purposes or a grantee that the enrolment does not cover."""
-        service = self.house.service
-        for purpose in purposes:
-            challenge = service.voices.begin_statement(
-                self.by("admin"), voice_id, grantee=grantee, purpose=purpose
-            )
-            service.voices.complete_statement(
-                self.by("admin"), challenge.enrolment_id, statement=recording(3.5, hertz=hertz + 2)
-            )
-            service.voices.review(self.by("reviewer"), voice_id, approve=True)
-
-    def record(self, *, bind: bool = True, **changes: Any) -> RecordedConsent:
-        terms: dict[str, Any] = {
-            "grantee": "studio", "purposes": ("narration", "accessibility"), "languages": ("en", "de"),
-            "valid_from": time.time() - 1, "valid_until": time.time() + 3600,
-        }  # fmt: skip
-        recorded = self.house.service.consents.record(
-            self.by("admin"), voice_id=self.voice.voice_id, terms=ConsentTerms(**{**terms, **changes})
-        )
+    def record(self, voice: Voice | None = None, *, bind: bool = True, **changes: Any) -> RecordedConsent:
+        recorded = super().record(voice, **changes)
         if bind:
-            key_id = self.by("narrator").key_id
-            self.house.service.tenants.bind_consent(self.by("admin"), key_id, recorded.consent.consent_id)
+            self.service.tenants.bind_consent(self.admin, self.narrator.key_id, recorded.consent.consent_id)
         return recorded
-
-    def revoke(self) -> None:
-        self.house.service.consents.revoke(self.by("admin"), self.consent.consent.consent_id, "withdrawn")
-
-    def key(self, *roles: Role, grantee: str = "studio", **claims: tuple[str, ...]) -> str:
-        wide = {"purposes": PURPOSES, "voices": ("*",), "territories": ("*",), "channels": ("*",)}
-        return self.house.service.tenants.create_key(
-            self.by("admin"), grantee=grantee, roles=roles, claims=Claims(**{**wide, **claims})
-        )
 
     def say(
         self, text: str = "Good morning.", *, part: str = "narrator", mode: Mode = "clone", **more: Any
@@ -277,10 +245,6 @@ class Studio:
         given: dict[str, Any] = {"purpose": "narration", "voice": voice, "api_key": self.keys[part]}
         given |= {"utterance": prepare(text, "en", instruct), **more}
         return Say(mode=mode, **given)
-
-    def log(self) -> list[dict[str, Any]]:
-        """Every entry of the tenant's audit log, oldest first."""
-        return [json.loads(entry) for entry in self.house.service.log.entries(self.by("auditor"))]
 
     def endings(self) -> list[tuple[str, str | None]]:
         """(outcome, reason) of each closing record; every opening must have one."""
@@ -292,7 +256,7 @@ class Studio:
 
     def stored(self) -> list[Path]:
         """Every file of this tenant in the clip store."""
-        return [path for path in self.house.clips.glob(f"{self.tenant}/**/*") if path.is_file()]
+        return [path for path in self.house.clips.glob(f"{self.name}/**/*") if path.is_file()]
 
 
 class House:
@@ -309,13 +273,15 @@ class House:
             },
         )  # fmt: skip
         self.clips = Path(self.config.clips)
-        self.service = ConsentService.open(self.config.consent)
+        self.installation = Installation.create(self.config.consent, clock=time.time)
+        self.service = self.installation.service
         self._stack = AsyncExitStack()
         self.context: Context = self.run(
             self._stack.enter_async_context(in_process(self.config, self.service))
         )
         self.http = build_http(self.context, self.config.ingress, version="test")
         self.door = self.context.door
+        self.stamper = self.door._stamper
         self.gate: Remote = self.context.gate
         self._engine = load_engine(self.config.engine)
         self.engine = Lent(self._engine)
@@ -328,15 +294,7 @@ class House:
         self.service.close()
 
     def studio(self) -> Studio:
-        tenant = f"tenant-{next(_NAMES)}"
-        studio = Studio(self, tenant, {"admin": self.service.tenants.bootstrap(tenant)})
-        for part, role in (
-            ("reviewer", Role.REVIEWER), ("narrator", Role.NARRATOR), ("auditor", Role.AUDITOR),
-        ):  # fmt: skip
-            studio.keys[part] = studio.key(role)
-        studio.voice = studio.enrol()
-        studio.consent = studio.record()
-        return studio
+        return Studio(self, f"tenant-{next(_NAMES)}")
 
     def request(self, method: str, path: str, *, key: str | None = None, **more: Any) -> httpx.Response:
         return self.run(self.asend(method, path, key=key, **more))
@@ -367,8 +325,8 @@ class House:
         stale_after_s: float = 0.7,
     ) -> Parts:
         """A door of a test's own around `engine`; close it with `worker.close()`."""
-        between = Between(self.gate, **(gate or {}))
-        for_voice = Between(self.gate, **(seen_by_voice or {}))
+        between = FaultInjector(self.gate, **(gate or {}))
+        for_voice = FaultInjector(self.gate, **(seen_by_voice or {}))
         watch = RevocationWatch(
             FailClosed(for_voice), wait_s=0.05, stale_after_s=stale_after_s, metrics=PrometheusMetrics()
         )
@@ -377,16 +335,19 @@ class House:
             node_secret=self.node_secret, metrics=PrometheusMetrics(), watch=watch,
         )  # fmt: skip
         await worker.start()
-        voices = BetweenPieces(LocalRemote(worker), **(voice or {}))
+        voices = StreamFaultInjector(LocalRemote(worker), **(voice or {}))
+        store, metrics = ClipStore(self.config.clips), PrometheusMetrics()
         door = Door(
-            FailClosed(between), voices, stamper or self.door._stamper, ClipStore(self.config.clips),
-            PrometheusMetrics(), provider="test", version="test",
+            FailClosed(between), voices, stamper or self.stamper, store, metrics, provider="test", version="test"
         )  # fmt: skip
         context = Context(
             door, FailClosed(between), self.context.verifier, self.context.auditor, self.context.trust,
             self.config.ingress,
         )  # fmt: skip
-        return Parts(door, worker, between, voices, build_http(context, self.config.ingress, version="test"))
+        http = build_http(context, self.config.ingress, version="test")
+        return Parts(
+            door, worker, engine, between, for_voice, voices, watch, store, metrics, http
+        )  # fmt: skip
 
     def held_engine(self) -> HeldEngine:
         return HeldEngine(self.engine.info)

@@ -332,7 +332,7 @@ def test_only_a_narrator_speaks(house: House, studio: Studio, part: str) -> None
 def test_the_enroller_may_not_review(house: House, studio: Studio) -> None:
     from consent_service.models import Role
 
-    both = studio.key(Role.VOICE_ADMIN, Role.REVIEWER)
+    both = studio.api_key(Role.VOICE_ADMIN, Role.REVIEWER)
     begun = house.post("/v1/voices/enrolments", enrolment(), key=both).json()
     import base64
 

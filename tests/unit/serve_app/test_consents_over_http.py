@@ -11,6 +11,7 @@ from tests.unit.serve_app.house import Studio, code_of
 
 
 def agreed(studio: Studio, **more: Any) -> dict[str, Any]:
+    studio.state(studio.voice.voice_id, "accessibility")
     body = {
         "voice_id": studio.voice.voice_id, "grantee": "studio", "purposes": ["narration", "accessibility"],
         "languages": ["en", "de"], "territories": ["DE", "AT"], "channels": ["podcast", "radio"],

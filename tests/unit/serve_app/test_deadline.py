@@ -40,7 +40,7 @@ def test_a_stream_whose_time_is_up_is_cut_and_what_was_heard_is_covered(house: H
         assert kept.audio == b"".join(heard)
         assert not spoken.live, "the engine need not go on"
         await parts.worker.close()
-        return parts.door._metrics
+        return parts.metrics
 
     metrics = house.run(play())
     assert heard

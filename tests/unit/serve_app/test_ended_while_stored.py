@@ -16,9 +16,9 @@ def say_with(house: House, studio: Studio, publish: Any = None, **gate: Any) -> 
 
     async def ask() -> None:
         parts = await house.parts(house.engine, gate=gate)
-        real = parts.door._store.publish
+        real = parts.store.publish
         if publish is not None:
-            parts.door._store.publish = lambda staged: publish(lambda: real(staged))  # type: ignore[method-assign]
+            parts.store.publish = lambda staged: publish(lambda: real(staged))  # type: ignore[method-assign]
         try:
             await parts.door.say(studio.say("Too late."))
         finally:

@@ -17,9 +17,10 @@ class Slow:
     """A verifier that looks until the test says enough."""
 
     def __init__(self) -> None:
-        self.enough = threading.Event()
+        self.began, self.enough = threading.Event(), threading.Event()
 
     def verify(self, data: bytes, sidecar: bytes | None = None) -> Any:
+        self.began.set()
         assert self.enough.wait(30)
         return None
 
@@ -50,7 +51,7 @@ def test_who_hangs_up_does_not_make_room_before_the_work_has_ended() -> None:
 
     async def hang_up_and_ask_again() -> None:
         first = asyncio.create_task(examiners.verify(slow, b""))  # type: ignore[arg-type]
-        await asyncio.sleep(0.01)
+        assert await asyncio.to_thread(slow.began.wait, 30)
         first.cancel()
         with pytest.raises(RequestRefused) as refused:
             await examiners.verify(slow, b"")  # type: ignore[arg-type]

@@ -17,7 +17,7 @@ from provenance.stamp import Stamper
 from serve_app.errors import Refused, RequestRefused
 from serve_app.gate.client import GateBridge
 from serve_app.remote import FailClosed, HandleRemote, Lost
-from tests.unit.serve_app.house import Between, Held, House, Studio, after, answering, code_of, raising
+from tests.unit.serve_app.house import FaultInjector, Held, House, Studio, after, answering, code_of, raising
 
 PATHS = ("/v1/voice-clone", "/v1/custom-voice", "/v1/voice-design", "/v1/audio/speech")
 FAILURES: dict[str, tuple[Exception, str]] = {
@@ -104,7 +104,7 @@ def test_a_clip_that_cannot_be_handed_over_does_not_leave(
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_manifest_that_cannot_be_signed_means_no_audio(house: House, studio: Studio, stream: bool) -> None:
     async def play() -> Any:
-        broken = Between(house.gate, sign_manifest=raising(RequestRefused("ledger_unavailable", "…")))
+        broken = FaultInjector(house.gate, sign_manifest=raising(RequestRefused("ledger_unavailable", "…")))
         return Stamper(await GateBridge.connect(broken, house.node_secret))
 
     # As any other time at which the gate is lost: clear, and worth another try.
@@ -286,7 +286,7 @@ def test_a_caller_who_hangs_up_is_told_to_the_log(house: House, studio: Studio, 
 
     async def play() -> None:
         engine, held = house.held_engine(), Held()
-        signing = Between(house.gate, sign_manifest=held)
+        signing = FaultInjector(house.gate, sign_manifest=held)
         parts = await house.parts(
             engine,
             seen_by_voice={"redeem": held} if moment == "before" else {},

@@ -64,7 +64,7 @@ def test_a_replica_that_cannot_reach_the_ledger_is_not_ill(house: House) -> None
 
         parts = await house.parts(house.held_engine(), seen_by_voice={"revocations": revocations})
         lost.set()
-        while parts.worker._watch.is_fresh:
+        while parts.watch.is_fresh:
             await asyncio.sleep(0.01)
         parts.worker.check_health()
         await parts.worker.close()

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 PROGRAM = """
 import asyncio, resource, sys
 from consent_service.service import ConsentService
@@ -30,6 +32,7 @@ def limit_of(what: str, folder: Path) -> str:
     return subprocess.run(command, capture_output=True, check=True, timeout=120).stdout.decode().strip()
 
 
+@pytest.mark.slow
 def test_whoever_opens_the_vault_or_speaks_leaves_no_core_dump(tmp_path: Path) -> None:
     assert limit_of("gate", tmp_path) == "(0, 0)"
     assert limit_of("door", tmp_path) == "(0, 0)"

@@ -34,7 +34,7 @@ async def ask(house: House, order: Any, **parts_with: Any) -> tuple[str, Parts]:
     try:
         await LocalRemote(parts.worker).call("synthesize", order)
     except RequestRefused as exc:
-        assert parts.worker._engine.requests == [], "the engine was never asked"  # type: ignore[attr-defined]
+        assert parts.engine.requests == [], "the engine was never asked"
         return exc.code, parts
     finally:
         await parts.worker.close()
@@ -157,7 +157,7 @@ CLONE = {"text": "Good morning.", "language": "en", "purpose": "narration"}
 def test_a_key_without_consent_or_claim_is_refused(
     house: House, studio: Studio, key_with: dict[str, Any], body: dict[str, Any], status: int, code: str
 ) -> None:
-    key = studio.key(Role.NARRATOR, **key_with)
+    key = studio.api_key(Role.NARRATOR, **key_with)
     answer = house.post("/v1/voice-clone", {**CLONE, "voice_id": studio.voice.voice_id, **body}, key=key)
     assert (answer.status_code, code_of(answer)) == (status, code)
 
@@ -176,6 +176,7 @@ def test_a_key_without_consent_or_claim_is_refused(
 def test_what_the_consent_does_not_cover_is_refused(
     house: House, studio: Studio, terms: dict[str, Any], body: dict[str, Any], code: str
 ) -> None:
+    studio.state(studio.voice.voice_id, *terms.get("purposes", ()))
     studio.record(**terms)
     request = {**CLONE, "voice_id": studio.voice.voice_id, **body}
     answer = house.post("/v1/voice-clone", request, key=studio.keys["narrator"])
@@ -183,7 +184,7 @@ def test_what_the_consent_does_not_cover_is_refused(
 
 
 def test_another_grantee_cannot_use_a_token_that_it_found(house: House, studio: Studio) -> None:
-    key = studio.key(Role.NARRATOR, grantee="another-studio")
+    key = studio.api_key(Role.NARRATOR, grantee="another-studio")
     body = {**CLONE, "voice_id": studio.voice.voice_id, "consent_token": studio.consent.consent_token}
     answer = house.post("/v1/voice-clone", body, key=key)
     assert (answer.status_code, code_of(answer)) == (403, "grantee_mismatch")

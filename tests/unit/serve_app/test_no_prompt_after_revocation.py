@@ -38,7 +38,7 @@ def test_the_engine_never_sees_a_voice_revoked_between_redemption_and_speech(
             redeemed = await real()
             await asyncio.to_thread(studio.revoke)
             async with asyncio.timeout(20):
-                while not parts.worker._watch.revoked(redeemed.grant):
+                while not parts.watch.revoked(redeemed.grant):
                     await asyncio.sleep(0.01)
             return redeemed
 

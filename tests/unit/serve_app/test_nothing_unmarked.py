@@ -111,7 +111,7 @@ def test_a_clip_is_the_one_in_the_register(house: House, studio: Studio, route: 
         "GET", f"/v1/clips/{answer.headers['x-clip-id']}/record", key=studio.keys["auditor"]
     ).json()
     assert record["audio_sha256"] == hashlib.sha256(answer.content).hexdigest()
-    assert record["tenant"] == studio.tenant
+    assert record["tenant"] == studio.name
 
 
 class BrokenStamper:
@@ -232,7 +232,7 @@ def test_stamping_does_not_hold_up_the_event_loop(house: House, studio: Studio) 
     class Waiting:
         def stamp(self, samples: Any, rate: int, disclosure: Any, wanted: Any) -> Any:
             asyncio.run_coroutine_threadsafe(asyncio.sleep(0), house.thread.loop).result(10)
-            return house.door._stamper.stamp(samples, rate, disclosure, wanted)
+            return house.stamper.stamp(samples, rate, disclosure, wanted)
 
     async def play() -> None:
         parts = await house.parts(house.engine, stamper=Waiting())

@@ -33,7 +33,7 @@ def test_a_form_does_not_stay_when_nobody_knows_whether_its_voice_was_deleted_me
 def test_the_last_search_finds_the_form_of_an_old_clip_whose_maker_died_after_publishing_it(
     house: House, studio: Studio, clip: httpx.Response, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with house.service._core.ledger.engine.begin() as connection:
+    with house.installation.ledger.engine.begin() as connection:
         connection.execute(update(clips).values(created_at=clips.c.created_at - 30 * 86_400))
     publish, delete = ClipStore.publish, derivatives.delete_clips
 
@@ -127,13 +127,13 @@ def test_what_is_being_kept_when_the_caller_hangs_up_is_kept_whole(
     async def play() -> None:
         held, published = Held(), asyncio.Event()
         parts = await house.parts(house.engine, gate={"add_copy": held})
-        publish, loop = parts.door._store.publish, asyncio.get_running_loop()
+        publish, loop = parts.store.publish, asyncio.get_running_loop()
 
         def seen(staged: Any) -> None:
             publish(staged)
             loop.call_soon_threadsafe(published.set)
 
-        parts.door._store.publish = seen  # type: ignore[method-assign]
+        parts.store.publish = seen  # type: ignore[method-assign]
         asked = asyncio.create_task(
             parts.door.renditions.fetch(studio.keys["narrator"], clip.headers["x-clip-id"], delivery("mp3"))
         )

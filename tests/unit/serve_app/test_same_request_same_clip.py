@@ -106,8 +106,10 @@ def test_concurrent_identical_requests_are_one_synthesis(house: House, studio: S
 
 
 def test_what_is_not_the_same_is_never_shared(house: House, studio: Studio) -> None:
-    other_grantee = studio.key(Role.NARRATOR, grantee="another-studio")
-    studio.state(studio.voice.voice_id, "narration", "accessibility", grantee="another-studio")
+    other_grantee = studio.api_key(Role.NARRATOR, grantee="another-studio")
+    studio.state(studio.voice.voice_id, "accessibility")
+    studio.consent = studio.record(purposes=("narration", "accessibility"))
+    studio.state(studio.voice.voice_id, "narration", grantee="another-studio")
     theirs = studio.record(grantee="another-studio", bind=False)
     neighbour = house.studio()
     asked = [
@@ -208,9 +210,7 @@ def test_a_leader_who_hangs_up_takes_no_one_along(house: House, studio: Studio) 
         leader = asyncio.create_task(parts.door.say(studio.say()))
         stream = await engine.next_start()
         follower = asyncio.create_task(parts.door.say(studio.say()))
-        while parts.gate.calls.count("authorize") < 2:
-            await asyncio.sleep(0.005)
-        await asyncio.sleep(0.05)
+        await parts.shared_by(2)
         leader.cancel()
         with pytest.raises(asyncio.CancelledError):
             await leader
@@ -227,20 +227,18 @@ def test_a_leader_who_hangs_up_takes_no_one_along(house: House, studio: Studio) 
 def test_a_failure_that_concerns_the_leaders_key_alone_is_not_the_followers(
     house: House, studio: Studio
 ) -> None:
-    second_key = studio.key(Role.NARRATOR)
+    second_key = studio.api_key(Role.NARRATOR)
     house.service.tenants.bind_consent(
         studio.by("admin"), house.service.authenticate(second_key).key_id, studio.consent.consent.consent_id
     )
 
     async def play(parts: Parts) -> None:
         held = Held()
-        parts.worker._gate._gate.on["redeem"] = held
+        parts.voices_gate.on["redeem"] = held
         leader = asyncio.create_task(parts.door.say(studio.say()))
         await held.arrived.wait()
         follower = asyncio.create_task(parts.door.say(studio.say(api_key=second_key)))
-        while parts.gate.calls.count("authorize") < 2:
-            await asyncio.sleep(0.005)
-        await asyncio.sleep(0.05)
+        await parts.shared_by(2)
         house.service.tenants.revoke_key(studio.by("admin"), studio.by("narrator").key_id)
         held.release()
         with pytest.raises(RequestRefused) as refused:
@@ -260,11 +258,11 @@ class Work:
     def __init__(self) -> None:
         self.began = 0
         self.cancelled = 0
-        self.started, self.go = asyncio.Event(), asyncio.Event()
+        self.started, self.go, self.ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def __call__(self) -> int:
         self.began += 1
-        mine = self.began
+        number = self.began
         self.started.set()
         try:
             await self.go.wait()
@@ -272,7 +270,9 @@ class Work:
             self.cancelled += 1
             await asyncio.sleep(0)  # it has something to put away
             raise
-        return mine
+        finally:
+            self.ended.set()
+        return number
 
 
 def test_the_last_one_to_leave_cancels_the_work(house: House) -> None:
@@ -280,16 +280,16 @@ def test_the_last_one_to_leave_cancels_the_work(house: House) -> None:
         flights: SingleFlight[int] = SingleFlight()
         work = Work()
         waiting = [asyncio.create_task(flights.run("k", work)) for _ in range(3)]
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
+        await work.started.wait()
+        assert flights.waiting("k") == 3
         for task in waiting[:2]:
             task.cancel()
         await asyncio.wait(waiting[:2])
         assert work.cancelled == 0
         waiting[2].cancel()
         await asyncio.wait(waiting)
-        await asyncio.sleep(0)
-        assert (work.began, work.cancelled, flights.has("k")) == (1, 1, False)
+        await work.ended.wait()
+        assert (work.began, work.cancelled, flights.waiting("k")) == (1, 1, 0)
 
     house.run(play())
 
@@ -299,16 +299,14 @@ def test_no_one_joins_a_flight_that_is_coming_down(house: House) -> None:
         flights: SingleFlight[int] = SingleFlight()
         work = Work()
         first = asyncio.create_task(flights.run("k", work))
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
+        await work.started.wait()
         first.cancel()
         with pytest.raises(asyncio.CancelledError):
             await first
         second = asyncio.create_task(flights.run("k", work))
-        await asyncio.sleep(0)
         work.go.set()
         assert await second == 2
-        assert not flights.has("k")
+        assert flights.waiting("k") == 0
 
     house.run(play())
 

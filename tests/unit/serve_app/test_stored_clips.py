@@ -33,7 +33,7 @@ def test_the_grantee_hears_it_again_and_the_log_says_so(
 def test_another_grantee_of_the_tenant_learns_nothing_of_it(
     house: House, studio: Studio, clip: tuple[str, bytes], what: str
 ) -> None:
-    stranger = studio.key(Role.NARRATOR, grantee="others")
+    stranger = studio.api_key(Role.NARRATOR, grantee="others")
     answer = house.request("GET", f"/v1/clips/{clip[0]}{what}", key=stranger)
     assert (answer.status_code, code_of(answer)) == (404, "clip_unknown")
 
@@ -75,7 +75,7 @@ def test_a_caller_with_a_key_gets_the_public_verdict_on_what_is_not_theirs(
     neighbour = house.studio()
     for content, key in (
         (clip[1], neighbour.keys["narrator"]),
-        (clip[1], studio.key(Role.NARRATOR, grantee="others")),
+        (clip[1], studio.api_key(Role.NARRATOR, grantee="others")),
         (recording(), studio.keys["narrator"]),
     ):
         answer = house.request("POST", "/v1/verify", content=content, key=key)
@@ -89,7 +89,7 @@ def test_a_clip_withdrawn_while_the_store_is_slow_does_not_leave(house: House, s
 
     async def ask() -> None:
         parts = await house.parts(house.engine)
-        publish = parts.door._store.publish
+        publish = parts.store.publish
 
         def slowly(staged: Any) -> None:
             nonlocal late
@@ -97,7 +97,7 @@ def test_a_clip_withdrawn_while_the_store_is_slow_does_not_leave(house: House, s
             studio.revoke()
             publish(staged)
 
-        parts.door._store.publish = slowly  # type: ignore[method-assign]
+        parts.store.publish = slowly  # type: ignore[method-assign]
         parts.door._clock = lambda: time.time() + late
         try:
             await parts.door.say(studio.say("Too late."))

@@ -194,7 +194,7 @@ def test_nothing_more_is_sent_when_revocations_cannot_be_known(house: House, stu
         clip, chunks, spoken = await _begun(house, parts, studio, engine)
         await anext(chunks)
         deaf.set()
-        while parts.worker._watch.is_fresh:
+        while parts.watch.is_fresh:
             await asyncio.sleep(0.01)
         spoken.emit(house.speech[:24_000])
         with pytest.raises(RequestRefused) as cut:

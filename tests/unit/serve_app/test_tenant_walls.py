@@ -110,9 +110,9 @@ def test_a_cache_entry_moved_next_door_opens_for_no_one(
 def test_a_clip_key_opens_under_its_own_tenant_and_clip_only(
     house: House, studio: Studio, neighbour: Studio
 ) -> None:
-    key, wrapped = house.run(house.gate.call("new_clip_key", studio.tenant, "clip-1"))
-    assert house.run(house.gate.call("clip_key", studio.tenant, "clip-1", wrapped)) == key
-    for tenant, clip in ((neighbour.tenant, "clip-1"), (studio.tenant, "clip-2")):
+    key, wrapped = house.run(house.gate.call("new_clip_key", studio.name, "clip-1"))
+    assert house.run(house.gate.call("clip_key", studio.name, "clip-1", wrapped)) == key
+    for tenant, clip in ((neighbour.name, "clip-1"), (studio.name, "clip-2")):
         with pytest.raises(RequestRefused) as refused:
             house.run(house.gate.call("clip_key", tenant, clip, wrapped))
         assert refused.value.code == "vault_error"

@@ -19,7 +19,7 @@ import soundfile
 from consent_service.errors import VaultError
 from serve_app.errors import RequestRefused
 from serve_app.gate.uploads import SealedUpload, UploadKeys, read_bounded, seal_upload
-from tests.unit.serve_app.house import Between, House, Studio, code_of, recording
+from tests.unit.serve_app.house import FaultInjector, House, Studio, code_of, recording
 
 LIMIT = 2_000_000  # the house's bound on a body
 
@@ -180,7 +180,7 @@ def test_a_recording_is_never_spooled_to_a_disk(
 def test_what_crosses_a_handle_is_sealed(house: House, studio: Studio) -> None:
     crossed: list[Any] = []
 
-    class Listening(Between):
+    class Listening(FaultInjector):
         async def call(self, method: str, *args: Any, **kwargs: Any) -> Any:
             crossed.append((method, args, kwargs))
             return await super().call(method, *args, **kwargs)

@@ -68,6 +68,7 @@ PIECES: dict[str, Callable[[], Iterator[int]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cut", PIECES)
 def test_any_cut_into_pieces_gives_the_full_decode(upstream: Any, cut: str) -> None:
     spoken = codes(45)
@@ -197,6 +198,7 @@ def test_upstreams_weights_stay_as_they_were(upstream: Any) -> None:
         assert torch.equal(weight, before[name]), name
 
 
+@pytest.mark.slow
 def test_a_step_is_one_graph(upstream: Any) -> None:
     """No break and no branch on data: what a compiler and a CUDA graph need."""
     torch.compiler.reset()
@@ -215,6 +217,7 @@ def test_the_squared_sine_is_one(span: float) -> None:
     assert squared_sine(x.bfloat16()).dtype == torch.bfloat16
 
 
+@pytest.mark.slow
 def test_upstreams_own_pieces_differ_from_its_whole(tiny: Any) -> None:
     """Beyond 300 frames the package decodes in pieces of 300 with 25 frames of context. We give the whole."""
     spoken = codes(330, seed=12)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from tests.unit.pipelines.house import recording
+from tests.assets.voiced import voiced
 from vouch.cli import app
 
 EXAMINER = Path(__file__).parents[2] / "assets" / "mark_examiner.py"
@@ -63,8 +63,8 @@ class Vouch:
         """Both steps, and the review; returns the voice id."""
         begun = self.json("voice", "enrol", "--name", name, "--subject", "A Person")
         reference, statement = self.folder / "reference.wav", self.folder / "statement.wav"
-        reference.write_bytes(recording(140.0))
-        statement.write_bytes(recording(141.0))
+        reference.write_bytes(voiced(4.0, hertz=140.0))
+        statement.write_bytes(voiced(4.0, hertz=141.0))
         waiting = self.json(
             "voice", "enrol", "--enrolment", begun["enrolment_id"], "--reference", reference,
             "--transcript", "what the sample says", "--statement", statement,
@@ -78,7 +78,7 @@ class Vouch:
         """A further statement, and its review."""
         begun = self.json("voice", "statement", voice_id, "--purpose", purpose)
         statement = self.folder / "further.wav"
-        statement.write_bytes(recording(142.0))
+        statement.write_bytes(voiced(4.0, hertz=142.0))
         given = self.json(
             "voice", "statement", "--challenge", begun["enrolment_id"], "--statement", statement
         )

