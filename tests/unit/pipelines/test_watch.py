@@ -29,6 +29,10 @@ class Feed:
         self.stream = Stream()
         self.followed_after = -1
 
+    @property
+    def gate(self) -> Feed:
+        return self
+
     def revocations(self, after: int) -> list[Revocation]:
         return [event for event in self.past if event.seq > after][:1]  # a page at a time
 
