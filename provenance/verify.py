@@ -7,6 +7,7 @@ answered is "unknown", never "live".
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import time
 from collections.abc import Callable
@@ -117,14 +118,13 @@ class Verifier:
         if self._reader is None or found.disclosure is None:
             return found
         clip_id = found.disclosure.clip_id
-        try:
-            registered = self._reader.knows_clip(clip_id, found.sha256)
-            logged = (
-                self._reader.logged_at(clip_id, found.sha256) if found.signed_by_our_expired_leaf else None
-            )
-        except Exception:  # noqa: BLE001 - as above: the question stays open
-            return found
-        return replace(found, registered=registered, logged_at=logged)
+        # Each answer counts without the other.
+        with contextlib.suppress(Exception):  # as above: the question stays open
+            found = replace(found, registered=self._reader.knows_clip(clip_id, found.sha256))
+        if found.signed_by_our_expired_leaf:
+            with contextlib.suppress(Exception):
+                found = replace(found, logged_at=self._reader.logged_at(clip_id, found.sha256))
+        return found
 
     def _standing(self, found: Findings) -> tuple[Standing, float]:
         named = found.all_named

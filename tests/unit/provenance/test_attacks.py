@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 import c2pa
 import numpy as np
@@ -299,6 +300,41 @@ def test_what_the_log_held_while_the_leaf_was_valid_stays_valid_after_it() -> No
         assert verdict.notes == (Note.SIGNED_IN_TIME,)
         assert "the log shows that it was signed before" in verdict.sentence
         assert verdict.evidence["expired_leaf"]["logged_at"] == at
+
+
+T = TypeVar("T")
+
+
+class HalfARegister(Register):
+    """Answers one of the two questions, and fails at the other."""
+
+    def __init__(self, failing: str, logged_at: float) -> None:
+        super().__init__(knows=True, logged_at=logged_at)
+        self.failing = failing
+
+    def knows_clip(self, clip_id: str, audio_sha256: str) -> bool | None:
+        return self._answer("knows_clip", super().knows_clip(clip_id, audio_sha256))
+
+    def logged_at(self, clip_id: str, audio_sha256: str) -> float | None:
+        return self._answer("logged_at", super().logged_at(clip_id, audio_sha256))
+
+    def _answer(self, question: str, answer: T) -> T:
+        if question == self.failing:
+            raise ConnectionError(question)
+        return answer
+
+
+@pytest.mark.parametrize(
+    ("failing", "matches", "standing", "note"),
+    [("knows_clip", None, UNKNOWN, Note.SIGNED_IN_TIME), ("logged_at", True, LIVE, Note.TIME_UNPROVEN)],
+)
+def test_one_answer_of_the_register_counts_without_the_other(
+    failing: str, matches: bool | None, standing: Standing, note: Note
+) -> None:
+    register = HalfARegister(failing, logged_at=leaf_dates()[0])
+    verdict = Verifier(EXPIRED_ROOT.read_bytes(), register).verify(EXPIRED.read_bytes())
+    assert (verdict.origin, verdict.integrity, verdict.standing) == (OURS, INTACT, standing)
+    assert (verdict.evidence["register_match"], verdict.notes) == (matches, (note,))
 
 
 @pytest.mark.parametrize("late", [None, -10.0, 10.0], ids=["no entry", "before the leaf", "after the leaf"])
