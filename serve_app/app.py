@@ -21,16 +21,18 @@ from ray.serve.handle import DeploymentHandle
 
 from consent_service.service import ConsentService
 from consent_service.vault.sealing import load_node_secret
+from serve_app.call_signing import CallSigner, SignedCall
 from serve_app.config import AppConfig
-from serve_app.envelope import Envelope, NodeSeal, SealedRemote
 from serve_app.gate.consent_gate import ConsentGate
+from serve_app.gate.protocol import Gate
+from serve_app.handles import Callee, remote
 from serve_app.ingress.caller import believe_no_forwarded_header
 from serve_app.ingress.edge import ignore_control_headers
 from serve_app.ingress.http import build_http
 from serve_app.memory import no_core_dumps
 from serve_app.metrics import RayMetrics
-from serve_app.remote import refusals_as_last, refusals_as_values
 from serve_app.version import VERSION
+from serve_app.voice.protocol import VoiceReplica
 from serve_app.voice.watch import RevocationWatch
 from serve_app.voice.worker import VoiceWorker
 from serve_app.wiring import open_context
@@ -42,60 +44,46 @@ if TYPE_CHECKING:
 
 APP_NAME: Final = "vouch"
 
-# The methods of the gate that other deployments may call; nothing else crosses.
-_GATE_METHODS: Final = (
-    "add_copy", "administer", "authorize", "certificate_chain", "clip_for", "clip_key", "close_clip",
-    "complete_enrolment", "complete_statement", "end_stream", "hand_over", "keep_designed_voice", "knows_clip",
-    "marked_clip", "new_clip_key", "open_statement", "redeem", "redeem_cached", "register_replica",
-    "register_store",
-    "release_clip", "revocations", "sign_manifest", "standing", "trust_anchor", "upload_key",
-    "watermark_key", "watermark_keys",
-)  # fmt: skip
 
-
-class Gate:
+class GateDeployment:
     """`ConsentGate` behind a handle."""
 
     def __init__(self, config: AppConfig) -> None:
         no_core_dumps()
-        self._gate = ConsentGate(ConsentService.open(config.consent))
-        self._seal = NodeSeal(load_node_secret(config.consent.data_dir), "Gate", _GATE_METHODS)
+        gate: Gate = ConsentGate(ConsentService.open(config.consent))
+        self._callee = Callee(call_signer(config)).offer(Gate, gate)
 
-    @refusals_as_values
-    async def ask(self, envelope: Envelope) -> Any:
-        args, kwargs = self._seal.open(envelope)
-        return await getattr(self._gate, envelope.method)(*args, **kwargs)
+    async def call(self, call: SignedCall) -> Any:
+        return await self._callee.call(call)
 
 
-def gate_remote(handle: DeploymentHandle[Any], config: AppConfig) -> SealedRemote:
-    """The gate, for the parts that hold the node secret."""
-    seal = NodeSeal(load_node_secret(config.consent.data_dir), "Gate")
-    # Examining recordings takes the time it takes: a start, perhaps, and an answer.
-    patience = config.gate.timeout_s + 2 * config.consent.examination.timeout_s
-    return SealedRemote(
-        handle, seal, timeout_s=config.gate.timeout_s, lost="ledger_unavailable",
-        slow=dict.fromkeys(("complete_enrolment", "complete_statement", "keep_designed_voice"), patience),
+def call_signer(config: AppConfig) -> CallSigner:
+    """For the parts that hold the node secret."""
+    return CallSigner(load_node_secret(config.consent.data_dir))
+
+
+def gate_remote(handle: DeploymentHandle[Any], config: AppConfig) -> Gate:
+    return remote(
+        Gate, handle, call_signer(config), timeout_s=config.gate.timeout_s, lost="ledger_unavailable"
+    )
+
+
+def voice_remote(handle: DeploymentHandle[Any], config: AppConfig) -> VoiceReplica:
+    return remote(
+        VoiceReplica, handle, call_signer(config),
+        timeout_s=config.ingress.request_deadline_s, lost="engine_unavailable",
     )  # fmt: skip
 
 
-def voice_remote(handle: DeploymentHandle[Any], config: AppConfig) -> SealedRemote:
-    """The voice replicas, likewise."""
-    seal = NodeSeal(load_node_secret(config.consent.data_dir), "Voice")
-    return SealedRemote(handle, seal, timeout_s=config.ingress.request_deadline_s, lost="engine_unavailable")
-
-
-class Voice:
+class VoiceDeployment:
     """`VoiceWorker` behind a handle. Ready only when registered, watching and warm."""
 
     async def __init__(self, config: AppConfig, gate: DeploymentHandle[Any]) -> None:  # type: ignore[misc] # Serve awaits it
         no_core_dumps()
         metrics = RayMetrics()
-        remote = gate_remote(gate, config)
-        self._seal = NodeSeal(
-            load_node_secret(config.consent.data_dir), "Voice", ("synthesize", "stream", "info")
-        )
+        consent_gate = gate_remote(gate, config)
         watch = RevocationWatch(
-            remote,
+            consent_gate,
             wait_s=config.gate.revocation_wait_s,
             stale_after_s=config.voice.stale_after_s,
             metrics=metrics,
@@ -103,23 +91,21 @@ class Voice:
         engine = await asyncio.to_thread(load_engine, config.engine)
         self._worker = VoiceWorker(
             engine,
-            remote,
+            consent_gate,
             replica_id=serve.get_replica_context().replica_id.unique_id,
             node_secret=load_node_secret(config.consent.data_dir),
             metrics=metrics,
             watch=watch,
         )
+        replica: VoiceReplica = self._worker
+        self._callee = Callee(call_signer(config)).offer(VoiceReplica, replica)
         await self._worker.start()
 
-    @refusals_as_values
-    async def ask(self, envelope: Envelope) -> Any:
-        args, kwargs = self._seal.open(envelope)
-        return await getattr(self._worker, envelope.method)(*args, **kwargs)
+    async def call(self, call: SignedCall) -> Any:
+        return await self._callee.call(call)
 
-    @refusals_as_last
-    async def ask_live(self, envelope: Envelope) -> AsyncGenerator[Any]:
-        args, kwargs = self._seal.open(envelope)
-        async with aclosing(getattr(self._worker, envelope.method)(*args, **kwargs)) as pieces:
+    async def stream(self, call: SignedCall) -> AsyncGenerator[Any]:
+        async with aclosing(self._callee.stream(call)) as pieces:
             async for piece in pieces:
                 yield piece
 
@@ -134,7 +120,7 @@ class Voice:
 
 
 @serve.ingress()
-class Ingress:
+class IngressDeployment:
     """The HTTP application, with the stamper in its process."""
 
     async def __init__(  # type: ignore[misc] # Serve awaits it
@@ -162,7 +148,7 @@ def build_app(config: AppConfig) -> Application:
         num_replicas=config.gate.replicas,
         max_ongoing_requests=config.gate.max_ongoing_requests,
         ray_actor_options={"num_cpus": config.gate.num_cpus},
-    )(Gate).bind(config)
+    )(GateDeployment).bind(config)
     voice = serve.deployment(
         name="Voice",
         autoscaling_config=AutoscalingConfig(
@@ -180,11 +166,11 @@ def build_app(config: AppConfig) -> Application:
         health_check_period_s=config.voice.health_check_period_s,
         graceful_shutdown_timeout_s=config.voice.graceful_shutdown_timeout_s,
         ray_actor_options={"num_cpus": config.voice.num_cpus, "num_gpus": config.voice.num_gpus},
-    )(Voice).bind(config, gate)
+    )(VoiceDeployment).bind(config, gate)
     ingress: Application = serve.deployment(
         name="Ingress",
         num_replicas=config.ingress.replicas,
         max_ongoing_requests=config.ingress.max_ongoing_requests,
         ray_actor_options={"num_cpus": config.ingress.num_cpus},
-    )(Ingress).bind(config, gate, voice)
+    )(IngressDeployment).bind(config, gate, voice)
     return ingress

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager
-from typing import Any
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from consent_service.service import ConsentService
 from consent_service.vault.sealing import load_node_secret
-from foundation.errors import CodedError
 from provenance.profiles.profile import load_profile
 from provenance.stamp import Stamper
 from provenance.trust import TrustContext
@@ -18,27 +16,28 @@ from provenance.verify import Verifier
 from serve_app.clips.service import Door
 from serve_app.clips.store import ClipStore
 from serve_app.config import AppConfig
-from serve_app.errors import RequestRefused
-from serve_app.gate.client import GateBridge
+from serve_app.gate.client import BlockingGateClient
 from serve_app.gate.consent_gate import ConsentGate
+from serve_app.gate.protocol import Gate
+from serve_app.handles import fail_closed, local
 from serve_app.ingress.anonymous import AnonymousRateLimiter
 from serve_app.ingress.context import Context
 from serve_app.memory import no_core_dumps
 from serve_app.metrics import Metrics, PrometheusMetrics
-from serve_app.remote import FailClosed, Remote, StreamingRemote
 from serve_app.version import VERSION
+from serve_app.voice.protocol import VoiceReplica
 from serve_app.voice.watch import RevocationWatch
 from serve_app.voice.worker import VoiceWorker
 from speech.load import load_engine
 
 
-async def open_context(config: AppConfig, gate: Remote, voice: StreamingRemote, metrics: Metrics) -> Context:
+async def open_context(config: AppConfig, gate: Gate, voice: VoiceReplica, metrics: Metrics) -> Context:
     """Ask the gate for what a stamper and a verifier need, and warm the watermark up."""
-    gate = FailClosed(gate)
-    bridge = await GateBridge.connect(gate, load_node_secret(config.consent.data_dir))
-    anchor = await gate.call("trust_anchor")
-    await gate.call("register_store", config.clips)  # before any clip lies in it
-    stamper = Stamper(bridge)
+    gate = fail_closed(Gate, gate)
+    client = await BlockingGateClient.connect(gate, load_node_secret(config.consent.data_dir))
+    anchor = await gate.trust_anchor()
+    await gate.register_store(config.clips)  # before any clip lies in it
+    stamper = Stamper(client)
     await asyncio.to_thread(stamper.warm_up)
     door = Door(
         gate,
@@ -55,33 +54,11 @@ async def open_context(config: AppConfig, gate: Remote, voice: StreamingRemote, 
         door,
         gate,
         Verifier(anchor),
-        Verifier(anchor, bridge),
+        Verifier(anchor, client),
         TrustContext(anchor),
         limits,
         anonymous=AnonymousRateLimiter(limits.anonymous_checks, limits.anonymous_checks_per_minute),
     )
-
-
-class LocalRemote:
-    """An object in this process as a `Remote`; errors of the rooms become refusals, as over a handle."""
-
-    def __init__(self, target: Any) -> None:
-        self._target = target
-
-    async def call(self, method: str, *args: Any, **kwargs: Any) -> Any:
-        try:
-            return await getattr(self._target, method)(*args, **kwargs)
-        except CodedError as exc:
-            # A new one, also for a refusal: what the target lost on its way is not lost to us.
-            raise RequestRefused(exc.code, exc.message) from None
-
-    async def stream(self, method: str, *args: Any) -> AsyncGenerator[Any]:
-        try:
-            async with aclosing(getattr(self._target, method)(*args)) as pieces:
-                async for piece in pieces:
-                    yield piece
-        except CodedError as exc:
-            raise RequestRefused(exc.code, exc.message) from None
 
 
 @asynccontextmanager
@@ -93,7 +70,7 @@ async def in_process(
     For one clip from the command line, and for tests. `service` stays the caller's to close.
     """
     no_core_dumps()
-    gate = LocalRemote(ConsentGate(service))
+    gate = local(Gate, ConsentGate(service))
     metrics = metrics or PrometheusMetrics()
     watch = RevocationWatch(
         gate, wait_s=config.gate.revocation_wait_s, stale_after_s=config.voice.stale_after_s, metrics=metrics
@@ -108,6 +85,6 @@ async def in_process(
     )
     try:
         await worker.start()
-        yield await open_context(config, gate, LocalRemote(worker), metrics)
+        yield await open_context(config, gate, local(VoiceReplica, worker), metrics)
     finally:
         await worker.close()

@@ -21,7 +21,7 @@ from provenance.stamp import StampedClip
 from serve_app.clips.store import ClipHeader, ClipStore, StagedClip
 from serve_app.clips.stream import Outcome
 from serve_app.errors import RequestRefused
-from serve_app.remote import Remote
+from serve_app.gate.protocol import Gate
 from serve_app.voice.worker import Begun
 
 log = logging.getLogger("vouch.serve")
@@ -60,25 +60,27 @@ class Fetched:
 class Keeper:
     """Of one ingress replica."""
 
-    def __init__(self, gate: Remote, store: ClipStore, clock: Callable[[], float]) -> None:
+    def __init__(self, gate: Gate, store: ClipStore, clock: Callable[[], float]) -> None:
         self._gate = gate
         self._store = store
         self._clock = clock
 
     async def keep(
-        self, begun: Begun, stamped: StampedClip, key: str, closing: Closing, *, by: str = "hand_over"
+        self, begun: Begun, stamped: StampedClip, key: str, closing: Closing, *, streamed: bool = False
     ) -> StagedClip:
-        """Store unseen, register and close, and only then let the store be read: a clip in the cache is registered."""
+        """Store unseen, register and close, and only then let the store be read: a clip in the cache is registered.
+        streamed: it has been heard already."""
         grant = begun.grant
+        register = self._gate.end_stream if streamed else self._gate.hand_over
         staged: StagedClip | None = None
         try:
-            data_key, wrapped = await self._gate.call("new_clip_key", grant.tenant, grant.clip_id)
+            data_key, wrapped = await self._gate.new_clip_key(grant.tenant, grant.clip_id)
             header = _header(begun, stamped, key, wrapped)
             staged = await asyncio.to_thread(
                 self._store.stage, header, stamped.data, data_key, stamped.manifest
             )
-            await self._gate.call(
-                by, grant.grant_id, self._record(begun, stamped, staged.uri), closing,
+            await register(
+                grant.grant_id, self._record(begun, stamped, staged.uri), closing,
                 replica_id=begun.replica_id, proof=begun.proof,
             )  # fmt: skip
         except Exception as exc:
@@ -105,22 +107,19 @@ class Keeper:
             if stored is None:
                 continue
             header = stored.header
-            data_key = await self._gate.call("clip_key", record.tenant, record.clip_id, header.wrapped)
+            data_key = await self._gate.clip_key(record.tenant, record.clip_id, header.wrapped)
             opened = await asyncio.to_thread(stored.open, data_key)
             return Fetched(opened.audio, opened.manifest, header.media_type, record)
         raise RequestRefused("not_found", "the clip is registered, but this service holds no copy of it")
 
     async def standing(self, grant: Grant) -> Standing:
-        standing: Standing
-        standing, _ = await self._gate.call(
-            "standing", grant.clip_id, grant.consent_id, grant.consent_version
-        )
+        standing, _ = await self._gate.standing(grant.clip_id, grant.consent_id, grant.consent_version)
         return standing
 
     async def close(self, grant_id: str, outcome: Outcome, reason: str) -> None:
         """Tell the log that nothing came of a grant. What went wrong first is what the caller hears of."""
         try:
-            await self._gate.call("close_clip", grant_id, Closing(outcome, reason=reason))
+            await self._gate.close_clip(grant_id, Closing(outcome, reason=reason))
         except RequestRefused as exc:
             if exc.code != "grant_unknown":  # it was never redeemed, so nothing is open
                 log.warning("audit entry of a failed synthesis stays open: %s", exc.code)

@@ -34,7 +34,7 @@ from serve_app.clips.publisher import STANDS, Fetched, Keeper, Rendition
 from serve_app.clips.store import ClipHeader, ClipStore
 from serve_app.errors import RequestRefused
 from serve_app.gate.client import gates_own_refusals
-from serve_app.remote import Remote
+from serve_app.gate.protocol import Gate
 
 log = logging.getLogger("vouch.serve")
 
@@ -64,7 +64,7 @@ class Renditions:
     """Of one ingress replica."""
 
     def __init__(
-        self, gate: Remote, store: ClipStore, keeper: Keeper, stamper: Stamper, clock: Callable[[], float]
+        self, gate: Gate, store: ClipStore, keeper: Keeper, stamper: Stamper, clock: Callable[[], float]
     ) -> None:
         self._gate = gate
         self._store = store
@@ -76,7 +76,7 @@ class Renditions:
 
     async def fetch(self, api_key: str, clip_id: str, wanted: Delivery) -> Fetched:
         """The clip, in the form that is wanted. Raises RequestRefused, above all where `Door.fetch` would."""
-        record, standing = await self._gate.call("clip_for", api_key, clip_id)
+        record, standing = await self._gate.clip_for(api_key, clip_id)
         copy = None
         if record.state == "live" and standing in STANDS:
             copy = await self._kept(record, wanted)
@@ -84,14 +84,14 @@ class Renditions:
                 copy = await self._made_once(record, wanted)
         # Last, as in `Door.fetch`: audited before the first byte, and nothing slow in between. Refuses what fell.
         digest = "" if copy is None else copy.audio_sha256
-        await self._gate.call("release_clip", api_key, clip_id, digest)
+        await self._gate.release_clip(api_key, clip_id, digest)
         if copy is None:
             raise RequestRefused("consent_revoked", "the consent behind this clip no longer stands")
         return copy
 
     async def manifest(self, api_key: str, clip_id: str, wanted: Delivery) -> Fetched:
         """As `Door.manifest`: as long as it is kept, whatever became of the consent."""
-        record, _ = await self._gate.call("clip_for", api_key, clip_id)
+        record, _ = await self._gate.clip_for(api_key, clip_id)
         kept = await self._kept(record, wanted)
         if kept is not None:
             return kept
@@ -105,7 +105,7 @@ class Renditions:
         if stored is None:
             return None
         header = stored.header
-        data_key = await self._gate.call("clip_key", record.tenant, record.clip_id, header.wrapped)
+        data_key = await self._gate.clip_key(record.tenant, record.clip_id, header.wrapped)
         opened = await asyncio.to_thread(stored.open, data_key)
         told = Rendition(rendition_id(record.clip_id, wanted), header.audio_sha256)
         return Fetched(opened.audio, opened.manifest, header.media_type, record, told)
@@ -155,7 +155,7 @@ class Renditions:
     async def _keep(self, record: ClipRecord, wanted: Delivery, made: Signed, digest: str) -> Fetched | None:
         """Stored unseen, named in the clip's record, and only then to be found: deletion knows of every copy.
         Another's, where this one could not be kept and that one is."""
-        data_key, wrapped = await self._gate.call("new_clip_key", record.tenant, record.clip_id)
+        data_key, wrapped = await self._gate.new_clip_key(record.tenant, record.clip_id)
         header = ClipHeader(
             clip_id=record.clip_id,
             tenant=record.tenant,
@@ -168,7 +168,7 @@ class Renditions:
         )
         staged = await asyncio.to_thread(self._store.stage, header, made.data, data_key, made.manifest)
         try:
-            await self._gate.call("add_copy", record, staged.uri)
+            await self._gate.add_copy(record, staged.uri)
         except BaseException:
             with contextlib.suppress(Exception):
                 await asyncio.to_thread(self._store.discard, staged)
@@ -182,9 +182,7 @@ class Renditions:
                 await asyncio.to_thread(self._store.discard, staged)
         # A deletion that ran meanwhile has not seen what was published after it.
         try:
-            standing, _ = await self._gate.call(
-                "standing", record.clip_id, record.consent_id, record.consent_version
-            )
+            standing, _ = await self._gate.standing(record.clip_id, record.consent_id, record.consent_version)
         except BaseException:  # then nobody knows whether one ran, and the next may be long in coming
             with contextlib.suppress(Exception):
                 await self._keeper.take_back(staged)

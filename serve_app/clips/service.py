@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, cast
 
 from consent_service.grants import Utterance
-from consent_service.models import Allow, Closing, Deny, Redeemed, SpeechClaim
+from consent_service.models import Allow, Closing, Deny, SpeechClaim
 from consent_service.proofs.seams import Standing
 from provenance.disclosure import Disclosure
 from provenance.formats.delivery import AS_SPOKEN, Delivery
@@ -30,8 +30,10 @@ from serve_app.clips.store import ClipStore, StoredClip
 from serve_app.clips.stream import LiveClip, Outcome, ended
 from serve_app.errors import RequestRefused
 from serve_app.gate.client import gates_own_refusals
+from serve_app.gate.protocol import Gate
+from serve_app.handles import PeerLost, gate_failed
 from serve_app.metrics import Metrics
-from serve_app.remote import Lost, Remote, StreamingRemote, gate_failed
+from serve_app.voice.protocol import VoiceReplica
 from serve_app.voice.worker import Begun, Order, Spoken
 from speech.engine import SAMPLE_RATE, EngineInfo, Mode
 
@@ -88,8 +90,8 @@ class Door:
 
     def __init__(
         self,
-        gate: Remote,
-        voice: StreamingRemote,
+        gate: Gate,
+        voice: VoiceReplica,
         stamper: Stamper,
         store: ClipStore,
         metrics: Metrics,
@@ -121,7 +123,7 @@ class Door:
     async def engine_info(self) -> EngineInfo:
         """What the voice replicas run; asked once."""
         if self._engine is None:
-            self._engine = await self._voice.call("info")
+            self._engine = await self._voice.info()
         return self._engine
 
     async def say(self, request: Say) -> Clip:
@@ -158,16 +160,17 @@ class Door:
         seed = request.seed if request.seed is not None else seed_of(key)
         try:
             return await self._begin(request, allowed, seed)
-        except Lost:  # as in `_make`: nothing has left
+        except PeerLost:  # as in `_make`: nothing has left
             return await self._begin(request, await self._may_i(request), seed)
 
     async def _begin(self, request: Say, allowed: Allow, seed: int) -> LiveClip:
-        pieces = self._voice.stream("stream", Order(allowed.token, request.utterance, seed))
+        pieces = self._voice.stream(Order(allowed.token, request.utterance, seed))
         try:
-            begun: Begun = await anext(pieces)
-            if begun.grant != allowed.grant:
+            begun = await anext(pieces)
+            if not isinstance(begun, Begun) or begun.grant != allowed.grant:
                 raise _answered_another()
-            first: bytes = await anext(pieces)
+            sound = cast(AsyncGenerator[bytes], pieces)
+            first = await anext(sound)
             disclosure = self._disclosure(begun, request.utterance.language)
             with gates_own_refusals():
                 token = await asyncio.to_thread(self._stamper.announce, disclosure)
@@ -175,7 +178,7 @@ class Door:
             await asyncio.shield(pieces.aclose())  # the replica need not go on
             await asyncio.shield(self._keeper.close(allowed.grant.grant_id, *ended(exc)))
             raise
-        return LiveClip(begun, first, pieces, request.wanted, disclosure, token, self._end_stream)
+        return LiveClip(begun, first, sound, request.wanted, disclosure, token, self._end_stream)
 
     async def _end_stream(self, clip: LiveClip, outcome: Outcome, reason: str) -> None:
         """The manifest over what was sent, kept and registered with it, however the stream ended (I4)."""
@@ -197,7 +200,7 @@ class Door:
         closing = Closing(outcome, stamped.seconds, stamped.sha256, reason)
         # Under a key of its own: it is found by its id, and never served as the answer to another request.
         staged = await self._keeper.keep(
-            begun, stamped, f"live-{begun.grant.clip_id}", closing, by="end_stream"
+            begun, stamped, f"live-{begun.grant.clip_id}", closing, streamed=True
         )
         if await self._keeper.standing(begun.grant) is Standing.DECOMMISSIONED:
             await self._keeper.take_back(staged)
@@ -205,22 +208,22 @@ class Door:
     async def manifest(self, api_key: str, clip_id: str, audio_sha256: str = "") -> Fetched:
         """As `fetch`, for its manifest alone: that may be read as long as it is kept, whatever became of the consent.
         What was sent is in the world, and whoever holds it may know what it is. audio_sha256: of which copy."""
-        record, _ = await self._gate.call("clip_for", api_key, clip_id)
+        record, _ = await self._gate.clip_for(api_key, clip_id)
         return await self._keeper.copy_of(record, audio_sha256)
 
     async def fetch(self, api_key: str, clip_id: str) -> Fetched:
         """A stored clip of the caller's grantee. Raises RequestRefused when its consent no longer stands."""
-        record, standing = await self._gate.call("clip_for", api_key, clip_id)
+        record, standing = await self._gate.clip_for(api_key, clip_id)
         stands = record.state == "live" and standing in STANDS
         copy = await self._keeper.copy_of(record) if stands else None
         # Last, as in `_from_cache`: audited before the first byte, and nothing slow in between. Refuses what fell.
-        await self._gate.call("release_clip", api_key, clip_id)
+        await self._gate.release_clip(api_key, clip_id)
         if copy is None:
             raise RequestRefused("consent_revoked", "the consent behind this clip no longer stands")
         return copy
 
     async def _may_i(self, request: Say) -> Allow:
-        decision = await self._gate.call("authorize", request.api_key, request.claim())
+        decision = await self._gate.authorize(request.api_key, request.claim())
         if not isinstance(decision, Allow):
             refused = (
                 RequestRefused(decision.code, decision.reason)
@@ -240,12 +243,12 @@ class Door:
 
     async def _from_cache(self, stored: StoredClip, allowed: Allow) -> Clip:
         header = stored.header
-        data_key = await self._gate.call("clip_key", header.tenant, header.clip_id, header.wrapped)
+        data_key = await self._gate.clip_key(header.tenant, header.clip_id, header.wrapped)
         opened = stored.open(data_key)
         # Last, so that nothing slow lies between the recheck of the consent and the first byte.
-        redeemed: Redeemed = await self._gate.call("redeem_cached", allowed.token, header.clip_id)
+        redeemed = await self._gate.redeem_cached(allowed.token, header.clip_id)
         closing = Closing("completed", header.seconds, header.audio_sha256)
-        await self._gate.call("close_clip", redeemed.grant.grant_id, closing)
+        await self._gate.close_clip(redeemed.grant.grant_id, closing)
         self._metrics.count("vouch_cache_hits_total")
         return Clip(
             header.clip_id, opened.audio, header.media_type, header.seconds, True,
@@ -263,7 +266,7 @@ class Door:
         seed = request.seed if request.seed is not None else seed_of(key)
         try:
             spoken = await self._speak(allowed, Order(allowed.token, request.utterance, seed))
-        except Lost:
+        except PeerLost:
             # A replica died. Nothing has left it, so a second grant is as safe as the first.
             allowed = await self._may_i(request)
             key = await self._key_of(request, allowed)  # the consent may have been narrowed meanwhile
@@ -281,7 +284,7 @@ class Door:
 
     async def _speak(self, allowed: Allow, order: Order) -> Spoken:
         try:
-            spoken: Spoken = await self._voice.call("synthesize", order)
+            spoken = await self._voice.synthesize(order)
         except Exception as exc:
             # Mostly the replica has closed the entry itself, and the first closing stands; but its answer may have
             # been lost, or the replica with it.

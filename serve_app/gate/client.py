@@ -15,15 +15,15 @@ from consent_service.proofs.seams import ClipRecord, Standing, WatermarkTag
 from consent_service.vault.sealing import ReplicaKey, watermark_info
 from provenance.errors import StampFailed
 from serve_app.errors import RequestRefused
-from serve_app.remote import Remote
+from serve_app.gate.protocol import Gate
 
 T = TypeVar("T")
 
 
 @contextmanager
 def gates_own_refusals() -> Iterator[None]:
-    """Around a stamper that signs over a `GateBridge`: a gate that is lost while it signs is a lost gate, and worth
-    another try, which a clip that can't be marked is not.
+    """Around a stamper that signs over a `BlockingGateClient`: a gate that is lost while it signs is a lost gate, and
+    worth another try, which a clip that can't be marked is not.
     """
     try:
         yield
@@ -33,53 +33,45 @@ def gates_own_refusals() -> Iterator[None]:
         raise
 
 
-class GateBridge:
-    """Implements `ManifestSigner` and `ProofReader` over a `Remote` gate. Signing keys stay in the gate; those of the
+class BlockingGateClient:
+    """Implements `ManifestSigner` and `ProofReader` over a `Gate`. Signing keys stay in the gate; those of the
     keyed watermark come sealed to this process, which proved that it is one of ours, and stay in its memory."""
 
-    def __init__(self, gate: Remote, loop: asyncio.AbstractEventLoop, key: ReplicaKey) -> None:
+    def __init__(self, gate: Gate, loop: asyncio.AbstractEventLoop, key: ReplicaKey) -> None:
         self._gate = gate
         self._loop = loop
         self._key = key
 
     @classmethod
-    async def connect(cls, gate: Remote, node_secret: bytes) -> GateBridge:
+    async def connect(cls, gate: Gate, node_secret: bytes) -> BlockingGateClient:
         key = ReplicaKey(f"verifier-{secrets.token_hex(8)}")
-        await gate.call("register_replica", key.replica_id, key.public_bytes, key.proof(node_secret))
+        await gate.register_replica(key.replica_id, key.public_bytes, key.proof(node_secret))
         return cls(gate, asyncio.get_running_loop(), key)
 
     def certificate_chain(self) -> bytes:
         # Not kept: the leaf may be renewed while we run, and a chain that is not the signer's marks nothing.
-        chain: bytes = self._wait(self._gate.call("certificate_chain"))
-        return chain
+        return self._wait(self._gate.certificate_chain())
 
     def sign_manifest(self, message: bytes, chain: bytes | None = None) -> bytes:
-        signature: bytes = self._wait(self._gate.call("sign_manifest", message, chain))
-        return signature
+        return self._wait(self._gate.sign_manifest(message, chain))
 
     def standing(
         self, clip_id: str, consent_id: str | None, consent_version: int | None
     ) -> tuple[Standing, float]:
-        answer: tuple[Standing, float] = self._wait(
-            self._gate.call("standing", clip_id, consent_id, consent_version)
-        )
-        return answer
+        return self._wait(self._gate.standing(clip_id, consent_id, consent_version))
 
     def knows_clip(self, clip_id: str, audio_sha256: str) -> bool | None:
-        answer: bool | None = self._wait(self._gate.call("knows_clip", clip_id, audio_sha256))
-        return answer
+        return self._wait(self._gate.knows_clip(clip_id, audio_sha256))
 
     def logged_at(self, clip_id: str, audio_sha256: str) -> float | None:
-        answer: float | None = self._wait(self._gate.call("logged_at", clip_id, audio_sha256))
-        return answer
+        return self._wait(self._gate.logged_at(clip_id, audio_sha256))
 
     def marked_clip(self, mark: WatermarkTag) -> ClipRecord | None:
-        answer: ClipRecord | None = self._wait(self._gate.call("marked_clip", mark))
-        return answer
+        return self._wait(self._gate.marked_clip(mark))
 
     def watermark_keys(self) -> dict[int, bytes]:
         reader = self._key.replica_id
-        sealed: dict[int, bytes] = self._wait(self._gate.call("watermark_keys", reader))
+        sealed = self._wait(self._gate.watermark_keys(reader))
         return {
             epoch: self._key.open(locked, watermark_info(epoch, reader)) for epoch, locked in sealed.items()
         }

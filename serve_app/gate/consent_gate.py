@@ -9,15 +9,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from operator import attrgetter
 from typing import Any, Final, ParamSpec, TypeVar
 
 from consent_service.errors import GrantRevoked, PermissionDenied
-from consent_service.models import Allow, Closing, Deny, Principal, Redeemed, Revocation, SpeechClaim
+from consent_service.models import Allow, Closing, Deny, Redeemed, SpeechClaim, Voice
 from consent_service.proofs.seams import ClipRecord, Standing, WatermarkTag
 from consent_service.service import ConsentService
 from serve_app.gate.clip_keys import ClipKeys
+from serve_app.gate.protocol import Feed
 from serve_app.gate.uploads import SealedUpload, UploadKeys, seal_to_reader
 
 P = ParamSpec("P")
@@ -31,7 +32,6 @@ ADMINISTRATION: Final = {
     "review_enrolment": attrgetter("voices.review"),
     "voices": attrgetter("voices.list_all"),
     "voice": attrgetter("voices.get"),
-    "decommission": attrgetter("deletion.decommission"),
     "certificate": attrgetter("deletion.certificate"),
     "record_consent": attrgetter("consents.record"),
     "consent": attrgetter("consents.get"),
@@ -47,20 +47,15 @@ ADMINISTRATION: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Feed:
-    """A piece of the revocation feed: what is new, and where to go on from."""
-
-    events: tuple[Revocation, ...]
-    cursor: int
-
-
 class ConsentGate:
-    """Decides, redeems, registers. One per gate replica; all of them share one ledger."""
+    """Implements `Gate`, which says what each method does; errors are those of `consent_service`. One per gate replica;
+    all of them share one ledger."""
 
-    def __init__(self, service: ConsentService, *, threads: int = 8) -> None:
+    def __init__(self, service: ConsentService, *, threads: int = 8, slow_threads: int = 2) -> None:
         self._service = service
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="ledger")
+        # What examines recordings, or deletes, may take minutes: decisions and revocations never wait behind it.
+        self._slow_threads = ThreadPoolExecutor(slow_threads, thread_name_prefix="ledger-slow")
         self._follower = service.gate.follow_revocations()
         self._upload_keys = UploadKeys(service.keys)
         self._clip_keys = ClipKeys(service)
@@ -69,13 +64,11 @@ class ConsentGate:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, lambda: call(*args, **kwargs))
 
+    async def _run_slow(self, call: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._slow_threads, call)
+
     # decision -------------------------------------------------------------------------------------------------
-    async def authenticate(self, api_key: str) -> Principal:
-        return await self._run(self._service.authenticate, api_key)
-
     async def authorize(self, api_key: str, claim: SpeechClaim) -> Allow | Deny:
-        """May this key have this said? Raises Unauthenticated."""
-
         def decide() -> Allow | Deny:
             return self._service.gate.authorize(self._service.authenticate(api_key), claim)
 
@@ -96,10 +89,6 @@ class ConsentGate:
     async def hand_over(
         self, grant_id: str, record: ClipRecord, closing: Closing, *, replica_id: str, proof: bytes
     ) -> ClipRecord:
-        """The last step before audio leaves: the replica that redeemed the grant answers for the stamped clip; it is
-        registered, its consent looked at once more, and the audit closed. Raises GrantMismatch for any other
-        replica, GrantRevoked when the consent does not stand any more."""
-
         def finish() -> ClipRecord:
             self._service.gate.report_design(grant_id, replica_id, proof, record.audio_sha256)
             self._service.clips.register_clip(record)
@@ -117,9 +106,6 @@ class ConsentGate:
     async def end_stream(
         self, grant_id: str, record: ClipRecord, closing: Closing, *, replica_id: str, proof: bytes
     ) -> ClipRecord:
-        """Register and close what has been heard already. Whether the consent still stands decides nothing here: the
-        record must exist either way, so that what is in the world can be recognised."""
-
         def finish() -> ClipRecord:
             self._service.gate.report_design(grant_id, replica_id, proof, record.audio_sha256)
             self._service.clips.register_clip(record)
@@ -129,27 +115,22 @@ class ConsentGate:
         return await self._run(finish)
 
     async def revocations(self, after: int, wait_s: float) -> Feed:
-        """What was revoked since `after`; waits up to `wait_s` seconds for something to come."""
         if wait_s > 0 and not await self._follower.has_news(after, wait_s):
             return Feed((), after)
         events = await self._run(self._service.gate.revocations, after)
         return Feed(tuple(events), events[-1].seq if events else after)
 
     async def register_store(self, uri: str) -> None:
-        """Where a door keeps clips of every tenant: deletion looks there."""
         await self._run(self._service.clips.register_store, uri, "cache")
 
     # clips ----------------------------------------------------------------------------------------------------
     async def new_clip_key(self, tenant: str, clip_id: str) -> tuple[bytes, bytes]:
-        """(data key, wrapped data key) for storing one stamped clip."""
         return await self._run(self._clip_keys.new, tenant, clip_id)
 
     async def clip_key(self, tenant: str, clip_id: str, wrapped: bytes) -> bytes:
         return await self._run(self._clip_keys.open, tenant, clip_id, wrapped)
 
     async def clip_for(self, api_key: str, clip_id: str) -> tuple[ClipRecord, Standing]:
-        """The record of a clip of the caller's tenant, and whether its consent stands."""
-
         def look() -> tuple[ClipRecord, Standing]:
             record = self._service.clips.get(self._service.authenticate(api_key), clip_id)
             standing, _ = self._service.clips.standing(
@@ -160,16 +141,12 @@ class ConsentGate:
         return await self._run(look)
 
     async def release_clip(self, api_key: str, clip_id: str, audio_sha256: str = "") -> ClipRecord:
-        """Whether a stored clip may go out once more, audited (I3), with the digest of a file that is not the
-        registered one. Raises GrantRevoked."""
-
         def release() -> ClipRecord:
             return self._service.clips.release(self._service.authenticate(api_key), clip_id, audio_sha256)
 
         return await self._run(release)
 
     async def add_copy(self, record: ClipRecord, uri: str) -> None:
-        """Where one more copy of a clip lies, in another form. Raises GrantRevoked after a decommissioning."""
         copy = replace(record, objects=(uri,), audio_sha256="", seconds=0.0, fingerprint=b"")
         await self._run(self._service.clips.register_clip, copy)
 
@@ -185,11 +162,9 @@ class ConsentGate:
         return await self._run(self._service.clips.logged_at, clip_id, audio_sha256)
 
     async def watermark_key(self, replica_id: str, epoch: int) -> bytes:
-        """Sealed to a registered replica or verifier."""
         return await self._run(self._service.gate.watermark_key, replica_id, epoch)
 
     async def watermark_keys(self, replica_id: str) -> dict[int, bytes]:
-        """Every epoch's key, each sealed to a registered verifier."""
         return await self._run(
             lambda: {
                 epoch: self._service.gate.watermark_key(replica_id, epoch)
@@ -208,12 +183,10 @@ class ConsentGate:
         return await self._run(self._service.keys.trust_anchor)
 
     async def sign_manifest(self, message: bytes, chain: bytes | None = None) -> bytes:
-        """The private key stays here: a stamper sends only the bytes to be signed, and the chain that a gate told."""
         return await self._run(self._service.keys.sign_manifest, message, chain)
 
     # administration -------------------------------------------------------------------------------------------
     async def administer(self, api_key: str, operation: str, arguments: dict[str, Any]) -> Any:
-        """One ledger operation in the name of the key's owner."""
         if operation not in ADMINISTRATION:
             raise PermissionDenied("no such operation over HTTP")
 
@@ -223,8 +196,6 @@ class ConsentGate:
         return await self._run(perform)
 
     async def upload_key(self, api_key: str, enrolment_id: str) -> tuple[bytes, bytes]:
-        """(X25519 public key, wrapped private key) for sealing recordings before they cross a handle (I6)."""
-
         def new() -> tuple[bytes, bytes]:
             self._service.authenticate(api_key)
             return self._upload_keys.new(enrolment_id)
@@ -233,10 +204,8 @@ class ConsentGate:
 
     async def complete_enrolment(
         self, api_key: str, enrolment_id: str, uploads: dict[str, SealedUpload], *, transcript: str, note: str
-    ) -> Any:
-        """Open the two sealed recordings in memory and hand them to the ledger."""
-
-        def complete() -> Any:
+    ) -> Voice:
+        def complete() -> Voice:
             principal = self._service.authenticate(api_key)
             opened = {
                 part: self._upload_keys.open(enrolment_id, part, upload) for part, upload in uploads.items()
@@ -246,21 +215,28 @@ class ConsentGate:
                 statement=opened["statement"], note=note,
             )  # fmt: skip
 
-        return await self._run(complete)
+        return await self._run_slow(complete)
 
-    async def keep_designed_voice(self, api_key: str, arguments: dict[str, Any]) -> Any:
-        """Apart from the other operations, because it is waited for longer: the clip is examined."""
+    async def keep_designed_voice(
+        self, api_key: str, *, name: str, language: str, clip_id: str, transcript: str, reference: bytes
+    ) -> Voice:
+        def keep() -> Voice:
+            return self._service.voices.keep_designed(
+                self._service.authenticate(api_key), name=name, language=language, reference=reference,
+                transcript=transcript, clip_id=clip_id,
+            )  # fmt: skip
 
-        def keep() -> Any:
-            return self._service.voices.keep_designed(self._service.authenticate(api_key), **arguments)
+        return await self._run_slow(keep)
 
-        return await self._run(keep)
+    async def decommission(self, api_key: str, voice_id: str, reason: str) -> Voice:
+        def end() -> Voice:
+            return self._service.deletion.decommission(self._service.authenticate(api_key), voice_id, reason)
+
+        return await self._run_slow(end)
 
     async def complete_statement(
         self, api_key: str, statement_id: str, uploads: dict[str, SealedUpload], *, note: str
     ) -> bool:
-        """The same for a further statement."""
-
         def complete() -> bool:
             principal = self._service.authenticate(api_key)
             statement = self._upload_keys.open(statement_id, "statement", uploads["statement"])
@@ -268,11 +244,9 @@ class ConsentGate:
                 principal, statement_id, statement=statement, note=note
             )
 
-        return await self._run(complete)
+        return await self._run_slow(complete)
 
     async def open_statement(self, api_key: str, voice_id: str, part: str, public_key: bytes) -> bytes:
-        """What a reviewer must hear, sealed to the ingress that asks for it (I6)."""
-
         def look() -> bytes:
             principal = self._service.authenticate(api_key)
             wav = self._service.voices.open_statement(principal, voice_id, part)  # type: ignore[arg-type] # it checks
@@ -282,5 +256,6 @@ class ConsentGate:
 
     def close(self) -> None:
         self._follower.close()
+        self._slow_threads.shutdown(wait=True)
         self._threads.shutdown(wait=True)
         self._service.close()

@@ -36,7 +36,7 @@ PathIndex = Annotated[int, Path(ge=0, le=_LARGEST)]
 
 
 async def _ask(ctx: Context, api_key: str, operation: str, **arguments: Any) -> Any:
-    return _plain(await ctx.gate.call("administer", api_key, operation, arguments))
+    return _plain(await ctx.gate.administer(api_key, operation, arguments))
 
 
 def _plain(value: Any) -> Any:
@@ -85,8 +85,8 @@ async def complete_enrolment(
     """
     body, sealed = await _receive(CompleteEnrolmentBody, enrolment_id, request, ctx, api_key)
     voice: dict[str, Any] = _plain(
-        await ctx.gate.call(
-            "complete_enrolment", api_key, enrolment_id, sealed, transcript=body.transcript, note=body.note
+        await ctx.gate.complete_enrolment(
+            api_key, enrolment_id, sealed, transcript=body.transcript, note=body.note
         )
     )
     return voice
@@ -113,7 +113,7 @@ async def complete_statement(
 ) -> dict[str, Any]:
     """The recorded statement, in base64. `counts`: at once; else it waits for a reviewer."""
     body, sealed = await _receive(CompleteStatementBody, statement_id, request, ctx, api_key)
-    counts = await ctx.gate.call("complete_statement", api_key, statement_id, sealed, note=body.note)
+    counts = await ctx.gate.complete_statement(api_key, statement_id, sealed, note=body.note)
     return {"statement_id": statement_id, "counts": counts}
 
 
@@ -122,7 +122,7 @@ async def _receive(
 ) -> tuple[_Upload, dict[str, SealedUpload]]:
     """Read, parse and seal what was recorded."""
     # Asked before anything is read: a caller without a good key costs us no body and no parsing.
-    public_key, wrapped = await ctx.gate.call("upload_key", api_key, enrolment_id)
+    public_key, wrapped = await ctx.gate.upload_key(api_key, enrolment_id)
     limit = ctx.limits.max_upload_bytes
     raw = await read_bounded(request.stream(), limit, request.headers.get("content-length"))
     body = await asyncio.to_thread(_parse, model, raw)
@@ -151,7 +151,7 @@ async def keep_designed_voice(body: KeepDesignBody, ctx: Ctx, api_key: ApiKey) -
     """Keep the voice of a clip that /v1/voice-design made: its reference is our own engine's output."""
     audio = (await ctx.door.fetch(api_key, body.clip_id)).audio
     kept: dict[str, Any] = _plain(
-        await ctx.gate.call("keep_designed_voice", api_key, {**body.model_dump(), "reference": audio})
+        await ctx.gate.keep_designed_voice(api_key, **body.model_dump(), reference=audio)
     )
     return kept
 
@@ -169,7 +169,7 @@ async def statement(
 ) -> Response:
     """What a reviewer must hear, while it waits for their decision. Each time is in the audit log."""
     key = ReaderKey(voice_id, part)
-    sealed = await ctx.gate.call("open_statement", api_key, voice_id, part, key.public_bytes)
+    sealed = await ctx.gate.open_statement(api_key, voice_id, part, key.public_bytes)
     wav = await asyncio.to_thread(key.open, sealed)
     return Response(wav, media_type="audio/wav", headers={"Cache-Control": "no-store"})
 
@@ -186,7 +186,7 @@ async def review(voice_id: str, body: ReviewBody, ctx: Ctx, api_key: ApiKey) -> 
 @router.post("/v1/voices/{voice_id}/decommission", tags=["voices"])
 async def decommission(voice_id: str, body: ReasonBody, ctx: Ctx, api_key: ApiKey) -> dict[str, Any]:
     """Irreversible: revokes every consent and destroys the voice's key and recordings."""
-    gone: dict[str, Any] = await _ask(ctx, api_key, "decommission", voice_id=voice_id, reason=body.reason)
+    gone: dict[str, Any] = _plain(await ctx.gate.decommission(api_key, voice_id, body.reason))
     return gone
 
 

@@ -85,7 +85,7 @@ async def manifest(
 async def record(clip_id: str, ctx: Ctx, api_key: ApiKey) -> dict[str, Any]:
     """What the register holds of the clip, and whether its consent stands; also for withdrawn clips."""
     named, _ = clip_and_form(clip_id)
-    found, standing = await ctx.gate.call("clip_for", api_key, named)
+    found, standing = await ctx.gate.clip_for(api_key, named)
     told = {name: value for name, value in asdict(found).items() if name not in _NOT_TOLD}
     return {**told, "standing": standing.value}
 
@@ -145,7 +145,7 @@ async def _may_see(ctx: Context, api_key: str, clip_id: str) -> bool:
     """Whether the key's holder may read the record of this clip; of clips at all, for "". Raises RequestRefused for
     a key that is none."""
     try:
-        await ctx.gate.call("clip_for", api_key, clip_and_form(clip_id)[0])
+        await ctx.gate.clip_for(api_key, clip_and_form(clip_id)[0])
     except RequestRefused as exc:
         if exc.code == "clip_unknown":
             return not clip_id

@@ -13,9 +13,9 @@ from provenance.verify import Verifier
 from serve_app.clips.service import Door
 from serve_app.config import IngressConfig
 from serve_app.errors import RequestRefused
+from serve_app.gate.protocol import Gate
 from serve_app.ingress.anonymous import AnonymousRateLimiter
 from serve_app.ingress.examiners import Examiners
-from serve_app.remote import Remote
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Context:
     """Lives on `app.state.context`."""
 
     door: Door
-    gate: Remote
+    gate: Gate
     verifier: Verifier  # origin and integrity alone
     auditor: Verifier  # asks the ledger too; for callers who may see the clip's record
     trust: TrustContext

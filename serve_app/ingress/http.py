@@ -55,7 +55,7 @@ def build_http(context: Context, config: IngressConfig, *, version: str) -> Fast
     @app.get("/readyz", tags=["operations"])
     async def readyz() -> dict[str, Any]:
         """Gate and voice replicas answer; 503 otherwise."""
-        await context.gate.call("trust_anchor")
+        await context.gate.trust_anchor()
         info = await context.door.engine_info()
         return {"status": "ready", "engine": info.name, "model": info.model, "is_clone": info.is_clone}
 

@@ -7,17 +7,14 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from consent_service.gate.revocations import Freshness
 from consent_service.grants import Grant
 from consent_service.models import Revocation
 from foundation.redact import type_and_place
+from serve_app.gate.protocol import Gate
 from serve_app.metrics import Metrics
-from serve_app.remote import Remote
-
-if TYPE_CHECKING:
-    from serve_app.gate.consent_gate import Feed
 
 log = logging.getLogger("vouch.serve")
 
@@ -28,7 +25,7 @@ class RevocationWatch:
 
     def __init__(
         self,
-        gate: Remote,
+        gate: Gate,
         *,
         wait_s: float,
         stale_after_s: float,
@@ -87,7 +84,7 @@ class RevocationWatch:
     async def _pull(self, *, wait_s: float) -> int:
         """Ask once; returns how many events came."""
         asked_at = self._knowledge.asking()
-        feed: Feed = await self._gate.call("revocations", self._cursor, wait_s)
+        feed = await self._gate.revocations(self._cursor, wait_s)
         for event in feed.events:
             voice = (event.tenant, event.voice_id)
             self._epochs[voice] = max(event.voice_epoch, self._epochs.get(voice, 0))

@@ -27,8 +27,9 @@ from foundation.errors import CodedError
 from provenance.audio import pcm16
 from provenance.keyed.marker import Marker
 from serve_app.errors import RequestRefused
+from serve_app.gate.protocol import Gate
+from serve_app.handles import fail_closed
 from serve_app.metrics import Metrics
-from serve_app.remote import FailClosed, Remote
 from serve_app.voice.watch import RevocationWatch
 from speech.engine import (
     SAMPLE_RATE,
@@ -83,7 +84,7 @@ class VoiceWorker:
     def __init__(
         self,
         engine: SpeechEngine,
-        gate: Remote,
+        gate: Gate,
         *,
         replica_id: str,
         node_secret: bytes,
@@ -92,7 +93,7 @@ class VoiceWorker:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._engine = engine
-        self._gate: Final = FailClosed(gate)
+        self._gate: Final = fail_closed(Gate, gate)
         self._key: Final = ReplicaKey(replica_id)
         self._proof = self._key.proof(node_secret)
         self._node_secret: Final = node_secret
@@ -168,9 +169,7 @@ class VoiceWorker:
 
     async def _register(self) -> GrantVerifier:
         """Make this replica's key known; in return it learns under which keys grants are signed now."""
-        keys = await self._gate.call(
-            "register_replica", self._key.replica_id, self._key.public_bytes, self._proof
-        )
+        keys = await self._gate.register_replica(self._key.replica_id, self._key.public_bytes, self._proof)
         return GrantVerifier(keys, clock=self._clock)
 
     def _ready(self) -> GrantVerifier:
@@ -189,7 +188,7 @@ class VoiceWorker:
 
     async def _redeem(self, grant: Grant, token: str) -> Redeemed:
         """A redemption that was asked for is awaited even when the caller has gone: it may open an audit entry."""
-        asked = asyncio.ensure_future(self._gate.call("redeem", token, self._key.replica_id))
+        asked = asyncio.ensure_future(self._gate.redeem(token, self._key.replica_id))
         try:
             redeemed: Redeemed = await asyncio.shield(asked)
         except RequestRefused as exc:
@@ -248,7 +247,7 @@ class VoiceWorker:
         if mark is None or self._marker.knows(mark.epoch):
             return
         replica_id = self._key.replica_id
-        sealed = await self._gate.call("watermark_key", replica_id, mark.epoch)
+        sealed = await self._gate.watermark_key(replica_id, mark.epoch)
         self._marker.learn(mark.epoch, self._key.open(sealed, watermark_info(mark.epoch, replica_id)))
 
     def _request(self, verified: VerifiedGrant, redeemed: Redeemed, order: Order) -> SpeechRequest:
@@ -282,7 +281,7 @@ class VoiceWorker:
             reason, "failed"
         )
         try:
-            await self._gate.call("close_clip", grant.grant_id, Closing(outcome, reason=reason))  # type: ignore[arg-type]
+            await self._gate.close_clip(grant.grant_id, Closing(outcome, reason=reason))  # type: ignore[arg-type]
         except RequestRefused as exc:
             if exc.code == "grant_unknown":
                 return  # it was never redeemed, so nothing is open

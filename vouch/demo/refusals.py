@@ -76,7 +76,7 @@ async def _at_the_handle(
     from ray import serve
 
     from serve_app.app import APP_NAME, voice_remote
-    from serve_app.envelope import NodeSeal
+    from serve_app.call_signing import CallSigner
     from serve_app.errors import RequestRefused
     from serve_app.voice.worker import Order
 
@@ -89,13 +89,13 @@ async def _at_the_handle(
     replica = voice_remote(
         handle, config
     )  # with the node secret; a stranger's call goes no further than this:
-    stranger = await handle.ask.remote(
-        NodeSeal(b"guessed", "Voice").seal("synthesize", (Order(grant, said, 0),), {})
+    stranger = await handle.call.remote(
+        CallSigner(b"guessed").sign("VoiceReplica.synthesize", (Order(grant, said, 0),), {})
     )
 
     async def ask(order: Order) -> str:
         try:
-            await replica.call("synthesize", order)
+            await replica.synthesize(order)
         except RequestRefused as exc:
             return exc.code
         return "spoken"

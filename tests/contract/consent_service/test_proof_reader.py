@@ -17,9 +17,10 @@ from consent_service.proofs.bundle import Bundle
 from consent_service.proofs.seams import ProofReader, Standing, WatermarkTag
 from consent_service.proofs.trust import TrustedKeys
 from consent_service.vault.sealing import load_node_secret
-from serve_app.gate.client import GateBridge
+from serve_app.gate.client import BlockingGateClient
 from serve_app.gate.consent_gate import ConsentGate
-from serve_app.wiring import LocalRemote
+from serve_app.gate.protocol import Gate
+from serve_app.handles import local
 from tests.assets.installation import DAY, Tenant, digest
 
 Open = Callable[[], ProofReader]
@@ -37,8 +38,8 @@ def open_reader(request: pytest.FixtureRequest, world: Tenant, tmp_path: Path) -
     with ExitStack() as stack:
 
         def gate() -> ProofReader:
-            remote, secret = LocalRemote(ConsentGate(world.service)), load_node_secret(world.data_dir)
-            connecting = GateBridge.connect(remote, secret)
+            remote, secret = local(Gate, ConsentGate(world.service)), load_node_secret(world.data_dir)
+            connecting = BlockingGateClient.connect(remote, secret)
             return asyncio.run_coroutine_threadsafe(connecting, running_loop(stack)).result(30)
 
         openers: dict[str, Open] = {"ledger": lambda: world.service.clips, "bundle": bundle, "gate": gate}

@@ -32,7 +32,7 @@ def and_then_install(*args: Any, **kwargs: Any) -> Iterator[Any]:
 def install() -> None:
     from serve_app import app
 
-    class Voice(app.Voice):
+    class VoiceDeployment(app.VoiceDeployment):
         async def __init__(self, config: Any, gate: Any) -> None:  # type: ignore[misc] # Serve awaits it
             await super().__init__(config, gate)
             sign = config.consent.data_dir.parent / SIGN
@@ -40,7 +40,7 @@ def install() -> None:
                 batcher = station.batcher
                 batcher.runner.decode = until_told(sign, batcher.runner.decode, batcher.seats)
 
-    app.Voice = Voice  # type: ignore[misc]
+    app.VoiceDeployment = VoiceDeployment  # type: ignore[misc]
 
 
 def until_told(sign: Path, decode: Any, seats: Any) -> Any:

@@ -14,6 +14,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from pathlib import Path
 from types import MappingProxyType
@@ -29,13 +30,15 @@ from consent_service.vault.sealing import load_node_secret
 from serve_app.clips.service import Door, Say
 from serve_app.clips.store import ClipStore
 from serve_app.config import AppConfig
+from serve_app.gate.protocol import Gate
+from serve_app.handles import fail_closed, local
 from serve_app.ingress.context import Context
 from serve_app.ingress.http import build_http
 from serve_app.metrics import PrometheusMetrics
-from serve_app.remote import FailClosed, Remote, StreamingRemote
+from serve_app.voice.protocol import VoiceReplica
 from serve_app.voice.watch import RevocationWatch
-from serve_app.voice.worker import VoiceWorker
-from serve_app.wiring import LocalRemote, in_process
+from serve_app.voice.worker import Begun, Order, VoiceWorker
+from serve_app.wiring import in_process
 from speech.engine import EngineInfo, Mode, Samples, SpeechEngine, SpeechRequest
 from speech.load import load_engine
 from speech.stream import QueuedStream
@@ -78,18 +81,24 @@ Meddle = Callable[..., Awaitable[Any]]
 
 
 class FaultInjector:
-    """A `Remote` that stands before another. `on[method]` is called in its place, with the real call first."""
+    """Stands before a gate or a voice replica. `on[method]` is called in its place, with the real call first."""
 
-    def __init__(self, inner: Remote, **on: Meddle) -> None:
+    def __init__(self, inner: Any, **on: Meddle) -> None:
+        assert all(hasattr(inner, method) for method in on)
         self.inner = inner
         self.on = on
         self.calls: list[str] = []
+
+    def __getattr__(self, method: str) -> Any:
+        if not hasattr(self.inner, method):
+            raise AttributeError(method)
+        return partial(self.call, method)
 
     async def call(self, method: str, *args: Any, **kwargs: Any) -> Any:
         self.calls.append(method)
 
         async def real() -> Any:
-            return await self.inner.call(method, *args, **kwargs)
+            return await getattr(self.inner, method)(*args, **kwargs)
 
         return await (self.on[method](real) if method in self.on else real())
 
@@ -97,11 +106,10 @@ class FaultInjector:
 class StreamFaultInjector(FaultInjector):
     """The same before one that also answers piece by piece."""
 
-    inner: StreamingRemote
-
-    def stream(self, method: str, *args: Any) -> AsyncGenerator[Any]:
-        self.calls.append(method)
-        return self.inner.stream(method, *args)
+    def stream(self, order: Order) -> AsyncGenerator[Begun | bytes]:
+        self.calls.append("stream")
+        pieces: AsyncGenerator[Begun | bytes] = self.inner.stream(order)
+        return pieces
 
 
 def raising(error: BaseException) -> Meddle:
@@ -282,7 +290,7 @@ class House:
         self.http = build_http(self.context, self.config.ingress, version="test")
         self.door = self.context.door
         self.stamper = self.door._stamper
-        self.gate: Remote = self.context.gate
+        self.gate: Gate = self.context.gate
         self._engine = load_engine(self.config.engine)
         self.engine = Lent(self._engine)
         self.speech = self._some_speech()
@@ -328,20 +336,23 @@ class House:
         between = FaultInjector(self.gate, **(gate or {}))
         for_voice = FaultInjector(self.gate, **(seen_by_voice or {}))
         watch = RevocationWatch(
-            FailClosed(for_voice), wait_s=0.05, stale_after_s=stale_after_s, metrics=PrometheusMetrics()
+            fail_closed(Gate, for_voice),
+            wait_s=0.05,
+            stale_after_s=stale_after_s,
+            metrics=PrometheusMetrics(),
         )
         worker = VoiceWorker(
             engine, for_voice, replica_id=f"replica-{next(_NAMES)}",
             node_secret=self.node_secret, metrics=PrometheusMetrics(), watch=watch,
         )  # fmt: skip
         await worker.start()
-        voices = StreamFaultInjector(LocalRemote(worker), **(voice or {}))
+        voices = StreamFaultInjector(local(VoiceReplica, worker), **(voice or {}))
         store, metrics = ClipStore(self.config.clips), PrometheusMetrics()
         door = Door(
-            FailClosed(between), voices, stamper or self.stamper, store, metrics, provider="test", version="test"
+            fail_closed(Gate, between), voices, stamper or self.stamper, store, metrics, provider="test", version="test"
         )  # fmt: skip
         context = Context(
-            door, FailClosed(between), self.context.verifier, self.context.auditor, self.context.trust,
+            door, fail_closed(Gate, between), self.context.verifier, self.context.auditor, self.context.trust,
             self.config.ingress,
         )  # fmt: skip
         http = build_http(context, self.config.ingress, version="test")

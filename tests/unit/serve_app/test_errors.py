@@ -14,7 +14,6 @@ from consent_service.policy.decide import REASONS
 from foundation.private_files import KeyFileUnsafe
 from provenance.errors import ProvenanceError
 from serve_app.errors import STATUS, RequestRefused
-from serve_app.remote import Lost, refusals_as_values
 from speech.errors import SpeechError
 from tests.unit.serve_app.house import House, Studio, code_of, raising
 
@@ -40,7 +39,7 @@ def literal_codes() -> set[str]:
                     continue
                 given = [k.value for k in node.keywords if k.arg in ("code", "too_long")]
                 name = node.func.id if isinstance(node.func, ast.Name) else ""
-                if name in ("RequestRefused", "Lost", "Refused"):
+                if name in ("RequestRefused", "PeerLost", "Refused"):
                     given += node.args[:1]
                 found |= {g.value for g in given if isinstance(g, ast.Constant) and isinstance(g.value, str)}
     return found
@@ -124,24 +123,3 @@ def test_an_unexpected_error_tells_no_one_what_it_held(
     printed = capfd.readouterr()
     assert SECRET not in caplog.text + printed.out + printed.err
     assert "RuntimeError at " in caplog.text, "type and place are enough to look for it"
-
-
-def test_an_unexpected_error_crosses_a_handle_without_its_text(
-    house: House, caplog: pytest.LogCaptureFixture
-) -> None:
-    @refusals_as_values
-    async def method() -> None:
-        raise ValueError(SECRET)
-
-    answer = house.run(method())
-    assert not answer
-    assert (answer.code, SECRET in repr(answer), SECRET in caplog.text) == ("internal_error", False, False)
-
-
-def test_a_refusal_crosses_a_handle_as_a_value(house: House) -> None:
-    @refusals_as_values
-    async def method() -> None:
-        raise Lost("engine_unavailable", "gone")
-
-    answer = house.run(method())
-    assert (answer.code, answer.message, bool(answer)) == ("engine_unavailable", "gone", False)

@@ -14,9 +14,12 @@ from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 from consent_service.errors import LedgerUnavailable
 from consent_service.models import Redeemed
 from provenance.stamp import Stamper
+from serve_app.call_signing import CallSigner
 from serve_app.errors import Refused, RequestRefused
-from serve_app.gate.client import GateBridge
-from serve_app.remote import FailClosed, HandleRemote, Lost
+from serve_app.gate.client import BlockingGateClient
+from serve_app.gate.protocol import Gate
+from serve_app.handles import PeerLost, fail_closed, remote
+from tests.unit.serve_app.handle import BrokenHandle
 from tests.unit.serve_app.house import FaultInjector, Held, House, Studio, after, answering, code_of, raising
 
 PATHS = ("/v1/voice-clone", "/v1/custom-voice", "/v1/voice-design", "/v1/audio/speech")
@@ -26,7 +29,7 @@ FAILURES: dict[str, tuple[Exception, str]] = {
     "a timeout": (TimeoutError(), "gate_failed"),
     "a broken connection": (ConnectionResetError(), "gate_failed"),
     "a ledger that is not there": (RequestRefused("ledger_unavailable", "…"), "ledger_unavailable"),
-    "a gate that died": (Lost("ledger_unavailable", "…"), "ledger_unavailable"),
+    "a gate that died": (PeerLost("ledger_unavailable", "…"), "ledger_unavailable"),
 }
 
 
@@ -105,7 +108,7 @@ def test_a_clip_that_cannot_be_handed_over_does_not_leave(
 def test_a_manifest_that_cannot_be_signed_means_no_audio(house: House, studio: Studio, stream: bool) -> None:
     async def play() -> Any:
         broken = FaultInjector(house.gate, sign_manifest=raising(RequestRefused("ledger_unavailable", "…")))
-        return Stamper(await GateBridge.connect(broken, house.node_secret))
+        return Stamper(await BlockingGateClient.connect(broken, house.node_secret))
 
     # As any other time at which the gate is lost: clear, and worth another try.
     answer = speak(house, studio, stream=stream, stamper=house.run(play()))
@@ -130,9 +133,12 @@ def test_a_ledger_that_fails_in_the_gate_means_no_audio(
     def fails(*_: Any) -> Redeemed:
         raise LedgerUnavailable("the ledger cannot be reached")
 
-    for operation in ("redeem", "close_clip", "register_clip", "standing"):
+    gate, clips = house.service.gate, house.service.clips
+    for part, operation in (
+        (gate, "redeem"), (gate, "close"), (clips, "register_clip"), (clips, "standing"),
+    ):  # fmt: skip
         with monkeypatch.context() as patch:
-            patch.setattr(house.service, operation, fails)
+            patch.setattr(part, operation, fails)
             no_audio(speak(house, studio), 503, "ledger_unavailable")
     assert speak(house, studio).status_code == 200, "and it recovers"
 
@@ -183,7 +189,7 @@ def test_an_engine_that_fails_is_told_to_the_log(house: House, studio: Studio) -
 
 
 def test_a_replica_that_dies_is_asked_again_with_a_new_grant(house: House, studio: Studio) -> None:
-    lost = [Lost("engine_unavailable", "gone")]
+    lost = [PeerLost("engine_unavailable", "gone")]
 
     async def dies_once(real: Any) -> Any:
         answer = await real()
@@ -208,7 +214,7 @@ def test_an_answer_that_is_lost_on_its_way_is_told_to_the_log(
 
 
 def test_a_second_death_is_a_503(house: House, studio: Studio) -> None:
-    dead = raising(Lost("engine_unavailable", "gone"))
+    dead = raising(PeerLost("engine_unavailable", "gone"))
     no_audio(speak(house, studio, voice={"synthesize": dead}), 503, "engine_unavailable")
     assert studio.endings() == []
 
@@ -231,29 +237,17 @@ def test_a_replica_that_answers_for_another_request_is_not_believed(house: House
     house.run(play())
 
 
-class Handle:
-    """The outside of a Serve handle: `handle.method.remote(…)` gives something to await."""
-
-    def __init__(self, outcome: Any) -> None:
-        self._outcome = outcome
-
-    def __getattr__(self, _: str) -> Handle:
-        return self
-
-    async def remote(self, *_: Any, **__: Any) -> Any:
-        if isinstance(self._outcome, BaseException):
-            raise self._outcome
-        if isinstance(self._outcome, asyncio.Event):
-            await self._outcome.wait()
-        return self._outcome
+def broken_gate(outcome: Any, *, timeout_s: float = 5) -> Gate:
+    signer = CallSigner(b"s" * 32)
+    return remote(Gate, BrokenHandle(outcome), signer, timeout_s=timeout_s, lost="ledger_unavailable")
 
 
 @pytest.mark.parametrize(
     ("outcome", "kind", "code"),
     [
-        (RayActorError(), Lost, "ledger_unavailable"),
-        (DeploymentUnavailableError.__new__(DeploymentUnavailableError), Lost, "ledger_unavailable"),
-        (ConnectionResetError(), Lost, "ledger_unavailable"),
+        (RayActorError(), PeerLost, "ledger_unavailable"),
+        (DeploymentUnavailableError.__new__(DeploymentUnavailableError), PeerLost, "ledger_unavailable"),
+        (ConnectionResetError(), PeerLost, "ledger_unavailable"),
         (BackPressureError(num_queued_requests=1, max_queued_requests=1), RequestRefused, "overloaded"),
         (Refused("grant_used", "…"), RequestRefused, "grant_used"),
         (Refused("internal_error", "…"), RequestRefused, "gate_failed"),
@@ -263,19 +257,18 @@ class Handle:
 def test_whatever_a_handle_does_that_is_no_answer_is_a_refusal(
     house: House, outcome: Any, kind: type[RequestRefused], code: str
 ) -> None:
-    remote = FailClosed(HandleRemote(Handle(outcome), timeout_s=5, lost="ledger_unavailable"))
+    gate = fail_closed(Gate, broken_gate(outcome))
     with pytest.raises(RequestRefused) as refused:
-        house.run(remote.call("authorize"))
+        house.run(gate.redeem("a token", "a replica"))
     assert (type(refused.value), refused.value.code) == (kind, code)
 
 
 def test_a_handle_that_never_answers_is_a_refusal(house: House) -> None:
     async def play() -> None:
-        remote = HandleRemote(Handle(asyncio.Event()), timeout_s=0.01, lost="ledger_unavailable")
         with pytest.raises(RequestRefused) as refused:
-            await remote.call("authorize")
+            await broken_gate(asyncio.Event(), timeout_s=0.01).redeem("a token", "a replica")
         assert refused.value.code == "ledger_unavailable"
-        assert not isinstance(refused.value, Lost), "it may still be at work, so it is not asked again"
+        assert not isinstance(refused.value, PeerLost), "it may still be at work, so it is not asked again"
 
     house.run(play())
 
@@ -290,7 +283,7 @@ def test_a_caller_who_hangs_up_is_told_to_the_log(house: House, studio: Studio, 
         parts = await house.parts(
             engine,
             seen_by_voice={"redeem": held} if moment == "before" else {},
-            stamper=Stamper(await GateBridge.connect(signing, house.node_secret))
+            stamper=Stamper(await BlockingGateClient.connect(signing, house.node_secret))
             if moment == "after"
             else None,
         )

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from serve_app.app import Gate, Voice, build_app
+from serve_app.app import GateDeployment, VoiceDeployment, build_app
 from serve_app.errors import RequestRefused
 from speech.errors import EngineUnavailable
 from tests.unit.serve_app.house import House, Studio, code_of
@@ -74,8 +74,8 @@ def test_a_replica_that_cannot_reach_the_ledger_is_not_ill(house: House) -> None
 
 def test_serve_asks_the_voice_replicas_alone(house: House) -> None:
     """A gate that has lost its ledger stays up and refuses: a restart would only lose what it can still answer."""
-    assert hasattr(Voice, "check_health")
-    assert not hasattr(Gate, "check_health")
+    assert hasattr(VoiceDeployment, "check_health")
+    assert not hasattr(GateDeployment, "check_health")
     config = house.config.model_copy(
         update={"voice": house.config.voice.model_copy(update={"health_check_period_s": 1.5})}
     )

@@ -15,8 +15,8 @@ from serve_app.config import AppConfig
 
 config = AppConfig.local(sys.argv[1])
 if sys.argv[2] == "gate":
-    from serve_app.app import Gate
-    Gate(config)
+    from serve_app.app import GateDeployment
+    GateDeployment(config)
 else:
     from serve_app.wiring import in_process
     async def open_door():

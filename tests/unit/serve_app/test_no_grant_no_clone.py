@@ -13,8 +13,9 @@ from consent_service.grants import sign_grant
 from consent_service.models import Allow, Role
 from consent_service.proofs.seams import KeyPurpose
 from serve_app.errors import RequestRefused
+from serve_app.handles import local
+from serve_app.voice.protocol import VoiceReplica
 from serve_app.voice.worker import Order, Spoken
-from serve_app.wiring import LocalRemote
 from speech.text import prepare
 from tests.unit.serve_app.house import House, Parts, Studio, answering, code_of
 
@@ -32,7 +33,7 @@ async def ask(house: House, order: Any, **parts_with: Any) -> tuple[str, Parts]:
     """What a replica answers to someone who holds its handle, and whether its engine was ever asked."""
     parts = await house.parts(house.held_engine(), **parts_with)
     try:
-        await LocalRemote(parts.worker).call("synthesize", order)
+        await local(VoiceReplica, parts.worker).synthesize(order)
     except RequestRefused as exc:
         assert parts.engine.requests == [], "the engine was never asked"
         return exc.code, parts
@@ -81,10 +82,10 @@ def test_a_grant_whose_time_to_start_has_passed_is_expired(house: House, studio:
 def test_a_grant_can_be_used_once(house: House, studio: Studio) -> None:
     async def play() -> None:
         parts = await house.parts(house.engine)
-        replica, order = LocalRemote(parts.worker), Order(allow(studio).token, SAID, 0)
-        assert isinstance(await replica.call("synthesize", order), Spoken)
+        replica, order = local(VoiceReplica, parts.worker), Order(allow(studio).token, SAID, 0)
+        assert isinstance(await replica.synthesize(order), Spoken)
         with pytest.raises(RequestRefused) as again:
-            await replica.call("synthesize", order)
+            await replica.synthesize(order)
         await parts.worker.close()
         assert again.value.code == "grant_used"
 
@@ -122,7 +123,7 @@ def test_a_gate_that_answers_for_another_grant_is_not_believed(house: House, stu
 
 def test_a_replica_that_is_not_registered_gets_no_reference(house: House, studio: Studio) -> None:
     with pytest.raises(RequestRefused) as refused:
-        house.run(house.gate.call("redeem", allow(studio).token, "replica-of-nobody"))
+        house.run(house.gate.redeem(allow(studio).token, "replica-of-nobody"))
     assert refused.value.code == "replica_unknown"
 
 

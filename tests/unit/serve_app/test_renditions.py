@@ -20,7 +20,7 @@ from provenance.stamp import Stamper
 from serve_app.clips.renditions import clip_and_form, rendition_id
 from serve_app.clips.store import ClipStore
 from serve_app.errors import RequestRefused
-from serve_app.gate.client import GateBridge
+from serve_app.gate.client import BlockingGateClient
 from serve_app.ingress.clip_routes import MANIFEST_LENGTH
 from tests.unit.serve_app.house import FaultInjector, House, Studio, answering, code_of, raising
 
@@ -292,7 +292,7 @@ def test_a_gate_that_is_lost_while_it_signs_a_form_is_a_lost_gate(
 ) -> None:
     async def unsigned() -> Any:
         broken = FaultInjector(house.gate, sign_manifest=raising(RequestRefused("ledger_unavailable", "…")))
-        return Stamper(await GateBridge.connect(broken, house.node_secret))
+        return Stamper(await BlockingGateClient.connect(broken, house.node_secret))
 
     (answer,) = asked_of(house, studio, clip, stamper=house.run(unsigned()))
     assert (answer.status_code, code_of(answer)) == (503, "ledger_unavailable")

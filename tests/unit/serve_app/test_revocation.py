@@ -13,7 +13,7 @@ import pytest
 from consent_service.gate import revocations
 from consent_service.models import Revocation
 from serve_app.errors import RequestRefused
-from serve_app.gate.consent_gate import Feed
+from serve_app.gate.protocol import Feed
 from serve_app.metrics import PrometheusMetrics
 from serve_app.voice.watch import RevocationWatch
 from speech.text import prepare
@@ -145,9 +145,9 @@ def test_a_withdrawal_after_the_last_word_still_holds_the_clip_back(
         parts = await house.parts(house.engine, gate={method: held})
         if method == "sign_manifest":
             from provenance.stamp import Stamper
-            from serve_app.gate.client import GateBridge
+            from serve_app.gate.client import BlockingGateClient
 
-            parts.door._stamper = Stamper(await GateBridge.connect(parts.gate, house.node_secret))
+            parts.door._stamper = Stamper(await BlockingGateClient.connect(parts.gate, house.node_secret))
         saying = asyncio.create_task(parts.door.say(studio.say()))
         await held.arrived.wait()
         await asyncio.to_thread(studio.revoke)
@@ -252,7 +252,7 @@ class Feeding:
         self.asked: list[int] = []
         self.empty = asyncio.Event()
 
-    async def call(self, method: str, after: int, wait_s: float) -> Feed:
+    async def revocations(self, after: int, wait_s: float) -> Feed:
         self.asked.append(after)
         await asyncio.sleep(0)
         answer = self.answers.pop(0) if self.answers else Feed((), after)
@@ -308,7 +308,7 @@ def test_knowledge_is_as_old_as_the_question_and_not_as_the_answer(house: House)
     now = [100.0]
 
     class Slow(Feeding):
-        async def call(self, method: str, after: int, wait_s: float) -> Feed:
+        async def revocations(self, after: int, wait_s: float) -> Feed:
             now[0] += 0.9  # the answer took longer than knowledge may be old
             return Feed((), after)
 
@@ -324,9 +324,9 @@ def test_knowledge_is_as_old_as_the_question_and_not_as_the_answer(house: House)
 def test_a_long_poll_answers_at_once_when_something_was_withdrawn(house: House, studio: Studio) -> None:
     async def play() -> Feed:
         cursor = 0
-        while (feed := await house.gate.call("revocations", cursor, 0.0)).events:
+        while (feed := await house.gate.revocations(cursor, 0.0)).events:
             cursor = feed.cursor
-        polling = asyncio.create_task(house.gate.call("revocations", cursor, 30.0))
+        polling = asyncio.create_task(house.gate.revocations(cursor, 30.0))
         await asyncio.sleep(0)
         await asyncio.to_thread(studio.revoke)
         return await asyncio.wait_for(polling, 20)
@@ -345,7 +345,7 @@ def test_long_polls_without_news_ask_the_ledger_nothing_of_their_own(
     monkeypatch.setattr(revocations, "revocations", asked)
 
     async def play() -> list[Feed]:
-        polls = [house.gate.call("revocations", 10**9, 0.01) for _ in range(20)]
+        polls = [house.gate.revocations(10**9, 0.01) for _ in range(20)]
         return await asyncio.gather(*polls)
 
     assert house.run(play()) == [Feed((), 10**9)] * 20
@@ -353,6 +353,6 @@ def test_long_polls_without_news_ask_the_ledger_nothing_of_their_own(
 
 def test_a_feed_without_news_gives_the_cursor_back(house: House) -> None:
     async def play() -> Feed:
-        return await FaultInjector(house.gate).call("revocations", 10**9, 0.0)
+        return await FaultInjector(house.gate).revocations(10**9, 0.0)
 
     assert house.run(play()) == Feed((), 10**9)

@@ -110,11 +110,11 @@ def test_a_cache_entry_moved_next_door_opens_for_no_one(
 def test_a_clip_key_opens_under_its_own_tenant_and_clip_only(
     house: House, studio: Studio, neighbour: Studio
 ) -> None:
-    key, wrapped = house.run(house.gate.call("new_clip_key", studio.name, "clip-1"))
-    assert house.run(house.gate.call("clip_key", studio.name, "clip-1", wrapped)) == key
+    key, wrapped = house.run(house.gate.new_clip_key(studio.name, "clip-1"))
+    assert house.run(house.gate.clip_key(studio.name, "clip-1", wrapped)) == key
     for tenant, clip in ((neighbour.name, "clip-1"), (studio.name, "clip-2")):
         with pytest.raises(RequestRefused) as refused:
-            house.run(house.gate.call("clip_key", tenant, clip, wrapped))
+            house.run(house.gate.clip_key(tenant, clip, wrapped))
         assert refused.value.code == "vault_error"
 
 
@@ -123,7 +123,7 @@ def test_a_cached_clip_of_another_tenant_cannot_be_redeemed(
 ) -> None:
     allowed = house.service.gate.authorize(neighbour.by("narrator"), neighbour.say().claim())
     with pytest.raises(RequestRefused) as refused:
-        house.run(house.gate.call("redeem_cached", allowed.token, clip_id))  # type: ignore[union-attr]
+        house.run(house.gate.redeem_cached(allowed.token, clip_id))  # type: ignore[union-attr]
     assert refused.value.code == "grant_mismatch"
 
 
@@ -138,5 +138,5 @@ def test_only_named_operations_can_be_asked_for_over_http(house: House, studio: 
         "keys",
     ):
         with pytest.raises(RequestRefused) as refused:
-            house.run(house.gate.call("administer", studio.keys["admin"], operation, {}))
+            house.run(house.gate.administer(studio.keys["admin"], operation, {}))
         assert refused.value.code == "permission_denied"

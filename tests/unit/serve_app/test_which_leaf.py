@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from provenance.signing import SigningLeaf
-from serve_app.gate.client import GateBridge
+from serve_app.gate.client import BlockingGateClient
 from tests.unit.serve_app.house import House
 
 
@@ -24,7 +24,7 @@ def test_a_gate_s_keys_are_told_for_which_leaf_they_sign(
     monkeypatch.setattr(keys, "sign_manifest", listening)
 
     async def sign() -> bytes:
-        bridge = await GateBridge.connect(house.gate, house.node_secret)
+        bridge = await BlockingGateClient.connect(house.gate, house.node_secret)
         leaf = await asyncio.to_thread(SigningLeaf.of, bridge)
         return await asyncio.to_thread(leaf.sign, b"claim")
 
