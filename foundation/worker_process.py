@@ -16,6 +16,7 @@ import json
 import os
 import resource
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -93,7 +94,7 @@ class WorkerProcess:
         try:
             self._process = process = subprocess.Popen(  # noqa: S603 - no shell, no caller's words
                 self._command, bufsize=0, env={**environment, **_ONE_THREAD, _IDLE_ENV: str(self._idle_s)},
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, process_group=0,
             )  # fmt: skip
         except OSError as exc:
             raise WorkerGone(None) from exc
@@ -131,14 +132,14 @@ class WorkerProcess:
     def kill(self) -> None:
         """End it; whoever waits for an answer learns that it is gone."""
         if (process := self._process) is not None:
-            process.kill()
+            _kill(process)
 
     def close(self) -> int | None:
         """Idempotent. Returns the exit status, where there was a process: negative for a signal."""
         process, self._process = self._process, None
         if process is None:
             return None
-        process.kill()
+        _kill(process)
         process.stdin.close()
         process.stdout.close()
         return int(process.wait())
@@ -174,6 +175,13 @@ class WorkerProcess:
             spent_s = used - self._cpu_before
             if quiet == _LOOKS or spent_s > patience.cpu_s or self._waited_s > patience.wall_s:
                 raise WorkerStuck(self.close())
+
+
+def _kill(process: Any) -> None:
+    """With all that it started: they share a process group of their own."""
+    if process.returncode is None:  # not waited for yet, so the number is still its own
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def _cpu_s(pid: int) -> float:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -194,11 +195,19 @@ def test_a_worker_that_spins_is_ended_at_its_processor_time(start: Start) -> Non
     assert process.pid is None
 
 
-def test_the_processor_time_of_what_a_worker_started_counts(start: Start) -> None:
-    child = f"subprocess.run([sys.executable, '-S', '-c', '{SPIN}'])"
+def test_the_processor_time_of_what_a_worker_started_counts_and_it_is_ended_too(
+    start: Start, tmp_path: Path
+) -> None:
+    child = (
+        f"child = subprocess.Popen([sys.executable, '-S', '-c', '{SPIN}']); "
+        f"open({str(tmp_path / 'child')!r}, 'w').write(str(child.pid)); child.wait()"
+    )
     process = start(child, answer=Patience(cpu_s=0.5, stall_s=4.0, wall_s=1e9))
     with pytest.raises(WorkerStuck):
         asked(process)
+    with suppress(psutil.NoSuchProcess):
+        left = psutil.Process(int((tmp_path / "child").read_text()))
+        assert left.status() == psutil.STATUS_ZOMBIE or left.wait(10) is None
 
 
 def test_processor_time_is_counted_for_each_answer_anew(start: Start) -> None:
