@@ -18,20 +18,24 @@ import pyarrow as pa
 
 from consent_service.service import ConsentService
 from foundation.errors import CodedError
+from pipelines.actor_checkpoint import ActorCheckpoint
 from pipelines.config import NarrateConfig
 from pipelines.errors import ActorsFailed
-from pipelines.handover import Handover
 from pipelines.journal import load_finished
-from pipelines.rows import Ready, RowResult, ScriptRow, decided_from, decided_record
-from pipelines.schema import DECIDED, RESULT, SCRIPT
-from pipelines.speaking import EngineSpeaker, MuteSpeaker, Speaker, principal_of
+from pipelines.row_synthesizer import (
+    EngineRowSynthesizer,
+    FailingRowSynthesizer,
+    RowSynthesizer,
+    principal_of,
+)
+from pipelines.rows import GrantedRow, RowResult, ScriptRow, decided_from, decided_record
+from pipelines.schema import DECIDED, SCRIPT, STORED
 from pipelines.stages import Consent
 from pipelines.stages.clips import ClipStore
 from pipelines.storage import Folder
 from provenance.profiles.profile import load_profile
 from speech.errors import SpeechError
 
-_STORED: Final = pa.schema([field.with_nullable(True) for field in RESULT])
 _MARK: Final = "narration actor failed: "
 
 
@@ -72,8 +76,8 @@ class SpeakActor:
         # A core dump would hold reference recordings.
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         actor = get_runtime_context().get_actor_id() or "none"
-        self._handover = Handover(Folder(config.output), run, actor, most=config.engine_replacements)
-        self._speaker = self._begin(config)
+        self._checkpoint = ActorCheckpoint(Folder(config.output), run, actor, most=config.engine_replacements)
+        self._synthesizer = self._begin(config)
         self._threads = ThreadPoolExecutor(config.rows_in_flight, thread_name_prefix="row")
         self._delivered: list[RowResult] = []
 
@@ -82,26 +86,30 @@ class SpeakActor:
         results = [*self._threads.map(self._finish, decided)]
         unfinished = any(result.status == "error" for result in results)
         # The block before is in the note too: Ray may not have heard yet that it was done, and would ask for it again.
-        if unfinished and not self._speaker.healthy and self._handover.leave([*self._delivered, *results]):
+        if (
+            unfinished
+            and not self._synthesizer.healthy
+            and self._checkpoint.save([*self._delivered, *results])
+        ):
             os._exit(
                 1
             )  # any gentler way out is the end of the actor, or waits for a device that does not answer
         self._delivered = results
-        return pa.Table.from_pylist([result.record() for result in results], schema=_STORED)
+        return pa.Table.from_pylist([result.record() for result in results], schema=STORED)
 
-    def _begin(self, config: NarrateConfig) -> Speaker:
+    def _begin(self, config: NarrateConfig) -> RowSynthesizer:
         try:
-            return EngineSpeaker(config)
+            return EngineRowSynthesizer(config)
         except CodedError as exc:
             # At the start this ends the run and says what is missing; later it must not take the others' work along.
-            if self._handover.is_successor and isinstance(exc, SpeechError):
-                return MuteSpeaker(exc)
+            if self._checkpoint.is_successor and isinstance(exc, SpeechError):
+                return FailingRowSynthesizer(exc)
             raise _told(exc) from None
 
-    def _finish(self, row: RowResult | Ready) -> RowResult:
+    def _finish(self, row: RowResult | GrantedRow) -> RowResult:
         if isinstance(row, RowResult):
             return row
-        return self._handover.finished(row.result) or self._speaker(row)
+        return self._checkpoint.finished(row.result) or self._synthesizer(row)
 
 
 def failure_of(exc: BaseException) -> ActorsFailed:

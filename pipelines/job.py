@@ -24,8 +24,8 @@ from pipelines.config import NarrateConfig, NarrateSummary, Progress
 from pipelines.errors import JobFailed
 from pipelines.journal import STATE
 from pipelines.narrate import ProgressCallback, narrate
-from pipelines.stages.outcome import outcome_of
 from pipelines.storage import Folder
+from synthesis.outcome import row_failure
 
 _PROGRESS: Final = "vouch-progress "
 _SUMMARY: Final = "vouch-summary "
@@ -163,7 +163,7 @@ def run_here(arguments: list[str] | None = None) -> int:
         _tell(_FAILURE, json.dumps({"code": exc.code, "message": exc.message}))
         return 1
     except Exception as exc:  # noqa: BLE001 — told by kind and place: its own words could hold a text
-        _, code, message = outcome_of(exc)
+        _, code, message = row_failure(exc)
         _tell(_FAILURE, json.dumps({"code": code, "message": message}))
         return 1
     _tell(_SUMMARY, summary.model_dump_json())

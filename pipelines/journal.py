@@ -6,9 +6,9 @@
     OUT/clips/…                 the clips
     OUT/_vouch/run-…/           the journal of a run that is not published yet; gone afterwards
 
-One process writes the journal: the driver. Beside it lie the notes of engine actors that were lost (handover.py).
-A later record of a row outdoes an earlier one, and the journal outdoes what is published. A journal file that is not
-whole counts as never written. See docs/adr/0003-resume.md.
+One process writes the journal: the driver. Beside it lie the notes of engine actors that were lost
+(actor_checkpoint.py). A later record of a row outdoes an earlier one, and the journal outdoes what is published. A
+journal file that is not whole counts as never written. See docs/adr/0003-resume.md.
 """
 
 from __future__ import annotations
@@ -26,14 +26,13 @@ import pyarrow.compute as pc
 
 from pipelines.errors import OutputBusy, RowsLost
 from pipelines.rows import RowResult
-from pipelines.schema import RESULT
+from pipelines.schema import RESULT, STORED
 from pipelines.storage import Folder
 
 STATE: Final = "_vouch"
 SUCCESS: Final = "_SUCCESS"
 SUMMARY: Final = "summary.json"
 _FINISHED: Final = "finished.parquet"
-_STORED: Final = pa.schema([field.with_nullable(True) for field in RESULT])
 
 
 class Finished(Mapping[str, RowResult]):
@@ -71,7 +70,7 @@ class Journal:
         tables = [*_tables(self._output, _published(self._output))]
         for run in self._past:
             tables += _tables(self._output, list(self._output.files(run, ".parquet")))
-        finished = _with_clip(_latest(pa.concat_tables(tables) if tables else _STORED.empty_table()))
+        finished = _with_clip(_latest(pa.concat_tables(tables) if tables else STORED.empty_table()))
         self._output.write_table(f"{self.run}/{_FINISHED}", finished)
         self._output.delete(SUCCESS)
         return Finished(finished)
@@ -88,7 +87,7 @@ class Journal:
         """This run's results, one per id, in the order of `ids`. Raises RowsLost otherwise."""
         names = [f"{self.run}/part-{part:06d}.parquet" for part in range(self._parts)]
         read = [self._output.read_table(name) for name in names]
-        table = pa.concat_tables(read) if read else _STORED.empty_table()
+        table = pa.concat_tables(read) if read else STORED.empty_table()
         places = pc.index_in(ids, value_set=table.column("id"))
         if table.num_rows != len(ids) or places.null_count:
             raise RowsLost(
@@ -152,7 +151,7 @@ def _published(output: Folder) -> list[str]:
 def _tables(output: Folder, names: list[str]) -> Iterator[Any]:
     for name in names:
         with contextlib.suppress(OSError, pa.ArrowInvalid, KeyError):
-            yield output.read_table(name).select(RESULT.names).cast(_STORED)
+            yield output.read_table(name).select(RESULT.names).cast(STORED)
 
 
 def _latest(table: Any) -> Any:

@@ -18,8 +18,8 @@ from pipelines.check import Script, open_script
 from pipelines.config import NarrateConfig, NarrateSummary, Progress
 from pipelines.flow import dataset
 from pipelines.journal import Finished, Journal, exclusive, to_json
+from pipelines.row_synthesizer import principal_of
 from pipelines.runtime import ray_for
-from pipelines.speaking import principal_of
 from pipelines.stages.clips import ClipStore
 from pipelines.storage import Folder
 

@@ -1,4 +1,4 @@
-"""One row on its way: as written, as decided, as finished."""
+"""One row on its way: as written, as checked, under a grant, as finished."""
 
 from __future__ import annotations
 
@@ -14,11 +14,17 @@ from consent_service.models import Allow, SpeechClaim
 from pipelines.schema import DECIDED, RESULT
 from speech.errors import TextError
 from speech.text import MAX_CHARACTERS, prepare
+from synthesis.request import speech_claim
+from synthesis.voice import parse_voice
 
 Status = Literal["ok", "refused", "error"]
 
-PRESET: Final = "preset:"
-DESIGN: Final = "design"
+# What a row says of itself until there is a clip.
+NOT_FINISHED: Final[dict[str, Any]] = {
+    "status": "error",
+    "code": "not_finished",
+    "message": "not synthesised; run again",
+}
 _RESULT_FIELDS: Final = tuple(RESULT.names)
 
 
@@ -65,7 +71,7 @@ class ScriptRow:
 
 @dataclass(frozen=True, slots=True)
 class RowResult:
-    """What became of one row; the columns of RESULT, in order."""
+    """What became of one row: a field for each column of RESULT, by name."""
 
     id: str
     status: Status
@@ -97,6 +103,9 @@ class RowResult:
         not offered (no URI) until the gate has said that its consent stands."""
         return self.clip_id is not None and self.audio_sha256 is not None
 
+    def fail(self, status: Status, code: str, message: str) -> RowResult:
+        return replace(self, status=status, code=code, message=message)
+
     def with_clip_of(self, done: RowResult) -> RowResult:
         """This row, remembering the clip that an earlier run made of it, without offering it."""
         names = ("clip_id", "audio_sha256", "seconds", "consent_id", "consent_version", "audit_leaf")
@@ -104,25 +113,19 @@ class RowResult:
 
 
 @dataclass(frozen=True, slots=True)
-class Ready:
-    """A row that may be spoken: what, in whose voice, and the grant that says so. `result`: its columns."""
+class CheckedRow:
+    """A row whose own fields are good: what is to be said. `result`: its columns, status "error" until there is a
+    clip; its voice and purpose are what the gate is asked for."""
 
     utterance: Utterance
-    voice: str
-    purpose: str | None
     seed: int
-    grant: str = field(repr=False)
-    start_by: float  # Unix seconds, of the grant
-    result: RowResult  # status "error" until there is a clip
+    result: RowResult
 
     def claim(self) -> SpeechClaim:
-        return claim_for(self.utterance, self.voice, self.purpose)
+        assert self.result.voice is not None  # noqa: S101 — checked; for the type checker
+        return speech_claim(parse_voice(self.result.voice), self.utterance, purpose=self.result.purpose)
 
-    def saying(self, utterance: Utterance) -> Ready:
-        result = replace(self.result, language=utterance.language, characters=utterance.characters)
-        return replace(self, utterance=utterance, result=result)
-
-    def granted(self, allow: Allow) -> Ready:
+    def granted(self, allow: Allow) -> GrantedRow:
         """Under a grant, the first or a newer one."""
         grant = allow.grant
         result = replace(
@@ -131,59 +134,42 @@ class Ready:
             consent_id=grant.consent_id,
             consent_version=grant.consent_version,
         )
-        return replace(self, grant=allow.token, start_by=grant.start_by, result=result)
+        return GrantedRow(replace(self, result=result), allow.token, grant.start_by)
 
-    def fail(self, status: Status, code: str, message: str) -> RowResult:
-        return replace(self.result, status=status, code=code, message=message)
+
+@dataclass(frozen=True, slots=True)
+class GrantedRow:
+    """A row that may be spoken, and the grant that says so. `start_by`: Unix seconds, of the grant."""
+
+    checked: CheckedRow
+    token: str = field(repr=False)
+    start_by: float
+
+    @property
+    def result(self) -> RowResult:
+        return self.checked.result
 
     def record(self) -> dict[str, Any]:
         return {
             **self.result.record(),
             "status": None,
-            "said_text": self.utterance.text,
-            "said_instruct": self.utterance.instruct,
-            "seed": self.seed,
-            "grant": self.grant,
+            "said_text": self.checked.utterance.text,
+            "said_instruct": self.checked.utterance.instruct,
+            "seed": self.checked.seed,
+            "grant": self.token,
             "start_by": self.start_by,
         }
 
 
-def claim_for(utterance: Utterance, voice: str, purpose: str | None) -> SpeechClaim:
-    """What the gate is asked for a row."""
-    mode: Literal["clone", "custom", "design"] = "clone"
-    voice_id = voice
-    if voice.startswith(PRESET):
-        mode, voice_id = "custom", voice.removeprefix(PRESET)
-    elif voice == DESIGN:
-        mode, voice_id = "design", ""
-    return SpeechClaim(
-        mode=mode,
-        voice_id=voice_id,
-        language=utterance.language,
-        said_digest=utterance.digest(),
-        characters=utterance.characters,
-        purpose=purpose,
-    )
-
-
-def decided_from(record: dict[str, Any]) -> RowResult | Ready:
+def decided_from(record: dict[str, Any]) -> RowResult | GrantedRow:
     """A record of DECIDED, back as a value."""
     if record["status"] is not None:
         return RowResult.from_record(record)
-    pending = RowResult.from_record(
-        {**record, "status": "error", "code": "not_finished", "message": "not synthesised; run again"}
-    )
-    return Ready(
-        utterance=Utterance(record["said_text"], record["language"], record["said_instruct"] or ""),
-        voice=record["voice"],
-        purpose=record["purpose"],
-        seed=record["seed"],
-        grant=record["grant"],
-        start_by=record["start_by"],
-        result=pending,
-    )
+    pending = RowResult.from_record(record | NOT_FINISHED)
+    utterance = Utterance(record["said_text"], record["language"], record["said_instruct"] or "")
+    return GrantedRow(CheckedRow(utterance, record["seed"], pending), record["grant"], record["start_by"])
 
 
-def decided_record(decided: RowResult | Ready) -> dict[str, Any]:
+def decided_record(decided: RowResult | GrantedRow) -> dict[str, Any]:
     """A value as a record of DECIDED."""
     return {**dict.fromkeys(DECIDED.names), **decided.record()}

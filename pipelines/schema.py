@@ -45,11 +45,14 @@ RESULT: Final = pa.schema(
     ]
 )
 
+# A result on its way: a row whose fields were wrong lacks what a published result has.
+STORED: Final = pa.schema([field.with_nullable(True) for field in RESULT])
+
 # Between the gate and the engine: a result that is there already (status set), or what to say under which
 # grant.
 DECIDED: Final = pa.schema(
     [
-        *(field.with_nullable(True) for field in RESULT),
+        *STORED,
         pa.field("said_text", pa.string()),
         pa.field("said_instruct", pa.string()),
         pa.field("seed", pa.int64()),

@@ -14,7 +14,7 @@ from consent_service.service import ConsentService
 from speech.engine import SpeechEngine
 
 
-class RevocationWatch:
+class RevocationListener:
     """Follows the feed in a thread of its own. Starts with what is already revoked as known."""
 
     def __init__(self, service: ConsentService, engine: SpeechEngine) -> None:

@@ -1,6 +1,6 @@
 """One leaf for one signature.
 
-A signer tells its chain in one call and signs in another, and the leaf may be renewed between the two: then the
+A signer tells its chain in one call and signs in others, and the leaf may be renewed between two of them: then the
 certificate that goes with a signature is not its own. So each signature is held against the leaf it was asked for, and
 what was made under a leaf that is the signer's no longer is made again under the next. The signer is told which leaf
 is meant: of several gates, one that has not noticed the renewal yet looks again.
@@ -59,15 +59,29 @@ class SigningLeaf:
         return signature
 
 
-def under_one_leaf(signer: ManifestSigner, make: Callable[[SigningLeaf], T]) -> T:
-    """What `make` makes, all of it under the leaf it is given. Raises StampFailed when the signer's signatures are
-    never its leaf's."""
-    for _ in range(_TRIES):
-        try:
-            return make(SigningLeaf.of(signer))
-        except LeafChanged:
-            continue
-    raise StampFailed(
-        f"a signature was not its certificate's, {_TRIES} times: while a leaf is renewed that passes, so try again; "
-        "if it stays, compare the keys that each gate reads"
-    )
+class LeafSigner:
+    """Signs under the leaf that the signer named last, and asks for another when a signature is not that leaf's any
+    more: a renewal costs one clip a second try, and no clip asks for a chain that is known. Thread-safe."""
+
+    def __init__(self, signer: ManifestSigner) -> None:
+        self._signer = signer
+        self._leaf: SigningLeaf | None = None
+
+    def under_one_leaf(self, make: Callable[[SigningLeaf], T]) -> T:
+        """What `make` makes, all of it under the leaf it is given. Raises StampFailed when the signer's signatures are
+        never its leaf's."""
+        leaf = self._leaf
+        for _ in range(_TRIES):
+            if leaf is None:
+                leaf = SigningLeaf.of(self._signer)
+            try:
+                made = make(leaf)
+            except LeafChanged:
+                leaf = None
+                continue
+            self._leaf = leaf
+            return made
+        raise StampFailed(
+            f"a signature was not its certificate's, {_TRIES} times: while a leaf is renewed that passes, so try "
+            "again; if it stays, compare the keys that each gate reads"
+        )

@@ -105,7 +105,7 @@ class Stamper:
         """The signed token that goes before a stream's first byte. Raises StampFailed; then nothing may be sent."""
         load_profile(disclosure.profile)
         try:
-            return issue(disclosure, self._signer)
+            return issue(disclosure, self._writer.leaves)
         except StampFailed:
             raise
         except Exception as exc:

@@ -1,7 +1,7 @@
 """Signs manifests, embedded or detached, and reads back what it signed.
 
-Each clip asks the signer anew for its chain and hands it the bytes to be signed and nothing else; the private key
-never enters. What comes back from c2pa is trusted by nobody until it was read again: c2pa does not check the asset's
+The signer is handed the bytes to be signed, with the chain that it told, and nothing else; the private key never
+enters. What comes back from c2pa is trusted by nobody until it was read again: c2pa does not check the asset's
 hash after signing.
 """
 
@@ -21,7 +21,7 @@ from provenance.errors import StampFailed
 from provenance.ingredients import Parent, attach, derived
 from provenance.manifest import assertion, definition
 from provenance.reading import OPAQUE, read_manifest
-from provenance.signing import LeafChanged, SigningLeaf, under_one_leaf
+from provenance.signing import LeafChanged, LeafSigner, SigningLeaf
 from provenance.trust import TrustContext
 
 _CERTIFICATE_END: Final = b"-----END CERTIFICATE-----"
@@ -32,6 +32,7 @@ class ManifestWriter:
 
     def __init__(self, signer: ManifestSigner) -> None:
         self._signer = signer
+        self.leaves = LeafSigner(signer)
         self._lock = threading.Lock()
         self._trust: TrustContext | None = None
 
@@ -94,9 +95,8 @@ class ManifestWriter:
         if parents:
             said = derived(said, parents)
         form = OPAQUE if detached else media_type
-        # The chain is asked for with every clip: the leaf may be renewed while we run.
-        return under_one_leaf(
-            self._signer, lambda leaf: self._under(leaf, data, form, said, parents, detached=detached)
+        return self.leaves.under_one_leaf(
+            lambda leaf: self._under(leaf, data, form, said, parents, detached=detached)
         )
 
     def _under(

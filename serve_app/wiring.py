@@ -13,7 +13,7 @@ from provenance.profiles.profile import load_profile
 from provenance.stamp import Stamper
 from provenance.trust import TrustContext
 from provenance.verify import Verifier
-from serve_app.clips.service import Door
+from serve_app.clips.service import ClipService
 from serve_app.clips.store import ClipStore
 from serve_app.config import AppConfig
 from serve_app.gate.client import BlockingGateClient
@@ -39,7 +39,7 @@ async def open_context(config: AppConfig, gate: Gate, voice: VoiceReplica, metri
     await gate.register_store(config.clips)  # before any clip lies in it
     stamper = Stamper(client)
     await asyncio.to_thread(stamper.warm_up)
-    door = Door(
+    clips = ClipService(
         gate,
         voice,
         stamper,
@@ -51,7 +51,7 @@ async def open_context(config: AppConfig, gate: Gate, voice: VoiceReplica, metri
     )
     limits = config.ingress
     return Context(
-        door,
+        clips,
         gate,
         Verifier(anchor),
         Verifier(anchor, client),

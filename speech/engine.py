@@ -10,7 +10,7 @@ from typing import Final, Literal, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from consent_service.grants import Utterance, VerifiedGrant
+from consent_service.grants import DESIGN_VOICE, PRESET_PREFIX, Utterance, VerifiedGrant
 from speech.errors import RequestInvalid, UngrantedClone
 
 SAMPLE_RATE: Final = 24_000  # Hz, of everything an engine gives out
@@ -82,7 +82,7 @@ class CustomVoiceRequest:
 
     @property
     def voice_id(self) -> str:
-        return f"preset:{self.speaker}"
+        return f"{PRESET_PREFIX}{self.speaker}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class DesignRequest:
 
     @property
     def voice_id(self) -> str:
-        return "design"
+        return DESIGN_VOICE
 
 
 SpeechRequest: TypeAlias = CloneRequest | CustomVoiceRequest | DesignRequest

@@ -169,7 +169,7 @@ def release(core: Core, by: Principal, clip_id: str, audio_sha256: str = "") -> 
     with core.write(by, Permission.CLIP_READ) as writing:
         row = _within_reach(writing.connection, access.reload(writing.connection, by, writing.now), clip_id)
         found = _standing(writing.connection, row, writing.now)
-        stands = found in (Standing.LIVE, Standing.NOT_REQUIRED)
+        stands = found.may_leave
         writing.log.append(
             "clip.released" if stands else "clip.withheld",
             by=by.key_id,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Literal
 
-from consent_service.grants import Basis
+from consent_service.grants import DESIGN_VOICE, PRESET_PREFIX, Basis
 from consent_service.models import Claims, ConsentTerms, Deny, SpeechClaim
 from consent_service.policy import purposes
 
@@ -141,9 +141,9 @@ def within_budget(consent: ConsentFacts, characters: int) -> bool:
 
 def _without_reference(claim: SpeechClaim, facts: Facts, purpose: str) -> Permitted | Deny:
     if claim.mode == "design":
-        basis, voice_id = Basis.DESIGN, "design"
+        basis, voice_id = Basis.DESIGN, DESIGN_VOICE
     elif _SPEAKER.fullmatch(claim.voice_id):
-        basis, voice_id = Basis.PRESET, f"preset:{claim.voice_id}"
+        basis, voice_id = Basis.PRESET, f"{PRESET_PREFIX}{claim.voice_id}"
     else:
         return deny("voice_unknown")
     if not _may_name(facts.claims, voice_id):
@@ -211,7 +211,7 @@ def _purpose(asked: str | None, claims: Claims) -> str | Deny:
 def _may_name(claims: Claims, voice_id: str) -> bool:
     if "*" in claims.voices or voice_id in claims.voices:
         return True
-    return voice_id.startswith("preset:") and "preset:*" in claims.voices
+    return voice_id.startswith(PRESET_PREFIX) and f"{PRESET_PREFIX}*" in claims.voices
 
 
 def _only(values: tuple[str, ...]) -> str | None:

@@ -212,6 +212,6 @@ class Bundle:
             audio_sha256=clip.audio_sha256,
             seconds=0.0,
             created_at=told["at"],
-            state="live" if clip.state in (Standing.LIVE, Standing.NOT_REQUIRED) else "withdrawn",
+            state="live" if clip.state.may_leave else "withdrawn",
             watermark=None if clip.mark is None else WatermarkTag(*clip.mark),
         )

@@ -87,6 +87,11 @@ class Standing(StrEnum):
     NOT_REQUIRED = "not required"
     UNKNOWN = "unknown"
 
+    @property
+    def may_leave(self) -> bool:
+        """Whether a clip with this standing may be handed over, or kept to be."""
+        return self in (Standing.LIVE, Standing.NOT_REQUIRED)
+
 
 @dataclass(frozen=True, slots=True)
 class WatermarkTag:

@@ -9,16 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from consent_service.grants import Grant, Utterance
+from consent_service.grants import Grant
 from consent_service.models import Allow, Deny, Principal, SpeechClaim
-from consent_service.proofs.seams import Standing
 from consent_service.service import ConsentService
-from pipelines.rows import Ready, RowResult, ScriptRow
+from pipelines.rows import NOT_FINISHED, CheckedRow, GrantedRow, RowResult, ScriptRow
 from pipelines.stages.clips import ClipStore
-from pipelines.stages.outcome import outcome_of
 from provenance.labels.spoken import disclaimed
-
-STANDS = frozenset({Standing.LIVE, Standing.NOT_REQUIRED})
+from synthesis.outcome import row_failure
 
 
 class Consent:
@@ -51,34 +48,33 @@ class Consent:
         self._lexicon = lexicon
         self._disclaimer = disclaimer
 
-    def __call__(self, rows: Sequence[ScriptRow]) -> list[RowResult | Ready]:
+    def __call__(self, rows: Sequence[ScriptRow]) -> list[RowResult | GrantedRow]:
         """One value per row, in order."""
         read = [self._read(row) for row in rows]
-        asked = [row for row in read if isinstance(row, Ready)]
-        decisions = iter(self._decide([row.claim() for row in asked]))
-        decided = [self._settle(row, next(decisions)) if isinstance(row, Ready) else row for row in read]
+        decisions = iter(self._decide([row.claim() for row in read if isinstance(row, CheckedRow)]))
+        decided = [self._settle(row, next(decisions)) if isinstance(row, CheckedRow) else row for row in read]
         return [self._with_past(value) if isinstance(value, RowResult) else value for value in decided]
 
-    def _read(self, row: ScriptRow) -> RowResult | Ready:
+    def _read(self, row: ScriptRow) -> RowResult | CheckedRow:
         """Check the row's own fields; no grant yet."""
         purpose = row.purpose or self._purpose
         result = RowResult(
+            **NOT_FINISHED,
             id=row.id,
-            status="error",
-            code="not_finished",
-            message="not synthesised; run again",
             row_digest=row.digest(self._model, purpose),
             language=row.language,
             voice=row.voice,
             purpose=purpose,
         )
-        ready = Ready(Utterance("", "", ""), row.voice or "", purpose, row.seed or 0, "", 0.0, result)
         try:
-            said = row.utterance(lexicon=self._lexicon, max_characters=self._max_characters)
+            utterance = row.utterance(lexicon=self._lexicon, max_characters=self._max_characters)
         except Exception as exc:  # noqa: BLE001 — whatever a row holds, it is that row's status
-            return ready.fail(*outcome_of(exc))
+            return result.fail(*row_failure(exc))
         # After the lexicon, which must not respell it; before the decision, which covers all that is said.
-        return ready.saying(replace(said, text=disclaimed(said.text, self._disclaimer(said.language))))
+        text = disclaimed(utterance.text, self._disclaimer(utterance.language))
+        utterance = replace(utterance, text=text)
+        result = replace(result, language=utterance.language, characters=utterance.characters)
+        return CheckedRow(utterance, row.seed or 0, result)
 
     def _decide(self, claims: Sequence[SpeechClaim]) -> list[Allow | Deny | Exception]:
         if not claims:
@@ -89,18 +85,18 @@ class Consent:
         except Exception as exc:  # noqa: BLE001 — fail closed: whatever went wrong, no grant
             return [exc] * len(claims)
 
-    def _settle(self, row: Ready, decision: Allow | Deny | Exception) -> RowResult | Ready:
+    def _settle(self, row: CheckedRow, decision: Allow | Deny | Exception) -> RowResult | GrantedRow:
         match decision:
             case Exception():
-                return row.fail(*outcome_of(decision))
+                return row.result.fail(*row_failure(decision))
             case Deny():
-                return row.fail("refused", decision.code, decision.reason)
+                return row.result.fail("refused", decision.code, decision.reason)
             case Allow():
                 granted = row.granted(decision)
                 try:
                     return self._kept(granted.result, decision.grant) or granted
                 except Exception as exc:  # noqa: BLE001 — an unknown standing is not a standing
-                    return row.fail(*outcome_of(exc))
+                    return row.result.fail(*row_failure(exc))
 
     def _kept(self, row: RowResult, grant: Grant) -> RowResult | None:
         """The earlier result, if it is the same row, its clip is there and the consent it was made under
@@ -119,7 +115,7 @@ class Consent:
             return None
         standing, _ = self._service.clips.standing(done.clip_id, done.consent_id, done.consent_version)
         uri = self._clips.uri(done.clip_id)
-        if standing not in STANDS or not self._clips.has(uri):
+        if not standing.may_leave or not self._clips.has(uri):
             return None
         return replace(done, status="ok", code=None, message=None, clip_uri=uri)
 

@@ -24,11 +24,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from consent_service.proofs.seams import ManifestSigner
 from provenance.disclosure import Disclosure
 from provenance.errors import TokenInvalid
 from provenance.manifest import GENERATED, assertion
-from provenance.signing import SigningLeaf, under_one_leaf
+from provenance.signing import LeafSigner, SigningLeaf
 
 _TYPE: Final = "vouch-disclosure+jwt"
 _LONGEST: Final = 8_192
@@ -45,9 +44,9 @@ class StreamDisclosure:
     claims: str
 
 
-def issue(disclosure: Disclosure, signer: ManifestSigner) -> str:
+def issue(disclosure: Disclosure, leaves: LeafSigner) -> str:
     """ASCII, about 1,100 characters: fit for a header. Raises StampFailed, and what the signer raises."""
-    return under_one_leaf(signer, lambda leaf: _written(disclosure, leaf))
+    return leaves.under_one_leaf(lambda leaf: _written(disclosure, leaf))
 
 
 def _written(disclosure: Disclosure, leaf: SigningLeaf) -> str:

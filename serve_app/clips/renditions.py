@@ -30,7 +30,7 @@ from provenance.formats.delivery import Delivery, delivery
 from provenance.stamp import Stamper
 from provenance.transcode import Original, is_already
 from serve_app.clips.cache import SingleFlight
-from serve_app.clips.publisher import STANDS, Fetched, Keeper, Rendition
+from serve_app.clips.publisher import ClipPublisher, Fetched, Rendition
 from serve_app.clips.store import ClipHeader, ClipStore
 from serve_app.errors import RequestRefused
 from serve_app.gate.client import gates_own_refusals
@@ -64,25 +64,30 @@ class Renditions:
     """Of one ingress replica."""
 
     def __init__(
-        self, gate: Gate, store: ClipStore, keeper: Keeper, stamper: Stamper, clock: Callable[[], float]
+        self,
+        gate: Gate,
+        store: ClipStore,
+        publisher: ClipPublisher,
+        stamper: Stamper,
+        clock: Callable[[], float],
     ) -> None:
         self._gate = gate
         self._store = store
-        self._keeper = keeper
+        self._publisher = publisher
         self._stamper = stamper
         self._clock = clock
         self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="rendition")
         self._makings = SingleFlight[Fetched](finish_alone=True)
 
     async def fetch(self, api_key: str, clip_id: str, wanted: Delivery) -> Fetched:
-        """The clip, in the form that is wanted. Raises RequestRefused, above all where `Door.fetch` would."""
+        """The clip, in the form that is wanted. Raises RequestRefused, above all where `ClipService.fetch` would."""
         record, standing = await self._gate.clip_for(api_key, clip_id)
         copy = None
-        if record.state == "live" and standing in STANDS:
+        if record.state == "live" and standing.may_leave:
             copy = await self._kept(record, wanted)
             if copy is None:
                 copy = await self._made_once(record, wanted)
-        # Last, as in `Door.fetch`: audited before the first byte, and nothing slow in between. Refuses what fell.
+        # Last, as in `ClipService.fetch`: audited before the first byte, nothing slow in between. Refuses what fell.
         digest = "" if copy is None else copy.audio_sha256
         await self._gate.release_clip(api_key, clip_id, digest)
         if copy is None:
@@ -90,12 +95,12 @@ class Renditions:
         return copy
 
     async def manifest(self, api_key: str, clip_id: str, wanted: Delivery) -> Fetched:
-        """As `Door.manifest`: as long as it is kept, whatever became of the consent."""
+        """As `ClipService.manifest`: as long as it is kept, whatever became of the consent."""
         record, _ = await self._gate.clip_for(api_key, clip_id)
         kept = await self._kept(record, wanted)
         if kept is not None:
             return kept
-        clip = await self._keeper.copy_of(record)
+        clip = await self._publisher.copy_of(record)
         if not await asyncio.to_thread(is_already, _original(clip), wanted):
             raise RequestRefused("not_found", "nobody has fetched this clip in this form; fetch it first")
         return clip
@@ -132,7 +137,7 @@ class Renditions:
         kept = await self._kept(record, wanted)
         if kept is not None:
             return kept
-        clip = await self._keeper.copy_of(record)
+        clip = await self._publisher.copy_of(record)
         named = rendition_id(record.clip_id, wanted)
         try:
             if await asyncio.to_thread(is_already, _original(clip), wanted):
@@ -185,10 +190,10 @@ class Renditions:
             standing, _ = await self._gate.standing(record.clip_id, record.consent_id, record.consent_version)
         except BaseException:  # then nobody knows whether one ran, and the next may be long in coming
             with contextlib.suppress(Exception):
-                await self._keeper.take_back(staged)
+                await self._publisher.take_back(staged)
             raise
-        if standing not in STANDS:
-            await self._keeper.take_back(staged)
+        if not standing.may_leave:
+            await self._publisher.take_back(staged)
             raise RequestRefused("consent_revoked", "the consent was withdrawn or has expired")
         if failed is None:
             return None

@@ -1,8 +1,8 @@
-"""The way of one clip through the online door: may I? → say it → mark it → hand it over.
+"""The way of one clip through the online door: decide → synthesize → stamp → hand over.
 
-No framework here: `ingress` translates HTTP to `Say` and back. Audio exists outside a voice replica only between
-`_speak` and the stamper, and leaves only from `_hand_over`, `_from_cache`, `fetch`, `renditions` and, marked already,
-from `stream`.
+No framework here: `ingress` translates HTTP to `ClipRequest` and back. Audio exists outside a voice replica only
+between `_synthesize` and the stamper, and leaves only from `_hand_over`, `_from_cache`, `fetch`, `renditions` and,
+marked already, from `stream`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from typing import Final, cast
 
 from consent_service.grants import Utterance
 from consent_service.models import Allow, Closing, Deny, SpeechClaim
-from consent_service.proofs.seams import Standing
 from provenance.disclosure import Disclosure
 from provenance.formats.delivery import AS_SPOKEN, Delivery
 from provenance.formats.live import check_live
@@ -24,18 +23,22 @@ from provenance.labels.http import headers
 from provenance.profiles.profile import DEFAULT, Profile, load_profile
 from provenance.stamp import StampedClip, Stamper
 from serve_app.clips.cache import SingleFlight, cache_key, seed_of
-from serve_app.clips.publisher import STANDS, Fetched, Keeper
+from serve_app.clips.publisher import ClipPublisher, Fetched
 from serve_app.clips.renditions import Renditions
 from serve_app.clips.store import ClipStore, StoredClip
-from serve_app.clips.stream import LiveClip, Outcome, ended
+from serve_app.clips.stream import ClipStream, closing_of_stream
 from serve_app.errors import RequestRefused
 from serve_app.gate.client import gates_own_refusals
 from serve_app.gate.protocol import Gate
 from serve_app.handles import PeerLost, gate_failed
 from serve_app.metrics import Metrics
 from serve_app.voice.protocol import VoiceReplica
-from serve_app.voice.worker import Begun, Order, Spoken
-from speech.engine import SAMPLE_RATE, EngineInfo, Mode
+from serve_app.voice.worker import StartedSynthesis, UnstampedClip
+from speech.engine import SAMPLE_RATE, EngineInfo
+from synthesis.disclosure import Deployment, disclosure_for
+from synthesis.outcome import closing_for
+from synthesis.request import speech_claim
+from synthesis.voice import VoiceRef
 
 log = logging.getLogger("vouch.serve")
 
@@ -44,27 +47,23 @@ _OF_ONE_GRANT: Final = frozenset({"key_revoked", "grant_expired", "grant_used"})
 
 
 @dataclass(frozen=True, slots=True)
-class Say:
+class ClipRequest:
     """One request, parsed and in canonical form."""
 
     api_key: str = field(repr=False)
-    mode: Mode
-    voice: str  # ledger voice id, speaker name, or ""
+    voice: VoiceRef
     utterance: Utterance
     purpose: str | None = None
     consent_token: str | None = field(default=None, repr=False)
     seed: int | None = None
     territory: str | None = None
     channel: str | None = None
-    wanted: Delivery = AS_SPOKEN
+    delivery: Delivery = AS_SPOKEN
 
     def claim(self) -> SpeechClaim:
-        return SpeechClaim(
-            mode=self.mode,
-            voice_id=self.voice,
-            language=self.utterance.language,
-            said_digest=self.utterance.digest(),
-            characters=self.utterance.characters,
+        return speech_claim(
+            self.voice,
+            self.utterance,
             purpose=self.purpose,
             consent_token=self.consent_token,
             territory=self.territory,
@@ -85,7 +84,7 @@ class Clip:
     manifest: bytes | None = field(default=None, repr=False)  # None: the file carries its own
 
 
-class Door:
+class ClipService:
     """Lives in an ingress replica. `gate` and `voice` are the two other deployments."""
 
     def __init__(
@@ -105,8 +104,8 @@ class Door:
         self._voice = voice
         self._stamper = stamper
         self._store = store
-        self._keeper = Keeper(gate, store, clock)
-        self.renditions = Renditions(gate, store, self._keeper, stamper, clock)
+        self._publisher = ClipPublisher(gate, store, clock)
+        self.renditions = Renditions(gate, store, self._publisher, stamper, clock)
         self._metrics = metrics
         self._provider = provider
         self._version = version
@@ -126,9 +125,9 @@ class Door:
             self._engine = await self._voice.info()
         return self._engine
 
-    async def say(self, request: Say) -> Clip:
+    async def create_clip(self, request: ClipRequest) -> Clip:
         """Raises RequestRefused; otherwise the clip is stamped, registered and audited."""
-        allowed = await self._may_i(request)
+        allowed = await self._authorize(request)
         key = await self._key_of(request, allowed)
         joins = self._flights.has(key)
         if not joins:
@@ -141,18 +140,18 @@ class Door:
             clip = await self._flights.run(key, lambda: self._find_or_make(request, allowed, key))
         except RequestRefused as exc:
             if joins and exc.code in _OF_ONE_GRANT:
-                return await self.say(request)
+                return await self.create_clip(request)
             raise
         if not joins:
             return clip
         # Others waited for the same clip: each uses a grant of its own and has an audit entry of its own.
-        return await self.say(request)
+        return await self.create_clip(request)
 
-    async def stream(self, request: Say) -> Clip | LiveClip:
-        """As `say`, but heard while it is made; a clip that is kept already comes whole. Raises RequestRefused until
-        the first sound is there."""
-        check_live(request.wanted)
-        allowed = await self._may_i(request)
+    async def stream(self, request: ClipRequest) -> Clip | ClipStream:
+        """As `create_clip`, but sent while it is made; a clip that is kept already comes whole. Raises RequestRefused
+        until the first sound is there."""
+        check_live(request.delivery)
+        allowed = await self._authorize(request)
         key = await self._key_of(request, allowed)
         stored = await asyncio.to_thread(self._store.find, allowed.grant.tenant, key)
         if stored is not None:
@@ -161,68 +160,46 @@ class Door:
         try:
             return await self._begin(request, allowed, seed)
         except PeerLost:  # as in `_make`: nothing has left
-            return await self._begin(request, await self._may_i(request), seed)
+            return await self._begin(request, await self._authorize(request), seed)
 
-    async def _begin(self, request: Say, allowed: Allow, seed: int) -> LiveClip:
-        pieces = self._voice.stream(Order(allowed.token, request.utterance, seed))
+    async def _begin(self, request: ClipRequest, allowed: Allow, seed: int) -> ClipStream:
+        pieces = self._voice.stream(allowed.token, request.utterance, seed)
         try:
-            begun = await anext(pieces)
-            if not isinstance(begun, Begun) or begun.grant != allowed.grant:
+            started = await anext(pieces)
+            if not isinstance(started, StartedSynthesis) or started.grant != allowed.grant:
                 raise _answered_another()
             sound = cast(AsyncGenerator[bytes], pieces)
             first = await anext(sound)
-            disclosure = self._disclosure(begun, request.utterance.language)
+            disclosure = self._disclosure(started)
             with gates_own_refusals():
                 token = await asyncio.to_thread(self._stamper.announce, disclosure)
         except BaseException as exc:
             await asyncio.shield(pieces.aclose())  # the replica need not go on
-            await asyncio.shield(self._keeper.close(allowed.grant.grant_id, *ended(exc)))
+            await asyncio.shield(self._publisher.close(allowed.grant.grant_id, closing_of_stream(exc)))
             raise
-        return LiveClip(begun, first, sound, request.wanted, disclosure, token, self._end_stream)
-
-    async def _end_stream(self, clip: LiveClip, outcome: Outcome, reason: str) -> None:
-        """The manifest over what was sent, kept and registered with it, however the stream ended (I4)."""
-        begun = clip.begun
-        self._metrics.count("vouch_streams_total", outcome=outcome, code=reason or "ok")
-        if not clip.sent:
-            await self._keeper.close(
-                begun.grant.grant_id, "failed" if outcome == "completed" else outcome, reason
-            )
-            return
-        stamped = await asyncio.to_thread(
-            self._stamper.stamp_stream,
-            clip.samples,
-            SAMPLE_RATE,
-            clip.sent,
-            clip.wanted.format,
-            clip.disclosure,
-        )
-        closing = Closing(outcome, stamped.seconds, stamped.sha256, reason)
-        # Under a key of its own: it is found by its id, and never served as the answer to another request.
-        staged = await self._keeper.keep(
-            begun, stamped, f"live-{begun.grant.clip_id}", closing, streamed=True
-        )
-        if await self._keeper.standing(begun.grant) is Standing.DECOMMISSIONED:
-            await self._keeper.take_back(staged)
+        return ClipStream(
+            started, first, sound, request.delivery, disclosure, token,
+            stamper=self._stamper, publisher=self._publisher, metrics=self._metrics,
+        )  # fmt: skip
 
     async def manifest(self, api_key: str, clip_id: str, audio_sha256: str = "") -> Fetched:
         """As `fetch`, for its manifest alone: that may be read as long as it is kept, whatever became of the consent.
         What was sent is in the world, and whoever holds it may know what it is. audio_sha256: of which copy."""
         record, _ = await self._gate.clip_for(api_key, clip_id)
-        return await self._keeper.copy_of(record, audio_sha256)
+        return await self._publisher.copy_of(record, audio_sha256)
 
     async def fetch(self, api_key: str, clip_id: str) -> Fetched:
         """A stored clip of the caller's grantee. Raises RequestRefused when its consent no longer stands."""
         record, standing = await self._gate.clip_for(api_key, clip_id)
-        stands = record.state == "live" and standing in STANDS
-        copy = await self._keeper.copy_of(record) if stands else None
+        stands = record.state == "live" and standing.may_leave
+        copy = await self._publisher.copy_of(record) if stands else None
         # Last, as in `_from_cache`: audited before the first byte, and nothing slow in between. Refuses what fell.
         await self._gate.release_clip(api_key, clip_id)
         if copy is None:
             raise RequestRefused("consent_revoked", "the consent behind this clip no longer stands")
         return copy
 
-    async def _may_i(self, request: Say) -> Allow:
+    async def _authorize(self, request: ClipRequest) -> Allow:
         decision = await self._gate.authorize(request.api_key, request.claim())
         if not isinstance(decision, Allow):
             refused = (
@@ -235,10 +212,10 @@ class Door:
         self._metrics.count("vouch_decisions_total", code="ok")
         return decision
 
-    async def _key_of(self, request: Say, allowed: Allow) -> str:
+    async def _key_of(self, request: ClipRequest, allowed: Allow) -> str:
         return cache_key(
             allowed.cache_scope, request.utterance, await self.engine_info(),
-            seed=request.seed, profile=self._profile.name, delivery=request.wanted.key,
+            seed=request.seed, profile=self._profile.name, delivery=request.delivery.key,
         )  # fmt: skip
 
     async def _from_cache(self, stored: StoredClip, allowed: Allow) -> Clip:
@@ -255,89 +232,60 @@ class Door:
             headers(header.clip_id), opened.manifest,
         )  # fmt: skip
 
-    async def _find_or_make(self, request: Say, allowed: Allow, key: str) -> Clip:
+    async def _find_or_make(self, request: ClipRequest, allowed: Allow, key: str) -> Clip:
         # Another flight may have landed between the first look and this one's start.
         stored = await asyncio.to_thread(self._store.find, allowed.grant.tenant, key)
         if stored is not None:
             return await asyncio.shield(self._from_cache(stored, allowed))
         return await self._make(request, allowed, key)
 
-    async def _make(self, request: Say, allowed: Allow, key: str) -> Clip:
+    async def _make(self, request: ClipRequest, allowed: Allow, key: str) -> Clip:
         seed = request.seed if request.seed is not None else seed_of(key)
         try:
-            spoken = await self._speak(allowed, Order(allowed.token, request.utterance, seed))
+            clip = await self._synthesize(allowed, request.utterance, seed)
         except PeerLost:
             # A replica died. Nothing has left it, so a second grant is as safe as the first.
-            allowed = await self._may_i(request)
+            allowed = await self._authorize(request)
             key = await self._key_of(request, allowed)  # the consent may have been narrowed meanwhile
-            spoken = await self._speak(allowed, Order(allowed.token, request.utterance, seed))
+            clip = await self._synthesize(allowed, request.utterance, seed)
+        grant_id = allowed.grant.grant_id
         try:
-            stamped = await asyncio.to_thread(self._stamp, spoken, request.utterance.language, request.wanted)
-        except asyncio.CancelledError:
-            await asyncio.shield(self._keeper.close(spoken.grant.grant_id, "disconnected", "disconnected"))
+            stamped = await asyncio.to_thread(self._stamp, clip, request.delivery)
+        except BaseException as exc:
+            await asyncio.shield(self._publisher.close(grant_id, closing_for(exc)))
             raise
-        except Exception as exc:
-            await self._keeper.close(spoken.grant.grant_id, "failed", getattr(exc, "code", "stamp_failed"))
-            raise
-        # As above: from here on to its end, or a clip would be stored that nobody registered.
-        return await asyncio.shield(self._hand_over(spoken, stamped, key))
+        # As in `create_clip`: from here on to its end, or a clip would be stored that nobody registered.
+        return await asyncio.shield(self._hand_over(clip.started, stamped, key))
 
-    async def _speak(self, allowed: Allow, order: Order) -> Spoken:
+    async def _synthesize(self, allowed: Allow, utterance: Utterance, seed: int) -> UnstampedClip:
         try:
-            spoken = await self._voice.synthesize(order)
+            clip = await self._voice.synthesize(allowed.token, utterance, seed)
         except Exception as exc:
             # Mostly the replica has closed the entry itself, and the first closing stands; but its answer may have
             # been lost, or the replica with it.
-            await self._keeper.close(allowed.grant.grant_id, "failed", getattr(exc, "code", "internal_error"))
+            await self._publisher.close(allowed.grant.grant_id, closing_for(exc))
             raise
-        if spoken.grant != allowed.grant:
+        if clip.started.grant != allowed.grant:
             raise _answered_another()
-        return spoken
+        return clip
 
-    async def _hand_over(self, spoken: Spoken, stamped: StampedClip, key: str) -> Clip:
-        grant = spoken.grant
-        staged = await self._keeper.keep(
-            spoken, stamped, key, Closing("completed", stamped.seconds, stamped.sha256)
-        )
-        # Storing took time (I5), and a deletion that ran meanwhile has not seen what was published after it.
-        if await self._keeper.standing(grant) not in STANDS:
-            await self._keeper.take_back(staged)
-            raise RequestRefused("consent_revoked", "the consent was withdrawn or has expired")
+    async def _hand_over(self, started: StartedSynthesis, stamped: StampedClip, key: str) -> Clip:
+        await self._publisher.publish(started, stamped, key)
+        clip_id = started.grant.clip_id
         return Clip(
-            grant.clip_id, stamped.data, stamped.media_type, stamped.seconds, False, headers(grant.clip_id),
-            stamped.manifest,
+            clip_id, stamped.data, stamped.media_type, stamped.seconds, False, headers(clip_id), stamped.manifest
         )  # fmt: skip
 
-    def _stamp(self, spoken: Spoken, language: str, wanted: Delivery) -> StampedClip:
+    def _stamp(self, clip: UnstampedClip, delivery: Delivery) -> StampedClip:
         began = self._clock()
-        disclosure = self._disclosure(spoken, language)
         with gates_own_refusals():
-            stamped = self._stamper.stamp(spoken.samples, SAMPLE_RATE, disclosure, wanted)
+            stamped = self._stamper.stamp(clip.samples, SAMPLE_RATE, self._disclosure(clip.started), delivery)
         self._metrics.observe("vouch_stamp_seconds", self._clock() - began)
         return stamped
 
-    def _disclosure(self, begun: Begun, language: str) -> Disclosure:
-        grant, engine = begun.grant, begun.engine
-        return Disclosure(
-            clip_id=grant.clip_id,
-            voice_id=grant.voice_id,
-            basis=grant.basis.value,
-            consent_id=grant.consent_id,
-            consent_version=grant.consent_version,
-            purpose=grant.purpose,
-            language=language,
-            generated_at=self._clock(),
-            provider=self._provider,
-            system_version=self._version,
-            engine=engine.name,
-            model=engine.model,
-            model_digest=engine.model_digest,
-            is_clone=engine.is_clone,
-            audit_leaf=begun.audit_leaf,
-            checkpoint=begun.checkpoint,
-            profile=self._profile.name,
-            keyed_epoch=begun.keyed_epoch,
-        )
+    def _disclosure(self, started: StartedSynthesis) -> Disclosure:
+        deployment = Deployment(self._provider, self._version, self._profile.name)
+        return disclosure_for(started.redeemed, started.engine, deployment, self._clock())
 
 
 def _answered_another() -> RequestRefused:

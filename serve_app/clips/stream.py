@@ -1,20 +1,22 @@
-"""A clip that is heard while it is made: what was sent of it, and how it ended (DESIGN I3, I4).
+"""A clip that is sent while it is made: what was sent of it, and how it ended (DESIGN I3, I4).
 
-A signed token goes before its first byte. However it ends, at its end, cut or left by its listener, `end` runs once: a
-manifest is issued over exactly the bytes that were given to the network, and the audit entry is closed with them.
+A signed token goes before its first byte. Whoever sends it does so within `async with clip:`. However that is left, at
+the clip's end, cut or by a listener who is gone, a manifest is issued over exactly the bytes that were given to the
+network, and the audit entry is closed with them.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import Final, Literal, TypeAlias
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+from types import TracebackType
+from typing import Final
 
 import numpy as np
-from fastapi.responses import StreamingResponse
-from starlette.types import Send
 
+from consent_service.models import Closing
 from foundation.redact import type_and_place
 from provenance.audio import Samples
 from provenance.disclosure import Disclosure
@@ -22,57 +24,63 @@ from provenance.formats.delivery import Delivery
 from provenance.formats.live import live_encoder
 from provenance.labels.aigc import aigc_label
 from provenance.labels.http import headers
+from provenance.stamp import Stamper
+from serve_app.clips.publisher import ClipPublisher
 from serve_app.deadline import why_cancelled
-from serve_app.voice.worker import Begun
+from serve_app.metrics import Metrics
+from serve_app.voice.worker import StartedSynthesis
 from speech.engine import SAMPLE_RATE
+from synthesis.outcome import closing_for
 
 log = logging.getLogger("vouch.serve")
 
-Outcome: TypeAlias = Literal["completed", "cut", "disconnected", "failed"]
-Ending: TypeAlias = Callable[["LiveClip", Outcome, str], Awaitable[None]]
-_CUT: Final = frozenset({"consent_revoked", "consent_expired", "deadline_exceeded"})
 
+class ClipStream:
+    """Read once, by `chunks`, within `async with`.
 
-class LiveClip:
-    """Read once, by `chunks`; then ended by whoever reads it."""
+    first, pieces: marked sound, 16 bits, as the voice replica gives it. token: announces `disclosure`.
+    """
 
     def __init__(
         self,
-        begun: Begun,
+        started: StartedSynthesis,
         first: bytes,
         pieces: AsyncGenerator[bytes],
-        wanted: Delivery,
+        delivery: Delivery,
         disclosure: Disclosure,
         token: str,
-        ending: Ending,
+        *,
+        stamper: Stamper,
+        publisher: ClipPublisher,
+        metrics: Metrics,
     ) -> None:
-        self.begun = begun
-        self.wanted = wanted
-        self.disclosure = disclosure
-        self.disclosure_headers: Final = headers(begun.grant.clip_id, token=token)
+        self.started: Final = started
+        self.delivery: Final = delivery
+        self.disclosure_headers: Final = headers(started.grant.clip_id, token=token)
+        self._disclosure = disclosure
         self._pieces = pieces
-        self._heard = [first]
+        self._marked = [first]
         self._sent: list[bytes] = []
-        self._encoder = live_encoder(wanted, SAMPLE_RATE, aigc_label(disclosure))
-        self._ending = ending
+        self._encoder = live_encoder(delivery, SAMPLE_RATE, aigc_label(disclosure))
+        self._stamper = stamper
+        self._publisher = publisher
+        self._metrics = metrics
         self._is_ended = False
 
-    @property
-    def sent(self) -> bytes:
-        """Every byte that was given to the network."""
-        return b"".join(self._sent)
+    async def __aenter__(self) -> ClipStream:
+        return self
 
-    @property
-    def samples(self) -> Samples:
-        """float32[n], mono, at `SAMPLE_RATE`: the sound that was sent, or is on its way through the encoder."""
-        return _samples(b"".join(self._heard))
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await asyncio.shield(self.end(exc))
 
     async def chunks(self) -> AsyncGenerator[bytes]:
-        """The encoded clip. Raises RequestRefused where it is cut; call `end` with that."""
-        if out := self._encoder.feed(_samples(self._heard[0])):
+        """The encoded clip. Raises RequestRefused where it is cut."""
+        if out := self._encoder.feed(_samples(self._marked[0])):
             yield self._count(out)
         async for piece in self._pieces:
-            self._heard.append(piece)
+            self._marked.append(piece)
             if out := self._encoder.feed(_samples(piece)):
                 yield self._count(out)
         if out := self._encoder.flush():
@@ -83,57 +91,49 @@ class LiveClip:
         return out
 
     async def end(self, why: BaseException | None = None) -> None:
-        """why: what ended it early; None at its end. What fails here is logged: the listener has heard it all."""
+        """why: what ended it early; None at its end. What fails here is logged: all that could be sent was sent.
+        Leaving `async with` does this."""
         if self._is_ended:
             return
         self._is_ended = True
-        outcome, code = ended(why)
+        closing = closing_of_stream(why)
         try:
             await self._pieces.aclose()  # the replica need not go on
         except Exception as exc:  # noqa: BLE001 - whatever becomes of the replica, what was sent is recorded
             log.warning("a stream's replica could not be told to stop: %s", type_and_place(exc))
         try:
-            await self._ending(self, outcome, code)
+            await self._record(closing)
         except Exception as exc:  # noqa: BLE001 - see above; the entry that stays open is closed by the sweep
             log.error("a stream's end could not be recorded: %s", type_and_place(exc))  # noqa: TRY400
 
-
-class LiveResponse(StreamingResponse):
-    """The HTTP answer. Its last byte leaves when the manifest is there to be fetched."""
-
-    def __init__(self, clip: LiveClip) -> None:
-        super().__init__(
-            clip.chunks(),
-            media_type=clip.wanted.format.media_type,
-            headers={**clip.disclosure_headers, "X-Cache": "miss"},
+    async def _record(self, closing: Closing) -> None:
+        """The manifest over what was sent, stored and registered with it, however the stream ended (I4)."""
+        self._metrics.count("vouch_streams_total", outcome=closing.outcome, code=closing.reason or "ok")
+        if not self._sent:
+            nothing = replace(closing, outcome="failed") if closing.outcome == "completed" else closing
+            await self._publisher.close(self.started.grant.grant_id, nothing)
+            return
+        stamped = await asyncio.to_thread(
+            self._stamper.stamp_stream,
+            _samples(b"".join(self._marked)),
+            SAMPLE_RATE,
+            b"".join(self._sent),
+            self.delivery.format,
+            self._disclosure,
         )
-        self._clip = clip
-
-    async def stream_response(self, send: Send) -> None:
-        try:
-            await send(
-                {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
-            )
-            async for chunk in self.body_iterator:
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
-        except BaseException as exc:
-            await asyncio.shield(self._clip.end(exc))
-            raise
-        await asyncio.shield(self._clip.end())
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        closing = replace(closing, seconds=stamped.seconds, audio_sha256=stamped.sha256)
+        await self._publisher.publish_stream(self.started, stamped, closing)
 
 
 def _samples(piece: bytes) -> Samples:
+    """float32[n], mono, at `SAMPLE_RATE`."""
     return (np.frombuffer(piece, "<i2") / 32_767).astype(np.float32)
 
 
-def ended(why: BaseException | None) -> tuple[Outcome, str]:
-    """What is written of a stream that ended early, or of one at its end: outcome, and the code that says why."""
+def closing_of_stream(why: BaseException | None) -> Closing:
+    """How a stream ended that was ended by `why`; None: at its end. A network that takes no more is a listener who is
+    gone: nobody is at fault."""
     if why is None:
-        return "completed", ""
-    # Cancelled, or a network that takes no more: nobody is at fault for either.
-    is_fault = isinstance(why, Exception) and not isinstance(why, OSError)
-    code = getattr(why, "code", "internal_error") if is_fault else why_cancelled()
-    if code == "disconnected":
-        return "disconnected", code
-    return ("cut" if code in _CUT else "failed"), code
+        return Closing("completed")
+    ended_by = asyncio.CancelledError() if isinstance(why, OSError) else why
+    return closing_for(ended_by, cancelled=why_cancelled())

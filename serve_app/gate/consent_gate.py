@@ -20,6 +20,7 @@ from consent_service.service import ConsentService
 from serve_app.gate.clip_keys import ClipKeys
 from serve_app.gate.protocol import Feed
 from serve_app.gate.uploads import SealedUpload, UploadKeys, seal_to_reader
+from synthesis.outcome import closing_for
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -87,7 +88,7 @@ class ConsentGate:
         return await self._run(self._service.gate.close, grant_id, closing)
 
     async def hand_over(
-        self, grant_id: str, record: ClipRecord, closing: Closing, *, replica_id: str, proof: bytes
+        self, grant_id: str, record: ClipRecord, *, replica_id: str, proof: bytes
     ) -> ClipRecord:
         def finish() -> ClipRecord:
             self._service.gate.report_design(grant_id, replica_id, proof, record.audio_sha256)
@@ -95,10 +96,13 @@ class ConsentGate:
             standing, _ = self._service.clips.standing(
                 record.clip_id, record.consent_id, record.consent_version
             )
-            if standing not in (Standing.LIVE, Standing.NOT_REQUIRED):
-                self._service.gate.close(grant_id, replace(closing, outcome="cut", reason="consent_revoked"))
-                raise GrantRevoked("the consent was withdrawn or has expired; nothing was released")
-            self._service.gate.close(grant_id, closing)
+            made = Closing("completed", record.seconds, record.audio_sha256)
+            if not standing.may_leave:
+                revoked = GrantRevoked("the consent was withdrawn or has expired; nothing was released")
+                cut = closing_for(revoked)
+                self._service.gate.close(grant_id, replace(made, outcome=cut.outcome, reason=cut.reason))
+                raise revoked
+            self._service.gate.close(grant_id, made)
             return record
 
         return await self._run(finish)

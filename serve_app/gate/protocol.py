@@ -48,7 +48,7 @@ class Gate(Protocol):
         ...
 
     async def hand_over(
-        self, grant_id: str, record: ClipRecord, closing: Closing, *, replica_id: str, proof: bytes
+        self, grant_id: str, record: ClipRecord, *, replica_id: str, proof: bytes
     ) -> ClipRecord:
         """The last step before audio leaves: the replica that redeemed the grant answers for the stamped clip; it is
         registered, its consent looked at once more, and the audit closed. Refuses grant_mismatch for any other

@@ -52,7 +52,7 @@ def _plain(value: Any) -> Any:
 @router.get("/v1/voices", tags=["voices"])
 async def voices(ctx: Ctx, api_key: ApiKey) -> dict[str, Any]:
     """The voices of the caller's tenant, and the preset speakers."""
-    info = await ctx.door.engine_info()
+    info = await ctx.clips.engine_info()
     return {"voices": await _ask(ctx, api_key, "voices"), "presets": list(info.speakers)}
 
 
@@ -149,7 +149,7 @@ def _parse(model: type[_Upload], raw: bytes) -> _Upload:
 @router.post("/v1/voices/designed", status_code=201, tags=["voices"])
 async def keep_designed_voice(body: KeepDesignBody, ctx: Ctx, api_key: ApiKey) -> dict[str, Any]:
     """Keep the voice of a clip that /v1/voice-design made: its reference is our own engine's output."""
-    audio = (await ctx.door.fetch(api_key, body.clip_id)).audio
+    audio = (await ctx.clips.fetch(api_key, body.clip_id)).audio
     kept: dict[str, Any] = _plain(
         await ctx.gate.keep_designed_voice(api_key, **body.model_dump(), reference=audio)
     )

@@ -45,9 +45,9 @@ async def clip(
     named, form = clip_and_form(clip_id)
     wanted = _wanted(response_format, sample_rate) or form
     found = await (
-        ctx.door.fetch(api_key, named)
+        ctx.clips.fetch(api_key, named)
         if wanted is None
-        else ctx.door.renditions.fetch(api_key, named, wanted)
+        else ctx.clips.renditions.fetch(api_key, named, wanted)
     )
     return Response(found.audio, media_type=found.media_type, headers=headers(found.clip_id))
 
@@ -66,9 +66,9 @@ async def manifest(
     """
     named, form = clip_and_form(clip_id)
     found = await (
-        ctx.door.manifest(api_key, named)
+        ctx.clips.manifest(api_key, named)
         if form is None
-        else ctx.door.renditions.manifest(api_key, named, form)
+        else ctx.clips.renditions.manifest(api_key, named, form)
     )
     store = found.manifest or container.manifest_store(found.audio)
     if store is None:
@@ -136,7 +136,7 @@ async def _kept_manifest(ctx: Context, api_key: str, clip_id: str, data: bytes) 
     """The detached manifest over these very bytes, of a clip that was recognised by its sound, in whatever form."""
     digest = await asyncio.to_thread(lambda: sha256(data).hexdigest())
     try:
-        return (await ctx.door.manifest(api_key, clip_id, digest)).manifest
+        return (await ctx.clips.manifest(api_key, clip_id, digest)).manifest
     except RequestRefused:
         return None  # other bytes, or no longer kept
 

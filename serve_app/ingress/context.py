@@ -1,4 +1,4 @@
-"""What a route needs: the door, the gate, and the limits; and who is asking."""
+"""What a route needs: the clips, the gate, and the limits; and who is asking."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from provenance.trust import TrustContext
 from provenance.verify import Verifier
-from serve_app.clips.service import Door
+from serve_app.clips.service import ClipService
 from serve_app.config import IngressConfig
 from serve_app.errors import RequestRefused
 from serve_app.gate.protocol import Gate
@@ -22,7 +22,7 @@ from serve_app.ingress.examiners import Examiners
 class Context:
     """Lives on `app.state.context`."""
 
-    door: Door
+    clips: ClipService
     gate: Gate
     verifier: Verifier  # origin and integrity alone
     auditor: Verifier  # asks the ledger too; for callers who may see the clip's record

@@ -1,4 +1,4 @@
-"""HTTP: parse at the edge, ask the door, answer in one shape. No decision is made here."""
+"""HTTP: parse at the edge, ask the service, answer in one shape. No decision is made here."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from speech.errors import SpeechError
 
 
 def build_http(context: Context, config: IngressConfig, *, version: str) -> FastAPI:
-    """The FastAPI application around a `Door`. Testable without Ray."""
+    """The FastAPI application around a `ClipService`. Testable without Ray."""
     app = FastAPI(
         title="Vouch",
         version=version,
@@ -56,7 +56,7 @@ def build_http(context: Context, config: IngressConfig, *, version: str) -> Fast
     async def readyz() -> dict[str, Any]:
         """Gate and voice replicas answer; 503 otherwise."""
         await context.gate.trust_anchor()
-        info = await context.door.engine_info()
+        info = await context.clips.engine_info()
         return {"status": "ready", "engine": info.name, "model": info.model, "is_clone": info.is_clone}
 
     app.add_exception_handler(RequestRefused, _refused)

@@ -1,4 +1,4 @@
-"""The four ways to ask for speech. Each ends in `Door.say`."""
+"""The four ways to ask for speech. Each ends in `ClipService.create_clip` or `.stream`."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from fastapi import APIRouter, Header, Response
 from provenance.errors import FormatUnsupported
 from provenance.formats.delivery import delivery
 from provenance.labels.spoken import disclaimed
-from serve_app.clips.service import Clip, Say
-from serve_app.clips.stream import LiveResponse
+from serve_app.clips.service import Clip, ClipRequest
 from serve_app.errors import RequestRefused
 from serve_app.ingress.context import ApiKey, Context, Ctx
 from serve_app.ingress.openapi import AUDIO
 from serve_app.ingress.schemas import CustomVoiceBody, SpeechBody, VoiceCloneBody, VoiceDesignBody
-from speech.engine import Mode
+from serve_app.ingress.stream_response import ClipStreamResponse
 from speech.text import prepare
+from synthesis.voice import Design, LedgerVoice, Preset, VoiceRef, find_voice
 
 router = APIRouter(tags=["speech"])
 
@@ -32,13 +32,17 @@ _PARAMETERS: Final = {
 @router.post("/v1/voice-clone", response_class=Response, responses=AUDIO)
 async def voice_clone(body: VoiceCloneBody, ctx: Ctx, api_key: ApiKey) -> Response:
     """Speak in an enrolled voice, under a live consent for this purpose."""
-    return await _say(ctx, api_key, "clone", body.voice_id, body.text, body.language, body.instruct, body)
+    return await _create_clip(
+        ctx, api_key, LedgerVoice(body.voice_id), body.text, body.language, body.instruct, body
+    )
 
 
 @router.post("/v1/custom-voice", response_class=Response, responses=AUDIO)
 async def custom_voice(body: CustomVoiceBody, ctx: Ctx, api_key: ApiKey) -> Response:
     """Speak with a preset speaker of the model; no person's consent is needed."""
-    return await _say(ctx, api_key, "custom", body.speaker, body.text, body.language, body.instruct, body)
+    return await _create_clip(
+        ctx, api_key, Preset(body.speaker), body.text, body.language, body.instruct, body
+    )
 
 
 @router.post("/v1/voice-design", response_class=Response, responses=AUDIO)
@@ -46,7 +50,7 @@ async def voice_design(body: VoiceDesignBody, ctx: Ctx, api_key: ApiKey) -> Resp
     """Speak in a voice described in words; no person stands behind it."""
     if not body.instruct.strip():
         raise RequestRefused("instruct_missing", "describe the voice in `instruct`", param="instruct")
-    return await _say(ctx, api_key, "design", "", body.text, body.language, body.instruct, body)
+    return await _create_clip(ctx, api_key, Design(), body.text, body.language, body.instruct, body)
 
 
 @router.post("/v1/audio/speech", response_class=Response, responses=AUDIO)
@@ -61,22 +65,16 @@ async def audio_speech(
             "streaming_unsupported", "only stream_format=audio is supported", param="stream_format"
         )
     voice = body.voice if isinstance(body.voice, str) else str(body.voice.get("id", ""))
-    speaker = voice.removeprefix("preset:")
-    speakers = (await ctx.door.engine_info()).speakers
-    preset = next((s for s in speakers if s.lower() == speaker.lower()), None)
-    mode: Mode = "custom" if preset is not None else "clone"
+    found = find_voice(voice, (await ctx.clips.engine_info()).speakers)
     token = body.consent_token or x_consent_token
     language = ctx.limits.default_language if body.language is None else body.language
-    return await _say(
-        ctx, api_key, mode, preset or voice, body.input, language, body.instructions, body, token
-    )
+    return await _create_clip(ctx, api_key, found, body.input, language, body.instructions, body, token)
 
 
-async def _say(
+async def _create_clip(
     ctx: Context,
     api_key: str,
-    mode: Mode,
-    voice: str,
+    voice: VoiceRef,
     text: str,
     language: str,
     instruct: str,
@@ -90,12 +88,11 @@ async def _say(
     utterance = prepare(
         text, language, instruct, lexicon=body.lexicon, max_characters=ctx.limits.max_text_characters
     )
-    spoken = ctx.door.profile.spoken(utterance.language, asked=body.spoken_disclaimer)
+    spoken = ctx.clips.profile.spoken(utterance.language, asked=body.spoken_disclaimer)
     # After the caller's lexicon, which must not respell it; before the decision, which covers all that is said.
     utterance = replace(utterance, text=disclaimed(utterance.text, spoken))
-    request = Say(
+    request = ClipRequest(
         api_key=api_key,
-        mode=mode,
         voice=voice,
         utterance=utterance,
         purpose=body.purpose,
@@ -103,13 +100,13 @@ async def _say(
         seed=body.seed,
         territory=body.territory,
         channel=body.channel,
-        wanted=wanted,
+        delivery=wanted,
     )
     try:
-        clip = await (ctx.door.stream(request) if body.stream else ctx.door.say(request))
+        clip = await (ctx.clips.stream(request) if body.stream else ctx.clips.create_clip(request))
     except FormatUnsupported as exc:
         raise RequestRefused(exc.code, exc.message, param="stream") from None
-    return _audio(clip) if isinstance(clip, Clip) else LiveResponse(clip)
+    return _audio(clip) if isinstance(clip, Clip) else ClipStreamResponse(clip)
 
 
 def _audio(clip: Clip) -> Response:

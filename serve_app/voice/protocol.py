@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from typing import Protocol
 
-from serve_app.voice.worker import Begun, Order, Spoken
+from consent_service.grants import Utterance
+from serve_app.voice.worker import StartedSynthesis, UnstampedClip
 from speech.engine import EngineInfo
 
 
 class VoiceReplica(Protocol):
-    """Speaks under a grant."""
+    """Synthesizes under a grant, which `token` is."""
 
     async def info(self) -> EngineInfo:
         """What it runs."""
         ...
 
-    async def synthesize(self, order: Order) -> Spoken:
-        """Redeem the grant and speak: a whole clip with the keyed mark, not yet stamped."""
+    async def synthesize(self, token: str, utterance: Utterance, seed: int) -> UnstampedClip:
+        """Use the grant up and synthesize: a whole clip with the keyed mark, not yet stamped."""
         ...
 
-    def stream(self, order: Order) -> AsyncGenerator[Begun | bytes]:
-        """The same, heard while it is made: what was begun, then marked sound, 16 bits at `SAMPLE_RATE`."""
+    def stream(self, token: str, utterance: Utterance, seed: int) -> AsyncGenerator[StartedSynthesis | bytes]:
+        """The same, chunk by chunk: what was started, then marked sound, 16 bits at `SAMPLE_RATE`."""
         ...

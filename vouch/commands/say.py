@@ -13,11 +13,11 @@ from provenance.formats.catalogue import FORMATS
 from provenance.formats.delivery import delivery
 from provenance.labels.spoken import disclaimed
 from provenance.profiles.profile import load_profile
-from serve_app.clips.service import Clip, Say
+from serve_app.clips.service import Clip, ClipRequest
 from serve_app.wiring import in_process
-from speech.engine import Mode
 from speech.errors import SpeakerUnknown
 from speech.text import prepare
+from synthesis.voice import Design, LedgerVoice, Preset, VoiceRef, find_voice
 from vouch.commands.lexicon import LexiconFile, read_lexicon
 from vouch.commands.options import AudioFormat, Disclaimer, Json, Language, Loudness, SampleRate
 from vouch.home import open_home
@@ -74,11 +74,11 @@ def say(
             if not as_json:
                 err.print(f"speaking with the {home.config.engine.name} engine …", markup=False)
             async with in_process(home.config, home.service) as context:
-                info = await context.door.engine_info()
-                mode, name = _voice(voice, instruct, info.speakers)
+                info = await context.clips.engine_info()
+                found = _voice(voice, instruct, info.speakers)
                 key = home.api_key("narrator")
-                request = Say(key, mode, name, utterance, purpose, consent_token, seed, wanted=wanted)
-                return await context.door.say(request)
+                request = ClipRequest(key, found, utterance, purpose, consent_token, seed, delivery=wanted)
+                return await context.clips.create_clip(request)
 
         clip = asyncio.run(make())
         output.write_bytes(clip.audio)
@@ -99,15 +99,12 @@ def _format_of(output: Path) -> str:
     return by_ending.get(output.suffix.lower(), "wav")
 
 
-def _voice(voice: str | None, instruct: str, speakers: tuple[str, ...]) -> tuple[Mode, str]:
+def _voice(voice: str | None, instruct: str, speakers: tuple[str, ...]) -> VoiceRef:
     if voice is None:
-        return ("design", "") if instruct else ("custom", speakers[0])
-    name = voice.removeprefix("preset:")
-    preset = next((speaker for speaker in speakers if speaker.lower() == name.lower()), None)
-    if preset is not None:
-        return "custom", preset
-    if not voice.startswith("voice_"):
+        return Design() if instruct else Preset(speakers[0])
+    found = find_voice(voice, speakers)
+    if isinstance(found, LedgerVoice) and not voice.startswith("voice_"):
         raise SpeakerUnknown(
             f"no preset speaker of that name; choose one of {', '.join(speakers)}, or the id of a voice (voice_…)"
         )
-    return "clone", voice
+    return found

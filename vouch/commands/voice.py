@@ -14,10 +14,11 @@ from consent_service.examination.findings import DOUBTS, NOT_SPOKEN
 from consent_service.models import Principal, UnderReview, Voice, VoiceHoldings
 from consent_service.subjects.contacts import OUTBOX
 from foundation.private_files import make_private_folder, write_private
-from serve_app.clips.service import Clip, Say
+from serve_app.clips.service import Clip, ClipRequest
 from serve_app.wiring import in_process
 from speech.load import load_engine
 from speech.text import prepare
+from synthesis.voice import Design
 from vouch.commands.options import Grantee, Json, Language, Yes, confirmed, moment
 from vouch.home import Home, app_config, open_home
 from vouch.output import Failed, emit, err, plain, reporting
@@ -223,8 +224,8 @@ def design(
 
         async def make() -> Clip:
             async with in_process(home.config, home.service) as context:
-                return await context.door.say(
-                    Say(home.api_key("narrator"), "design", "", utterance, "narration")
+                return await context.clips.create_clip(
+                    ClipRequest(home.api_key("narrator"), Design(), utterance, "narration")
                 )
 
         clip = asyncio.run(make())

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import httpx
 
+from consent_service.grants import Utterance
 from consent_service.models import Allow, SpeechClaim
 from consent_service.service import ConsentService
 from serve_app.config import AppConfig
@@ -78,7 +79,6 @@ async def _at_the_handle(
     from serve_app.app import APP_NAME, voice_remote
     from serve_app.call_signing import CallSigner
     from serve_app.errors import RequestRefused
-    from serve_app.voice.worker import Order
 
     said, other = prepare(TEXT, "en"), prepare("Send all the money.", "en")
     claim = SpeechClaim("clone", voice, "en", said.digest(), said.characters, "narration", token)
@@ -90,24 +90,24 @@ async def _at_the_handle(
         handle, config
     )  # with the node secret; a stranger's call goes no further than this:
     stranger = await handle.call.remote(
-        CallSigner(b"guessed").sign("VoiceReplica.synthesize", (Order(grant, said, 0),), {})
+        CallSigner(b"guessed").sign("VoiceReplica.synthesize", (grant, said, 0), {})
     )
 
-    async def ask(order: Order) -> str:
+    async def ask(token: str, utterance: Utterance) -> str:
         try:
-            await replica.synthesize(order)
+            await replica.synthesize(token, utterance, 0)
         except RequestRefused as exc:
             return exc.code
         return "spoken"
 
-    changed = await ask(Order(grant, other, 0))
-    forged = await ask(Order(grant[:-4] + "AAAA", said, 0))
-    promise(await ask(Order(grant, said, 0)) == "spoken", "the granted text itself is spoken")
+    changed = await ask(grant, other)
+    forged = await ask(grant[:-4] + "AAAA", said)
+    promise(await ask(grant, said) == "spoken", "the granted text itself is spoken")
     return [
         ("a call from outside the service", "not_one_of_ours", stranger.code),
         ("changed text under an old grant", "grant_mismatch", changed),
         ("a forged grant", "grant_forged", forged),
-        ("the same grant twice", "grant_used", await ask(Order(grant, said, 0))),
+        ("the same grant twice", "grant_used", await ask(grant, said)),
     ]
 
 

@@ -12,6 +12,8 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from synthesis.voice import Preset
+
 ROWS: Final = 200
 
 
@@ -65,9 +67,9 @@ def rows(cast: Cast) -> list[Row]:
         made.append(Row(f"row-{len(made):04d}", text, language, voice, purpose, expect))
 
     for text, language, code in _BROKEN:
-        add(text, language, f"preset:{cast.presets[0]}", "narration", code)
+        add(text, language, str(Preset(cast.presets[0])), "narration", code)
     voices = {"first": cast.first, "second": cast.second, "unknown": "voice_" + "0" * 32,
-              "preset": f"preset:{cast.presets[0]}"}  # fmt: skip
+              "preset": str(Preset(cast.presets[0]))}  # fmt: skip
     for purpose, language, voice, code in _REFUSALS:
         for piece in [p for p in prose if p["language"] == language][:3]:
             add(piece["text"], language, voices[voice], purpose, code)
@@ -82,7 +84,7 @@ def rows(cast: Cast) -> list[Row]:
         elif turn % 3 == 0:
             voice, purpose = cast.designed, "narration"
         else:
-            voice, purpose = f"preset:{cast.presets[turn % len(cast.presets)]}", "narration"
+            voice, purpose = str(Preset(cast.presets[turn % len(cast.presets)])), "narration"
         add(piece["text"], language, voice, purpose)
         turn += 1
     return made

@@ -7,15 +7,18 @@ from typing import Any
 
 import pytest
 
-from consent_service.vault.sealing import ReplicaKey, load_node_secret
-from pipelines.rows import Ready, RowResult, ScriptRow
+from consent_service.vault.sealing import load_node_secret
+from pipelines.rows import GrantedRow, RowResult, ScriptRow
 from pipelines.stages import Consent, Stamp, Synthesize
 from pipelines.stages.clips import ClipStore
 from pipelines.storage import Folder
+from provenance.profiles.profile import DEFAULT
 from provenance.stamp import Stamper
 from speech.config import EngineConfig
 from speech.engine import SpeechEngine
 from speech.load import load_engine
+from synthesis.disclosure import Deployment
+from synthesis.replica import ReplicaIdentity
 from tests.assets.publisher import PURPOSE, Publisher, row
 
 
@@ -39,7 +42,7 @@ class Stages:
         self.synthesize = self.synthesizer(engine)
         self.stamp = self.stamper(publisher.service)
 
-    def consent(self, *rows: ScriptRow, service: Any = None) -> list[RowResult | Ready]:
+    def consent(self, *rows: ScriptRow, service: Any = None) -> list[RowResult | GrantedRow]:
         stage = Consent(
             service or self.publisher.service,
             self._principal,
@@ -60,8 +63,7 @@ class Stages:
             ledger,
             self._principal,
             engine,
-            ReplicaKey(f"replica-{secrets.token_hex(4)}"),
-            secret,
+            ReplicaIdentity(f"replica-{secrets.token_hex(4)}", secret, clock=clock),
             clock=clock,
         )
 
@@ -71,16 +73,15 @@ class Stages:
             stamper or Stamper(self.publisher.service.keys),
             clips or self.clips,
             self.engine.info,
-            provider="Lantern",
-            system_version="0",
+            Deployment("Lantern", "0", DEFAULT),
         )
 
-    def ready(self, row_id: str = "a", **columns: Any) -> Ready:
+    def ready(self, row_id: str = "a", **columns: Any) -> GrantedRow:
         (decided,) = self.consent(script_row(row_id, **columns))
-        assert isinstance(decided, Ready), decided
+        assert isinstance(decided, GrantedRow), decided
         return decided
 
-    def finish(self, ready: Ready) -> RowResult:
+    def finish(self, ready: GrantedRow) -> RowResult:
         spoken = self.synthesize(ready)
         return spoken if isinstance(spoken, RowResult) else self.stamp(spoken)
 

@@ -11,11 +11,11 @@ import pytest
 from consent_service.errors import LedgerUnavailable
 from consent_service.grants import Utterance
 from pipelines import actors
+from pipelines.actor_checkpoint import ActorCheckpoint
 from pipelines.actors import SpeakActor, failure_of
 from pipelines.config import NarrateConfig
-from pipelines.handover import Handover
 from pipelines.journal import Journal
-from pipelines.rows import Ready, RowResult, decided_record
+from pipelines.rows import CheckedRow, GrantedRow, RowResult, decided_record
 from pipelines.schema import DECIDED
 from pipelines.storage import Folder
 from speech.errors import EngineUnavailable
@@ -37,11 +37,11 @@ class Voice:
     def healthy(self) -> bool:
         return self._left > 0
 
-    def __call__(self, row: Ready) -> RowResult:
+    def __call__(self, row: GrantedRow) -> RowResult:
         self.asked.append(row.result.id)
         self._left -= 1
         if self._left < 0:
-            return row.fail("error", "engine_unavailable", "the device failed")
+            return row.result.fail("error", "engine_unavailable", "the device failed")
         return replace(row.result, status="ok", code=None, message=None, clip_id="c" * 32, audio_sha256="s")
 
 
@@ -66,9 +66,11 @@ def config(publisher: Publisher) -> NarrateConfig:
     return publisher.narration(rows_in_flight=1, engine_replacements=1)
 
 
-def ready(row_id: str) -> Ready:
-    result = RowResult(row_id, "error", "not_finished", "not synthesised; run again", f"digest-{row_id}")
-    return Ready(Utterance("Words.", "en", ""), "preset:Vivian", None, 0, "grant", 0.0, result)
+def ready(row_id: str) -> GrantedRow:
+    result = RowResult(
+        row_id, "error", "not_finished", "not synthesised; run again", f"digest-{row_id}", voice="preset:Vivian"
+    )  # fmt: skip
+    return GrantedRow(CheckedRow(Utterance("Words.", "en", ""), 0, result), "grant", 0.0)
 
 
 def block(*rows: str) -> pa.Table:
@@ -81,7 +83,7 @@ def actor(monkeypatch: pytest.MonkeyPatch, config: NarrateConfig, run: str, voic
             raise voice
         return voice
 
-    monkeypatch.setattr(actors, "EngineSpeaker", begin)
+    monkeypatch.setattr(actors, "EngineRowSynthesizer", begin)
     return SpeakActor(config, run)
 
 
@@ -150,7 +152,7 @@ def test_what_is_missing_at_the_start_ends_the_run_and_is_told(
     # A ledger that is gone is nobody's engine: also a successor cannot go on without.
     missing: Exception = LedgerUnavailable("gone") if successor else EngineUnavailable("no checkpoint")
     if successor:
-        Handover(Folder(config.output), run, "none", most=1).leave([])
+        ActorCheckpoint(Folder(config.output), run, "none", most=1).save([])
     with pytest.raises(RuntimeError) as caught:
         actor(monkeypatch, config, run, missing)
     told = failure_of(caught.value)

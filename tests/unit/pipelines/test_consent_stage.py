@@ -11,7 +11,7 @@ from consent_service.errors import LedgerUnavailable
 from consent_service.grants import GrantVerifier
 from consent_service.models import Claims, Role
 from consent_service.proofs.seams import KeyPurpose
-from pipelines.rows import Ready, RowResult, decided_from, decided_record
+from pipelines.rows import GrantedRow, RowResult, decided_from, decided_record
 from tests.assets.publisher import CLAIMS, PURPOSE
 from tests.unit.pipelines.conftest import Stages, script_row
 
@@ -34,7 +34,9 @@ def test_a_batch_comes_out_one_for_one_and_in_order(stages: Stages) -> None:
         script_row("tongueless", language=None),
         script_row("voiceless", voice=None),
     )
-    found = [one.result.id if isinstance(one, Ready) else (one.id, one.status, one.code) for one in decided]
+    found = [
+        one.result.id if isinstance(one, GrantedRow) else (one.id, one.status, one.code) for one in decided
+    ]
     assert found == [
         "preset",
         "clone",
@@ -56,7 +58,7 @@ def test_a_batch_comes_out_one_for_one_and_in_order(stages: Stages) -> None:
 def test_a_grant_is_for_the_words_of_its_row(stages: Stages) -> None:
     ready = stages.ready(voice=stages.publisher.anna)
     verifier = GrantVerifier(stages.publisher.service.keys.public_keys(KeyPurpose.GRANT))
-    grant = verifier.verify(ready.grant, ready.utterance).grant
+    grant = verifier.verify(ready.token, ready.checked.utterance).grant
     assert (grant.voice_id, grant.consent_id) == (stages.publisher.anna, stages.publisher.anna_consent)
     assert (ready.result.consent_id, ready.result.purpose) == (grant.consent_id, PURPOSE)
 
@@ -70,7 +72,7 @@ def test_texts_and_grants_are_not_shown(stages: Stages) -> None:
     row = script_row("a", "SECRET words", instruct="SECRET style", voice=stages.publisher.anna)
     ready = stages.ready("a", text="SECRET words", instruct="SECRET style", voice=stages.publisher.anna)
     assert "SECRET" not in repr(row) + repr(ready)
-    assert ready.grant not in repr(ready)
+    assert ready.token not in repr(ready)
 
 
 class Unreachable:
@@ -120,7 +122,7 @@ def done(stages: Stages) -> RowResult:
     return result
 
 
-def again(stages: Stages, **columns: Any) -> RowResult | Ready:
+def again(stages: Stages, **columns: Any) -> RowResult | GrantedRow:
     (decided,) = stages.consent(script_row("a", **{"voice": stages.publisher.anna, **columns}))
     return decided
 
@@ -138,7 +140,7 @@ def test_a_row_is_not_kept_on_the_word_of_the_output_folder(stages: Stages, done
         replace(done, clip_id=other.clip_id, audio_sha256=other.audio_sha256),
     ):
         stages.finished["a"] = forged
-        assert isinstance(again(stages), Ready)
+        assert isinstance(again(stages), GrantedRow)
 
 
 def test_a_clip_made_for_another_grantee_is_not_kept(stages: Stages, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,7 +151,7 @@ def test_a_clip_made_for_another_grantee_is_not_kept(stages: Stages, monkeypatch
     service, admin = stages.publisher.service, stages.publisher.admin
     key = service.tenants.create_key(admin, grantee="Others", roles=[Role.NARRATOR], claims=theirs)
     monkeypatch.setitem(stages.publisher.keys, "narrator", key)
-    assert isinstance(stages.consent(script_row("a"))[0], Ready)
+    assert isinstance(stages.consent(script_row("a"))[0], GrantedRow)
 
 
 @pytest.mark.parametrize(
@@ -164,20 +166,20 @@ def test_a_clip_made_for_another_grantee_is_not_kept(stages: Stages, monkeypatch
     ],
 )
 def test_a_row_that_changed_is_spoken_again(stages: Stages, done: RowResult, change: dict[str, Any]) -> None:
-    assert isinstance(again(stages, **change), Ready)
+    assert isinstance(again(stages, **change), GrantedRow)
 
 
 def test_a_row_whose_clip_is_gone_is_spoken_again(stages: Stages, done: RowResult) -> None:
     assert done.clip_id is not None
     stages.clips.delete(done.clip_id)
-    assert isinstance(again(stages), Ready)
+    assert isinstance(again(stages), GrantedRow)
 
 
 def test_a_row_made_under_a_consent_that_was_replaced_is_spoken_again(
     stages: Stages, done: RowResult
 ) -> None:
     stages.publisher.consent_to(stages.publisher.anna, PURPOSE)  # the key is bound to this one now
-    assert isinstance(again(stages), Ready)
+    assert isinstance(again(stages), GrantedRow)
 
 
 def test_a_row_whose_consent_was_withdrawn_is_refused_and_its_clip_goes(
@@ -204,10 +206,10 @@ def test_a_clip_the_ledger_does_not_know_is_not_kept(stages: Stages, done: RowRe
     stranger = "f" * 32
     stages.clips.write(stranger, b"a clip of another ledger")
     stages.finished["a"] = replace(done, clip_id=stranger)
-    assert isinstance(again(stages), Ready)
+    assert isinstance(again(stages), GrantedRow)
 
 
 def test_a_clip_outside_the_folder_is_never_taken_for_ours(stages: Stages, done: RowResult) -> None:
     stages.finished["a"] = replace(done, clip_id="../../etc/passwd")
     decided = again(stages)
-    assert isinstance(decided, Ready) or decided.status == "error"
+    assert isinstance(decided, GrantedRow) or decided.status == "error"

@@ -9,16 +9,18 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from pipelines.rows import Ready, RowResult
+from pipelines.rows import GrantedRow, RowResult
 from pipelines.stages import Consent, Stamp
 from pipelines.stages.clips import ClipStore
 from pipelines.storage import Folder
 from provenance.formats.catalogue import FORMATS, OPUS, WAV, Format
 from provenance.formats.delivery import delivery
 from provenance.labels.texts import texts
+from provenance.profiles.profile import DEFAULT
 from provenance.reading import read_manifest
 from provenance.stamp import Stamper
 from provenance.trust import TrustContext
+from synthesis.disclosure import Deployment
 from tests.assets.publisher import PURPOSE, Publisher
 from tests.unit.pipelines.conftest import Stages, script_row
 
@@ -30,7 +32,7 @@ def store(stages: Stages, form: Format) -> ClipStore:
 def made(stages: Stages, form: Format) -> RowResult:
     stages.stamp = Stamp(
         stages.publisher.service, Stamper(stages.publisher.service.keys), store(stages, form), stages.engine.info,
-        provider="Lantern", system_version="0", wanted=delivery(form.name),
+        Deployment("Lantern", "0", DEFAULT), delivery=delivery(form.name),
     )  # fmt: skip
     return stages.finish(stages.ready(voice=stages.publisher.anna))
 
@@ -115,7 +117,10 @@ def test_a_disclaimer_is_granted_and_counted_with_the_row(stages: Stages) -> Non
         model="model", purpose=PURPOSE, max_characters=200, disclaimer=lambda language: texts(language).spoken,
     )  # fmt: skip
     (with_it,), (without,) = stage([script_row("a")]), stages.consent(script_row("a"))
-    assert isinstance(with_it, Ready)
-    assert isinstance(without, Ready)
-    assert with_it.utterance.text == f"{texts('en').spoken} [pause 500ms] {without.utterance.text}"
+    assert isinstance(with_it, GrantedRow)
+    assert isinstance(without, GrantedRow)
+    assert (
+        with_it.checked.utterance.text
+        == f"{texts('en').spoken} [pause 500ms] {without.checked.utterance.text}"
+    )
     assert (with_it.result.characters or 0) > (without.result.characters or 0)

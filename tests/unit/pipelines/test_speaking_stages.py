@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 
 from consent_service.errors import LedgerUnavailable
+from consent_service.grants import GrantVerifier
+from consent_service.proofs.seams import KeyPurpose
 from pipelines.rows import RowResult
 from pipelines.stages.clips import ClipStore
-from pipelines.stages.synthesize import Spoken
+from pipelines.stages.synthesize import UnstampedRow
 from pipelines.storage import Folder
 from provenance.errors import StampFailed
 from provenance.verify import Verifier
@@ -55,9 +57,9 @@ class Engine:
         return what if what is not None else self._inner.start(request)
 
 
-def spoken_of(stages: Stages, **columns: Any) -> Spoken:
+def spoken_of(stages: Stages, **columns: Any) -> UnstampedRow:
     spoken = stages.synthesize(stages.ready(voice=stages.publisher.anna, **columns))
-    assert isinstance(spoken, Spoken), spoken
+    assert isinstance(spoken, UnstampedRow), spoken
     return spoken
 
 
@@ -84,8 +86,9 @@ def test_a_granted_row_becomes_a_clip_that_verifies(stages: Stages, voice: str) 
 def test_a_grant_that_waited_too_long_is_asked_for_again(stages: Stages, engine: SpeechEngine) -> None:
     ready = stages.ready(voice=stages.publisher.anna)
     out = stages.synthesize(replace(ready, start_by=time.time() - 1))
-    assert isinstance(out, Spoken)
-    assert out.row.grant != ready.grant
+    assert isinstance(out, UnstampedRow)
+    verifier = GrantVerifier(stages.publisher.service.keys.public_keys(KeyPurpose.GRANT))
+    assert out.redeemed.grant != verifier.verify_signature(ready.token)
 
 
 def test_a_grant_that_expires_while_it_is_used_is_not_used(stages: Stages, engine: SpeechEngine) -> None:
@@ -122,8 +125,8 @@ def test_a_consent_withdrawn_between_grant_and_engine_refuses_the_row(
 def test_a_grant_used_by_a_lost_attempt_is_asked_for_again(stages: Stages) -> None:
     ready = stages.ready(voice=stages.publisher.anna)
     first, second = stages.synthesize(ready), stages.synthesize(ready)
-    assert isinstance(first, Spoken)
-    assert isinstance(second, Spoken)
+    assert isinstance(first, UnstampedRow)
+    assert isinstance(second, UnstampedRow)
     assert first.redeemed.grant.clip_id != second.redeemed.grant.clip_id
 
 
@@ -131,11 +134,16 @@ def test_a_grant_used_by_a_lost_attempt_is_asked_for_again(stages: Stages) -> No
     ("change", "code"),
     [
         (
-            lambda ready: replace(ready, utterance=replace(ready.utterance, text="Other words.")),
+            lambda ready: replace(
+                ready,
+                checked=replace(
+                    ready.checked, utterance=replace(ready.checked.utterance, text="Other words.")
+                ),
+            ),
             "grant_mismatch",
         ),
-        (lambda ready: replace(ready, grant=ready.grant[:-8] + "AAAAAAAA"), "grant_forged"),
-        (lambda ready: replace(ready, grant=""), "grant_malformed"),
+        (lambda ready: replace(ready, token=ready.token[:-8] + "AAAAAAAA"), "grant_forged"),
+        (lambda ready: replace(ready, token=""), "grant_malformed"),
     ],
 )
 def test_no_grant_for_these_words_no_speech(
@@ -184,7 +192,7 @@ def test_a_voice_cut_for_another_consent_of_it_speaks_under_its_own(
 ) -> None:
     faults = iter([SynthesisCancelled("cancelled", code="consent_revoked"), None])
     out = stages.synthesizer(Engine(engine, lambda: next(faults)))(stages.ready(voice=stages.publisher.anna))
-    assert isinstance(out, Spoken)
+    assert isinstance(out, UnstampedRow)
 
 
 def test_an_unknown_preset_uses_up_no_grant(stages: Stages) -> None:
@@ -308,7 +316,9 @@ def test_a_disk_that_is_full_costs_the_row_and_leaves_no_half_clip(
     stages: Stages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spoken = spoken_of(stages)
-    monkeypatch.setattr("pipelines.storage.os.fsync", lambda _: (_ for _ in ()).throw(OSError(28, "full")))
+    monkeypatch.setattr(
+        "foundation.private_files.os.fsync", lambda _: (_ for _ in ()).throw(OSError(28, "full"))
+    )
     result = stages.stamp(spoken)
     assert (result.status, result.code) == ("error", "internal_error")
     assert stages.files() == []

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from queue import Queue
 
 from consent_service.models import Revocation
-from pipelines.watch import RevocationWatch
+from pipelines.watch import RevocationListener
 
 
 class Stream:
@@ -58,7 +58,7 @@ def revocation(seq: int, voice_id: str) -> Revocation:
 
 def test_a_new_revocation_ends_its_voice_once_and_old_ones_are_history() -> None:
     feed, engine = Feed(revocation(1, "old"), revocation(2, "older")), Engine()
-    watch = RevocationWatch(feed, engine)  # type: ignore[arg-type]
+    watch = RevocationListener(feed, engine)  # type: ignore[arg-type]
     try:
         for number, voice_id in ((3, "anna"), (4, "boris")):
             feed.stream.coming.put(revocation(number, voice_id))

@@ -17,6 +17,7 @@ from provenance.labels.spoken import disclaimed
 from provenance.labels.texts import all_texts, texts
 from provenance.manifest import assertion, definition, disclosure_from
 from provenance.profiles.profile import load_profile, parse_profile, profiles
+from provenance.signing import LeafSigner
 from provenance.stamp import Stamper
 from tests.unit.provenance.authority import Authority
 from tests.unit.provenance.conftest import RATE, a_disclosure, speech_like
@@ -168,7 +169,7 @@ def test_a_token_of_another_root_is_not_ours(stamper: Stamper) -> None:
 def test_a_token_issued_outside_its_leaf_is_refused(authority: Authority) -> None:
     now = datetime.now(UTC)
     expired = authority.leaf(now - timedelta(days=9), now - timedelta(days=8))
-    token = tokens.issue(live(), expired)
+    token = tokens.issue(live(), LeafSigner(expired))
     with pytest.raises(TokenInvalid, match="not valid when"):
         tokens.verify(token, authority.root_pem)
 

@@ -64,6 +64,21 @@ def test_a_stream_whose_leaf_is_renewed_while_it_is_announced_is_announced_under
     assert tokens.verify(token, authority.root_pem).clip_id == disclosure.clip_id
 
 
+def test_a_chain_is_asked_for_once_and_again_after_a_renewal(
+    authority: Authority, later: MemorySigner
+) -> None:
+    """Two clips under the first leaf, two under the next."""
+    signing = itertools.chain([authority.signer] * 2, itertools.repeat(later))
+    signer = Renewing(itertools.chain([authority.signer], itertools.repeat(later)), signing)
+    stamper = Stamper(signer)
+    asked = []
+    for _ in range(4):
+        clip = stamper.stamp(speech_like(0.2), RATE, a_disclosure())
+        assert Verifier(authority.root_pem).verify(clip.data).origin is Origin.OURS
+        asked.append(signer.asked)
+    assert asked == [1, 1, 2, 2]
+
+
 def test_gates_that_never_agree_on_a_leaf_sign_nothing(authority: Authority, later: MemorySigner) -> None:
     for make in ("stamp", "announce"):
         signer = Renewing(itertools.repeat(authority.signer), itertools.repeat(later))

@@ -25,9 +25,10 @@ import numpy as np
 import soundfile
 from fastapi import FastAPI
 
+from consent_service.grants import Utterance
 from consent_service.models import RecordedConsent, Voice
 from consent_service.vault.sealing import load_node_secret
-from serve_app.clips.service import Door, Say
+from serve_app.clips.service import ClipRequest, ClipService
 from serve_app.clips.store import ClipStore
 from serve_app.config import AppConfig
 from serve_app.gate.protocol import Gate
@@ -37,12 +38,13 @@ from serve_app.ingress.http import build_http
 from serve_app.metrics import PrometheusMetrics
 from serve_app.voice.protocol import VoiceReplica
 from serve_app.voice.watch import RevocationWatch
-from serve_app.voice.worker import Begun, Order, VoiceWorker
+from serve_app.voice.worker import StartedSynthesis, VoiceWorker
 from serve_app.wiring import in_process
-from speech.engine import EngineInfo, Mode, Samples, SpeechEngine, SpeechRequest
+from speech.engine import EngineInfo, Samples, SpeechEngine, SpeechRequest
 from speech.load import load_engine
 from speech.stream import QueuedStream
 from speech.text import prepare
+from synthesis.voice import Design, LedgerVoice, VoiceRef
 from tests.assets.installation import Installation, Tenant
 from tests.assets.voiced import voiced
 
@@ -106,9 +108,9 @@ class FaultInjector:
 class StreamFaultInjector(FaultInjector):
     """The same before one that also answers piece by piece."""
 
-    def stream(self, order: Order) -> AsyncGenerator[Begun | bytes]:
+    def stream(self, token: str, utterance: Utterance, seed: int) -> AsyncGenerator[StartedSynthesis | bytes]:
         self.calls.append("stream")
-        pieces: AsyncGenerator[Begun | bytes] = self.inner.stream(order)
+        pieces: AsyncGenerator[StartedSynthesis | bytes] = self.inner.stream(token, utterance, seed)
         return pieces
 
 
@@ -209,7 +211,7 @@ class Lent:
 class Parts:
     """A door that a test put together itself."""
 
-    door: Door
+    clips: ClipService
     worker: VoiceWorker
     engine: Any
     gate: FaultInjector  # before the gate that the door calls
@@ -222,7 +224,7 @@ class Parts:
 
     async def shared_by(self, callers: int) -> None:
         """Until so many callers wait for one and the same synthesis."""
-        while not any(flight.waiting == callers for flight in self.door._flights._running.values()):
+        while not any(flight.waiting == callers for flight in self.clips._flights._running.values()):
             await asyncio.sleep(0.001)
 
 
@@ -246,13 +248,18 @@ class Studio(Tenant):
         return recorded
 
     def say(
-        self, text: str = "Good morning.", *, part: str = "narrator", mode: Mode = "clone", **more: Any
-    ) -> Say:
-        voice = {"clone": self.voice.voice_id, "custom": "Vivian", "design": ""}[mode]
-        instruct = "a calm voice" if mode == "design" else ""
+        self,
+        text: str = "Good morning.",
+        *,
+        part: str = "narrator",
+        voice: VoiceRef | None = None,
+        **more: Any,
+    ) -> ClipRequest:
+        voice = voice or LedgerVoice(self.voice.voice_id)
+        instruct = "a calm voice" if isinstance(voice, Design) else ""
         given: dict[str, Any] = {"purpose": "narration", "voice": voice, "api_key": self.keys[part]}
         given |= {"utterance": prepare(text, "en", instruct), **more}
-        return Say(mode=mode, **given)
+        return ClipRequest(**given)
 
     def endings(self) -> list[tuple[str, str | None]]:
         """(outcome, reason) of each closing record; every opening must have one."""
@@ -264,7 +271,7 @@ class Studio(Tenant):
 
     def stored(self) -> list[Path]:
         """Every file of this tenant in the clip store."""
-        return [path for path in self.house.clips.glob(f"{self.name}/**/*") if path.is_file()]
+        return [path for path in self.house.clip_folder.glob(f"{self.name}/**/*") if path.is_file()]
 
 
 class House:
@@ -280,7 +287,7 @@ class House:
                 "examination": {"speaker": "none", "marks": [sys.executable, str(EXAMINER)]},
             },
         )  # fmt: skip
-        self.clips = Path(self.config.clips)
+        self.clip_folder = Path(self.config.clips)
         self.installation = Installation.create(self.config.consent, clock=time.time)
         self.service = self.installation.service
         self._stack = AsyncExitStack()
@@ -288,8 +295,8 @@ class House:
             self._stack.enter_async_context(in_process(self.config, self.service))
         )
         self.http = build_http(self.context, self.config.ingress, version="test")
-        self.door = self.context.door
-        self.stamper = self.door._stamper
+        self.clips = self.context.clips
+        self.stamper = self.clips._stamper
         self.gate: Gate = self.context.gate
         self._engine = load_engine(self.config.engine)
         self.engine = Lent(self._engine)
@@ -331,6 +338,7 @@ class House:
         voice: dict[str, Meddle] | None = None,
         stamper: Any = None,
         stale_after_s: float = 0.7,
+        node_secret: bytes | None = None,
     ) -> Parts:
         """A door of a test's own around `engine`; close it with `worker.close()`."""
         between = FaultInjector(self.gate, **(gate or {}))
@@ -343,21 +351,21 @@ class House:
         )
         worker = VoiceWorker(
             engine, for_voice, replica_id=f"replica-{next(_NAMES)}",
-            node_secret=self.node_secret, metrics=PrometheusMetrics(), watch=watch,
+            node_secret=node_secret or self.node_secret, metrics=PrometheusMetrics(), watch=watch,
         )  # fmt: skip
         await worker.start()
         voices = StreamFaultInjector(local(VoiceReplica, worker), **(voice or {}))
         store, metrics = ClipStore(self.config.clips), PrometheusMetrics()
-        door = Door(
+        clips = ClipService(
             fail_closed(Gate, between), voices, stamper or self.stamper, store, metrics, provider="test", version="test"
         )  # fmt: skip
         context = Context(
-            door, fail_closed(Gate, between), self.context.verifier, self.context.auditor, self.context.trust,
+            clips, fail_closed(Gate, between), self.context.verifier, self.context.auditor, self.context.trust,
             self.config.ingress,
         )  # fmt: skip
         http = build_http(context, self.config.ingress, version="test")
         return Parts(
-            door, worker, engine, between, for_voice, voices, watch, store, metrics, http
+            clips, worker, engine, between, for_voice, voices, watch, store, metrics, http
         )  # fmt: skip
 
     def held_engine(self) -> HeldEngine:

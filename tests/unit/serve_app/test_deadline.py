@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from serve_app.clips.stream import LiveClip, LiveResponse, ended
+from serve_app.clips.stream import ClipStream, closing_of_stream
 from serve_app.deadline import deadline, why_cancelled
+from serve_app.ingress.stream_response import ClipStreamResponse
 from tests.unit.serve_app.house import House, Studio
 
 
@@ -22,11 +23,11 @@ def test_a_stream_whose_time_is_up_is_cut_and_what_was_heard_is_covered(house: H
     async def play() -> Any:
         engine = house.held_engine()
         parts = await house.parts(engine)
-        saying = asyncio.ensure_future(parts.door.stream(studio.say("It takes longer than it may.")))
+        saying = asyncio.ensure_future(parts.clips.stream(studio.say("It takes longer than it may.")))
         spoken = await engine.next_start()
         spoken.emit(house.speech[:24_000])
         clip = await saying
-        assert isinstance(clip, LiveClip)
+        assert isinstance(clip, ClipStream)
         with pytest.raises(TimeoutError):
             async with deadline(60) as timer:
 
@@ -35,8 +36,8 @@ def test_a_stream_whose_time_is_up_is_cut_and_what_was_heard_is_covered(house: H
                         heard.append(body)
                         expire(timer)
 
-                await LiveResponse(clip).stream_response(send)
-        kept = await parts.door.manifest(studio.keys["narrator"], clip.begun.grant.clip_id)
+                await ClipStreamResponse(clip).stream_response(send)
+        kept = await parts.clips.manifest(studio.keys["narrator"], clip.started.grant.clip_id)
         assert kept.audio == b"".join(heard)
         assert not spoken.live, "the engine need not go on"
         await parts.worker.close()
@@ -58,7 +59,7 @@ def test_a_stream_whose_time_is_up_before_its_first_sound_says_so_too(house: Hou
         async def ask() -> None:
             async with deadline(60) as timer:
                 timers.append(timer)
-                await parts.door.stream(studio.say("It never begins."))
+                await parts.clips.stream(studio.say("It never begins."))
 
         saying = asyncio.ensure_future(ask())
         await engine.next_start()
@@ -105,4 +106,5 @@ def test_who_hangs_up_in_time_is_not_said_to_have_been_late() -> None:
 def test_only_who_went_away_is_written_down_as_gone(
     why: BaseException | None, written: tuple[str, str]
 ) -> None:
-    assert ended(why) == written
+    closing = closing_of_stream(why)
+    assert (closing.outcome, closing.reason) == written

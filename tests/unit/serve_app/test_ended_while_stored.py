@@ -20,7 +20,7 @@ def say_with(house: House, studio: Studio, publish: Any = None, **gate: Any) -> 
         if publish is not None:
             parts.store.publish = lambda staged: publish(lambda: real(staged))  # type: ignore[method-assign]
         try:
-            await parts.door.say(studio.say("Too late."))
+            await parts.clips.create_clip(studio.say("Too late."))
         finally:
             await parts.worker.close()
 

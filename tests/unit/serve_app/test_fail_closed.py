@@ -134,9 +134,7 @@ def test_a_ledger_that_fails_in_the_gate_means_no_audio(
         raise LedgerUnavailable("the ledger cannot be reached")
 
     gate, clips = house.service.gate, house.service.clips
-    for part, operation in (
-        (gate, "redeem"), (gate, "close"), (clips, "register_clip"), (clips, "standing"),
-    ):  # fmt: skip
+    for part, operation in ((gate, "redeem"), (gate, "close"), (clips, "register_clip"), (clips, "standing")):
         with monkeypatch.context() as patch:
             patch.setattr(part, operation, fails)
             no_audio(speak(house, studio), 503, "ledger_unavailable")
@@ -228,9 +226,9 @@ def test_a_replica_that_answers_for_another_request_is_not_believed(house: House
 
     async def play() -> None:
         parts = await house.parts(house.engine, voice={"synthesize": mixes_up})
-        await parts.door.say(studio.say("First."))
+        await parts.clips.create_clip(studio.say("First."))
         with pytest.raises(RequestRefused) as refused:
-            await parts.door.say(studio.say("Second."))
+            await parts.clips.create_clip(studio.say("Second."))
         await parts.worker.close()
         assert refused.value.code == "synthesis_failed"
 
@@ -287,7 +285,7 @@ def test_a_caller_who_hangs_up_is_told_to_the_log(house: House, studio: Studio, 
             if moment == "after"
             else None,
         )
-        saying = asyncio.create_task(parts.door.say(studio.say()))
+        saying = asyncio.create_task(parts.clips.create_clip(studio.say()))
         if moment != "before":
             stream = await engine.next_start()
             stream.emit(house.speech)
@@ -337,7 +335,9 @@ async def settled(worker: Any) -> None:
             if t is not mine and not t.done() and t.get_name() != "revocation-watch" and "_pull" not in repr(t)
         ]  # fmt: skip
         busy = [
-            t for t in busy if any(n in repr(t) for n in ("Door.", "VoiceWorker.", "SingleFlight", "meddle"))
+            t
+            for t in busy
+            if any(n in repr(t) for n in ("ClipService.", "VoiceWorker.", "SingleFlight", "meddle"))
         ]
         if not busy:
             return

@@ -69,7 +69,7 @@ def test_a_profile_can_make_the_disclaimer_a_rule(
 ) -> None:
     key, body = studio.keys["narrator"], {**SAID, "speaker": "Vivian"}
     usual = house.post("/v1/custom-voice", body, key=key)
-    monkeypatch.setattr(house.door, "_profile", load_profile("cn"))
+    monkeypatch.setattr(house.clips, "_profile", load_profile("cn"))
     ruled = house.post("/v1/custom-voice", {**body, "spoken_disclaimer": False}, key=key)
     assert len(ruled.content) > len(usual.content)
     reading = read_manifest(ruled.content, house.context.trust)

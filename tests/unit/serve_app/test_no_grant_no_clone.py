@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from consent_service.grants import sign_grant
+from consent_service.grants import Utterance, sign_grant
 from consent_service.models import Allow, Role
 from consent_service.proofs.seams import KeyPurpose
 from serve_app.errors import RequestRefused
 from serve_app.handles import local
 from serve_app.voice.protocol import VoiceReplica
-from serve_app.voice.worker import Order, Spoken
+from serve_app.voice.worker import UnstampedClip
 from speech.text import prepare
 from tests.unit.serve_app.house import House, Parts, Studio, answering, code_of
 
@@ -29,11 +29,11 @@ def allow(studio: Studio, text: str = "Good morning.", **more: Any) -> Allow:
     return decision
 
 
-async def ask(house: House, order: Any, **parts_with: Any) -> tuple[str, Parts]:
+async def ask(house: House, token: str, utterance: Utterance = SAID, **parts_with: Any) -> tuple[str, Parts]:
     """What a replica answers to someone who holds its handle, and whether its engine was ever asked."""
     parts = await house.parts(house.held_engine(), **parts_with)
     try:
-        await local(VoiceReplica, parts.worker).synthesize(order)
+        await local(VoiceReplica, parts.worker).synthesize(token, utterance, 0)
     except RequestRefused as exc:
         assert parts.engine.requests == [], "the engine was never asked"
         return exc.code, parts
@@ -45,7 +45,7 @@ async def ask(house: House, order: Any, **parts_with: Any) -> tuple[str, Parts]:
 @pytest.mark.parametrize("token", ["", "x", "a.b", "e30.AAAA", "é.é", "." * 5_000])
 def test_what_is_no_grant_makes_no_replica_speak(house: House, token: str) -> None:
     async def play() -> None:
-        assert (await ask(house, Order(token, SAID, 0)))[0] in ("grant_malformed", "grant_forged")
+        assert (await ask(house, token))[0] in ("grant_malformed", "grant_forged")
 
     house.run(play())
 
@@ -56,7 +56,7 @@ def test_a_grant_signed_by_another_key_is_forged(house: House, studio: Studio) -
     trusted = house.service.keys.current_key_id(KeyPurpose.GRANT)
     for kid in (trusted, "own"):
         token = sign_grant(allowed.grant, key_id=kid, sign=own.sign)
-        assert house.run(ask(house, Order(token, SAID, 0)))[0] == "grant_forged"
+        assert house.run(ask(house, token))[0] == "grant_forged"
 
 
 def test_a_grant_for_another_text_language_or_instruction_does_not_fit(house: House, studio: Studio) -> None:
@@ -66,7 +66,7 @@ def test_a_grant_for_another_text_language_or_instruction_does_not_fit(house: Ho
         prepare("Good morning.", "de"),
         prepare("Good morning.", "en", "loud"),
     ):
-        assert house.run(ask(house, Order(token, said, 0)))[0] == "grant_mismatch"
+        assert house.run(ask(house, token, said))[0] == "grant_mismatch"
 
 
 def test_a_grant_whose_time_to_start_has_passed_is_expired(house: House, studio: Studio) -> None:
@@ -75,17 +75,17 @@ def test_a_grant_whose_time_to_start_has_passed_is_expired(house: House, studio:
     token = sign_grant(
         grant, key_id=keys.current_key_id(KeyPurpose.GRANT), sign=lambda m: keys.sign(KeyPurpose.GRANT, m)[1]
     )
-    assert house.run(ask(house, Order(token, SAID, 0)))[0] == "grant_expired"
+    assert house.run(ask(house, token))[0] == "grant_expired"
     assert studio.log()[-1]["kind"] != "speech.redeemed"
 
 
 def test_a_grant_can_be_used_once(house: House, studio: Studio) -> None:
     async def play() -> None:
         parts = await house.parts(house.engine)
-        replica, order = local(VoiceReplica, parts.worker), Order(allow(studio).token, SAID, 0)
-        assert isinstance(await replica.synthesize(order), Spoken)
+        replica, order = local(VoiceReplica, parts.worker), (allow(studio).token, SAID, 0)
+        assert isinstance(await replica.synthesize(*order), UnstampedClip)
         with pytest.raises(RequestRefused) as again:
-            await replica.synthesize(order)
+            await replica.synthesize(*order)
         await parts.worker.close()
         assert again.value.code == "grant_used"
 
@@ -95,13 +95,13 @@ def test_a_grant_can_be_used_once(house: House, studio: Studio) -> None:
 def test_a_grant_issued_before_a_withdrawal_is_dead(house: House, studio: Studio) -> None:
     token = allow(studio).token
     studio.revoke()
-    assert house.run(ask(house, Order(token, SAID, 0)))[0] == "consent_revoked"
+    assert house.run(ask(house, token))[0] == "consent_revoked"
 
 
 def test_a_grant_of_a_key_that_was_revoked_since_is_dead(house: House, studio: Studio) -> None:
     token = allow(studio).token
     house.service.tenants.revoke_key(studio.by("admin"), studio.by("narrator").key_id)
-    assert house.run(ask(house, Order(token, SAID, 0)))[0] == "key_revoked"
+    assert house.run(ask(house, token))[0] == "key_revoked"
 
 
 def test_a_gate_that_answers_for_another_grant_is_not_believed(house: House, studio: Studio) -> None:
@@ -111,10 +111,8 @@ def test_a_gate_that_answers_for_another_grant_is_not_believed(house: House, stu
 
     async def play() -> None:
         parts = await house.parts(house.held_engine())
-        held["answer"] = redeemed(other.token, parts.worker._key.replica_id)
-        code, _ = await ask(
-            house, Order(one.token, SAID, 0), seen_by_voice={"redeem": answering(held["answer"])}
-        )
+        held["answer"] = redeemed(other.token, parts.worker.identity.replica_id)
+        code, _ = await ask(house, one.token, seen_by_voice={"redeem": answering(held["answer"])})
         await parts.worker.close()
         assert code == "grant_mismatch"
 
@@ -129,14 +127,9 @@ def test_a_replica_that_is_not_registered_gets_no_reference(house: House, studio
 
 def test_a_replica_without_the_node_secret_does_not_start(house: House) -> None:
     async def play() -> None:
-        parts = await house.parts(house.held_engine())
-        parts.worker._proof = bytes(32)
-        try:
-            with pytest.raises(RequestRefused) as refused:
-                await parts.worker.start()
-            assert refused.value.code == "replica_unknown"
-        finally:
-            await parts.worker.close()
+        with pytest.raises(RequestRefused) as refused:
+            await house.parts(house.held_engine(), node_secret=bytes(32))
+        assert refused.value.code == "replica_unknown"
 
     house.run(play())
 
@@ -193,7 +186,6 @@ def test_another_grantee_cannot_use_a_token_that_it_found(house: House, studio: 
 
 def test_no_secret_shows_in_a_repr(studio: Studio) -> None:
     asked = studio.say(consent_token=studio.consent.consent_token)
-    order = Order("the-token", asked.utterance, 0)
-    shown = repr(asked) + repr(order) + repr(asked.claim())
-    for secret in (studio.keys["narrator"], studio.consent.consent_token, "Good morning", "the-token"):
+    shown = repr(asked) + repr(asked.claim())
+    for secret in (studio.keys["narrator"], studio.consent.consent_token, "Good morning"):
         assert secret not in shown

@@ -44,7 +44,7 @@ def test_the_engine_never_sees_a_voice_revoked_between_redemption_and_speech(
 
         parts = await house.parts(engine, seen_by_voice={"redeem": revoked_meanwhile})
         try:
-            await parts.door.say(studio.say("Not any more."))
+            await parts.clips.create_clip(studio.say("Not any more."))
         finally:
             await parts.worker.close()
 

@@ -236,7 +236,7 @@ def test_stamping_does_not_hold_up_the_event_loop(house: House, studio: Studio) 
 
     async def play() -> None:
         parts = await house.parts(house.engine, stamper=Waiting())
-        await parts.door.say(studio.say())
+        await parts.clips.create_clip(studio.say())
         await parts.worker.close()
 
     house.run(play())

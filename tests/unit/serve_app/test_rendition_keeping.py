@@ -60,7 +60,7 @@ def test_two_who_make_the_same_form_at_once_both_give_what_is_ours_and_leave_one
         held = [Held(before=False), Held(before=False)]
         doors = [await house.parts(house.engine, gate={"add_copy": each}) for each in held]
         asked = (studio.keys["narrator"], clip.headers["x-clip-id"], delivery(name))
-        making = [asyncio.create_task(one.door.renditions.fetch(*asked)) for one in doors]
+        making = [asyncio.create_task(one.clips.renditions.fetch(*asked)) for one in doors]
         try:
             for each in held:  # both are stored unseen before either is to be found
                 await asyncio.wait_for(each.arrived.wait(), 20)
@@ -135,7 +135,7 @@ def test_what_is_being_kept_when_the_caller_hangs_up_is_kept_whole(
 
         parts.store.publish = seen  # type: ignore[method-assign]
         asked = asyncio.create_task(
-            parts.door.renditions.fetch(studio.keys["narrator"], clip.headers["x-clip-id"], delivery("mp3"))
+            parts.clips.renditions.fetch(studio.keys["narrator"], clip.headers["x-clip-id"], delivery("mp3"))
         )
         try:
             await asyncio.wait_for(held.arrived.wait(), 20)

@@ -13,7 +13,7 @@ from provenance.errors import StampFailed
 from provenance.formats.delivery import Delivery, delivery
 from serve_app.clips import renditions
 from serve_app.clips.publisher import Fetched
-from serve_app.clips.service import Door
+from serve_app.clips.service import ClipService
 from tests.unit.serve_app.house import House, Studio, code_of
 from tests.unit.serve_app.test_renditions import Transcoding, clip, fetch
 
@@ -35,11 +35,11 @@ class Slow(Transcoding):
             raise self._then
 
 
-async def hung_up(door: Door, key: str, named: str, wanted: Delivery) -> None:
+async def hung_up(clips: ClipService, key: str, named: str, wanted: Delivery) -> None:
     """Somebody who asks, and leaves once the making is under way."""
-    before = len(door.renditions._makings)
-    asking = asyncio.create_task(door.renditions.fetch(key, named, wanted))
-    while len(door.renditions._makings) == before:
+    before = len(clips.renditions._makings)
+    asking = asyncio.create_task(clips.renditions.fetch(key, named, wanted))
+    while len(clips.renditions._makings) == before:
         await asyncio.sleep(0.001)
     asking.cancel()
     await asyncio.gather(asking, return_exceptions=True)
@@ -54,9 +54,9 @@ def test_whoever_hangs_up_and_asks_again_joins_the_making_that_goes_on(
         parts = await house.parts(house.engine, stamper=slow)
         asked = (studio.keys["narrator"], clip.headers["x-clip-id"], delivery("mp3"))
         try:
-            await hung_up(parts.door, *asked)
+            await hung_up(parts.clips, *asked)
             assert await asyncio.to_thread(slow.begun.acquire, True, 20)
-            last = asyncio.create_task(parts.door.renditions.fetch(*asked))
+            last = asyncio.create_task(parts.clips.renditions.fetch(*asked))
             slow.enough.set()
             return await last
         finally:
@@ -79,15 +79,15 @@ def test_beyond_a_short_queue_it_is_not_made_and_everything_else_goes_on(
         key, named = studio.keys["narrator"], clip.headers["x-clip-id"]
         try:
             for wanted in forms[:3]:  # who hangs up leaves no room: the work goes on
-                await hung_up(parts.door, key, named, wanted)
+                await hung_up(parts.clips, key, named, wanted)
             refused = await house.asend("GET", f"/v1/clips/{named}-m4a-16000", key=key, app=parts.http)
             assert await asyncio.to_thread(slow.begun.acquire, True, 20)
             at_work = slow.made
-            plain = await asyncio.wait_for(parts.door.fetch(key, named), 20)
+            plain = await asyncio.wait_for(parts.clips.fetch(key, named), 20)
             slow.enough.set()
-            while parts.door.renditions._makings:
+            while parts.clips.renditions._makings:
                 await asyncio.sleep(0.001)
-            await parts.door.renditions.fetch(key, named, forms[3])
+            await parts.clips.renditions.fetch(key, named, forms[3])
             return at_work, plain, refused
         finally:
             slow.enough.set()
@@ -113,12 +113,12 @@ def test_a_clip_is_fetched_however_many_makings_are_under_way(
         parts = await house.parts(house.engine, stamper=slow)
         key, named = studio.keys["narrator"], clip.headers["x-clip-id"]
         loop.set_default_executor(few)
-        asked = [asyncio.create_task(parts.door.renditions.fetch(key, named, wanted)) for wanted in forms]
+        asked = [asyncio.create_task(parts.clips.renditions.fetch(key, named, wanted)) for wanted in forms]
         try:
             async with asyncio.timeout(20):
-                while len(parts.door.renditions._makings) < len(forms):
+                while len(parts.clips.renditions._makings) < len(forms):
                     await asyncio.sleep(0.001)
-                return await parts.door.fetch(key, named)
+                return await parts.clips.fetch(key, named)
         finally:
             slow.enough.set()
             await asyncio.gather(*asked, return_exceptions=True)

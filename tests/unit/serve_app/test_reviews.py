@@ -12,6 +12,7 @@ import soundfile
 
 from consent_service.errors import VaultError
 from serve_app.gate.uploads import ReaderKey, seal_to_reader
+from synthesis.voice import Design
 from tests.unit.serve_app.house import FaultInjector, House, Studio, code_of, recording
 
 
@@ -122,11 +123,11 @@ def test_a_clip_is_handed_over_only_by_the_replica_that_redeemed_its_grant(
                 kwargs = {**kwargs, "replica_id": "another-replica"}
             return await super().call(method, *args, **kwargs)
 
-    door, keeper = house.door, house.door._keeper
+    door, keeper = house.clips, house.clips._publisher
     gate, keeper._gate = keeper._gate, Elsewhere(house.gate)
     try:
         with pytest.raises(RequestRefused) as refused:
-            house.run(door.say(studio.say("Said by somebody else.", mode="design")))
+            house.run(door.create_clip(studio.say("Said by somebody else.", voice=Design())))
     finally:
         keeper._gate = gate
     assert refused.value.code == "grant_mismatch"

@@ -17,6 +17,7 @@ from serve_app.gate.protocol import Feed
 from serve_app.metrics import PrometheusMetrics
 from serve_app.voice.watch import RevocationWatch
 from speech.text import prepare
+from synthesis.voice import Preset
 from tests.assets.grants import granted
 from tests.unit.serve_app.house import FaultInjector, Held, House, Parts, Studio, code_of, raising
 
@@ -57,12 +58,12 @@ def test_after_a_withdrawal_neither_request_nor_cache_nor_clip_speaks(house: Hou
 def test_a_new_consent_does_not_bring_the_old_clip_back(house: House, studio: Studio) -> None:
     async def play() -> tuple[Any, Any]:
         parts = await house.parts(house.engine)
-        made = await parts.door.say(studio.say())
+        made = await parts.clips.create_clip(studio.say())
         await asyncio.to_thread(studio.revoke)
         await noticed(parts, studio)
         await asyncio.to_thread(studio.state, studio.voice.voice_id, "narration")
         await asyncio.to_thread(studio.record, purposes=("narration",))
-        again = await parts.door.say(studio.say())
+        again = await parts.clips.create_clip(studio.say())
         await parts.worker.close()
         return made, again
 
@@ -83,7 +84,7 @@ def test_a_withdrawal_between_the_decision_and_the_redemption_is_refused(
     async def play() -> str:
         held = Held()
         parts = await house.parts(house.engine, seen_by_voice={"redeem": held})
-        saying = asyncio.create_task(parts.door.say(studio.say()))
+        saying = asyncio.create_task(parts.clips.create_clip(studio.say()))
         await held.arrived.wait()
         await asyncio.to_thread(studio.revoke)
         held.release()
@@ -100,7 +101,7 @@ def test_a_withdrawal_while_speaking_ends_it_without_another_chunk(house: House,
     async def play() -> str:
         engine = house.held_engine()
         parts = await house.parts(engine)
-        saying = asyncio.create_task(parts.door.say(studio.say()))
+        saying = asyncio.create_task(parts.clips.create_clip(studio.say()))
         stream = await engine.next_start()
         stream.emit(house.speech[:4_000])
         await asyncio.to_thread(studio.revoke)
@@ -118,7 +119,7 @@ def test_an_engine_that_does_not_listen_is_stopped_at_its_next_chunk(house: Hous
         engine = house.held_engine()
         engine.cancel_voice = raising_now  # type: ignore[method-assign, assignment]
         parts = await house.parts(engine)
-        saying = asyncio.create_task(parts.door.say(studio.say()))
+        saying = asyncio.create_task(parts.clips.create_clip(studio.say()))
         stream = await engine.next_start()
         await asyncio.to_thread(studio.revoke)
         await noticed(parts, studio)
@@ -147,8 +148,8 @@ def test_a_withdrawal_after_the_last_word_still_holds_the_clip_back(
             from provenance.stamp import Stamper
             from serve_app.gate.client import BlockingGateClient
 
-            parts.door._stamper = Stamper(await BlockingGateClient.connect(parts.gate, house.node_secret))
-        saying = asyncio.create_task(parts.door.say(studio.say()))
+            parts.clips._stamper = Stamper(await BlockingGateClient.connect(parts.gate, house.node_secret))
+        saying = asyncio.create_task(parts.clips.create_clip(studio.say()))
         await held.arrived.wait()
         await asyncio.to_thread(studio.revoke)
         held.release()
@@ -168,7 +169,7 @@ def test_a_withdrawal_while_a_cached_clip_is_fetched_holds_it_back(house: House,
     async def play() -> str:
         held = Held(before=False)
         parts = await house.parts(house.engine, gate={"clip_key": held})
-        saying = asyncio.create_task(parts.door.say(studio.say()))
+        saying = asyncio.create_task(parts.clips.create_clip(studio.say()))
         await held.arrived.wait()
         await asyncio.to_thread(studio.revoke)
         held.release()
@@ -186,7 +187,7 @@ def test_a_consent_that_ends_while_speaking_ends_the_speech(house: House, studio
     async def play() -> str:
         engine = house.held_engine()
         parts = await house.parts(engine)
-        saying = asyncio.create_task(parts.door.say(studio.say(consent_token=short.consent_token)))
+        saying = asyncio.create_task(parts.clips.create_clip(studio.say(consent_token=short.consent_token)))
         stream = await engine.next_start()
         parts.worker._clock = lambda: time.time() + 2  # the worker's idea of now, a moment after the end
         stream.emit(house.speech)
@@ -207,7 +208,7 @@ def test_what_cannot_be_known_of_revocations_releases_nothing(house: House, stud
         watch = parts.watch
         watch._knowledge._clock = lambda: time.monotonic() + 5  # five seconds later
         watch.fresh = partial(watch.fresh, within_s=0.05)  # type: ignore[method-assign]
-        saying = asyncio.create_task(parts.door.say(studio.say()))
+        saying = asyncio.create_task(parts.clips.create_clip(studio.say()))
         stream = await engine.next_start()
         stream.emit(house.speech)
         stream.finish()
@@ -225,7 +226,7 @@ def test_a_preset_needs_no_consent_and_waits_for_no_revocations(house: House, st
     async def play() -> None:
         parts = await house.parts(house.engine, stale_after_s=0.2)
         parts.voices_gate.on["revocations"] = raising(RequestRefused("ledger_unavailable", "gone"))
-        await parts.door.say(studio.say(mode="custom"))
+        await parts.clips.create_clip(studio.say(voice=Preset("Vivian")))
         await parts.worker.close()
 
     house.run(play())

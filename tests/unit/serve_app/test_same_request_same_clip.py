@@ -17,11 +17,12 @@ from serve_app.clips.cache import SingleFlight, cache_key, seed_of
 from serve_app.errors import RequestRefused
 from speech.engine import Samples
 from speech.text import prepare
+from synthesis.voice import Design, Preset
 from tests.unit.serve_app.house import Held, House, Parts, Studio
 
 
 async def say_all(parts: Parts, *asked: Any) -> list[Any]:
-    return await asyncio.gather(*(parts.door.say(a) for a in asked), return_exceptions=True)
+    return await asyncio.gather(*(parts.clips.create_clip(a) for a in asked), return_exceptions=True)
 
 
 def with_parts(house: House, play: Any, **given: Any) -> Any:
@@ -36,7 +37,10 @@ def with_parts(house: House, play: Any, **given: Any) -> Any:
 
 
 def test_the_same_request_gives_the_same_bytes_and_the_same_clip_id(house: House, studio: Studio) -> None:
-    first, again = house.run(house.door.say(studio.say())), house.run(house.door.say(studio.say()))
+    first, again = (
+        house.run(house.clips.create_clip(studio.say())),
+        house.run(house.clips.create_clip(studio.say())),
+    )
     assert (first.cached, again.cached) == (False, True)
     assert (again.clip_id, again.audio) == (first.clip_id, first.audio)
 
@@ -44,8 +48,8 @@ def test_the_same_request_gives_the_same_bytes_and_the_same_clip_id(house: House
 def test_texts_that_are_the_same_after_canonicalisation_are_the_same_request(
     house: House, studio: Studio
 ) -> None:
-    first = house.run(house.door.say(studio.say("Good  morning,\nworld")))
-    assert house.run(house.door.say(studio.say(" Good morning, world "))).clip_id == first.clip_id
+    first = house.run(house.clips.create_clip(studio.say("Good  morning,\nworld")))
+    assert house.run(house.clips.create_clip(studio.say(" Good morning, world "))).clip_id == first.clip_id
 
 
 def test_a_lexicon_makes_the_request_that_its_respelling_is(house: House, studio: Studio) -> None:
@@ -74,7 +78,7 @@ def test_samples_depend_on_the_request_alone(house: House, studio: Studio, seed:
 
     async def play(parts: Parts) -> list[Any]:
         spoken: list[Any] = []
-        parts.worker._marker = Listening()  # type: ignore[misc]
+        parts.worker.identity.marker = Listening()  # type: ignore[misc]
 
         async def keep(real: Any) -> Any:
             spoken.append(await real())
@@ -83,14 +87,14 @@ def test_samples_depend_on_the_request_alone(house: House, studio: Studio, seed:
         parts.voice.on["synthesize"] = keep
         other = house.studio()
         for who in (studio, other):
-            await parts.door.say(who.say(mode="custom", seed=seed))
+            await parts.clips.create_clip(who.say(voice=Preset("Vivian"), seed=seed))
         return spoken
 
     one, other = with_parts(house, play)
     if seed is not None:
         assert (unmarked[0] == unmarked[1]).all()
         assert (one.samples != other.samples).any()
-    assert one.grant.tenant != other.grant.tenant
+    assert one.started.grant.tenant != other.started.grant.tenant
 
 
 def test_concurrent_identical_requests_are_one_synthesis(house: House, studio: Studio) -> None:
@@ -121,11 +125,11 @@ def test_what_is_not_the_same_is_never_shared(house: House, studio: Studio) -> N
         studio.say(utterance=prepare("Good morning.", "de")),
         studio.say(utterance=prepare("Good morning.", "en", "whisper")),
         studio.say(api_key=other_grantee, consent_token=theirs.consent_token),
-        studio.say(mode="custom"),
-        studio.say(mode="custom", voice="Ryan"),
-        studio.say(mode="design"),
+        studio.say(voice=Preset("Vivian")),
+        studio.say(voice=Preset("Ryan")),
+        studio.say(voice=Design()),
         neighbour.say(),
-        neighbour.say(mode="custom"),
+        neighbour.say(voice=Preset("Vivian")),
     ]
 
     async def play(parts: Parts) -> None:
@@ -138,9 +142,9 @@ def test_what_is_not_the_same_is_never_shared(house: House, studio: Studio) -> N
 
 
 def test_two_consents_for_the_same_use_do_not_share_a_clip(house: House, studio: Studio) -> None:
-    first = house.run(house.door.say(studio.say(consent_token=studio.consent.consent_token)))
+    first = house.run(house.clips.create_clip(studio.say(consent_token=studio.consent.consent_token)))
     second = studio.record(bind=False)
-    again = house.run(house.door.say(studio.say(consent_token=second.consent_token)))
+    again = house.run(house.clips.create_clip(studio.say(consent_token=second.consent_token)))
     assert (again.cached, again.clip_id == first.clip_id) == (False, False)
 
 
@@ -167,15 +171,15 @@ def test_who_asks_while_a_clip_is_being_stored_gets_the_same_one(house: House, s
     async def play(parts: Parts) -> None:
         held = Held()
         parts.gate.on["hand_over"] = held
-        first = asyncio.create_task(parts.door.say(studio.say()))
+        first = asyncio.create_task(parts.clips.create_clip(studio.say()))
         await held.arrived.wait()
         assert [f.suffix for f in studio.stored()] == [".part"]
         second = await house.parts(house.engine)  # another ingress, over the same store
-        other = await second.door.say(studio.say())
+        other = await second.clips.create_clip(studio.say())
         held.release()
         await first
         assert not other.cached
-        third = await second.door.say(studio.say())
+        third = await second.clips.create_clip(studio.say())
         assert third.cached
         await second.worker.close()
 
@@ -187,16 +191,16 @@ def test_a_clip_whose_place_was_taken_is_not_mistaken_for_the_other(house: House
     async def play(parts: Parts) -> None:
         held = Held()
         parts.gate.on["hand_over"] = held
-        first = asyncio.create_task(parts.door.say(studio.say()))
+        first = asyncio.create_task(parts.clips.create_clip(studio.say()))
         await held.arrived.wait()
         second = await house.parts(house.engine)
-        other = await second.door.say(studio.say())
+        other = await second.clips.create_clip(studio.say())
         held.release()
         mine = await first
-        found = await second.door.fetch(studio.keys["narrator"], mine.clip_id)
+        found = await second.clips.fetch(studio.keys["narrator"], mine.clip_id)
         assert found.audio == mine.audio
         with pytest.raises(RequestRefused) as refused:
-            await second.door.fetch(studio.keys["narrator"], other.clip_id)
+            await second.clips.fetch(studio.keys["narrator"], other.clip_id)
         assert refused.value.code == "not_found"
         await second.worker.close()
 
@@ -207,9 +211,9 @@ def test_a_leader_who_hangs_up_takes_no_one_along(house: House, studio: Studio) 
     engine = house.held_engine()
 
     async def play(parts: Parts) -> None:
-        leader = asyncio.create_task(parts.door.say(studio.say()))
+        leader = asyncio.create_task(parts.clips.create_clip(studio.say()))
         stream = await engine.next_start()
-        follower = asyncio.create_task(parts.door.say(studio.say()))
+        follower = asyncio.create_task(parts.clips.create_clip(studio.say()))
         await parts.shared_by(2)
         leader.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -235,9 +239,9 @@ def test_a_failure_that_concerns_the_leaders_key_alone_is_not_the_followers(
     async def play(parts: Parts) -> None:
         held = Held()
         parts.voices_gate.on["redeem"] = held
-        leader = asyncio.create_task(parts.door.say(studio.say()))
+        leader = asyncio.create_task(parts.clips.create_clip(studio.say()))
         await held.arrived.wait()
-        follower = asyncio.create_task(parts.door.say(studio.say(api_key=second_key)))
+        follower = asyncio.create_task(parts.clips.create_clip(studio.say(api_key=second_key)))
         await parts.shared_by(2)
         house.service.tenants.revoke_key(studio.by("admin"), studio.by("narrator").key_id)
         held.release()

@@ -98,9 +98,9 @@ def test_a_clip_withdrawn_while_the_store_is_slow_does_not_leave(house: House, s
             publish(staged)
 
         parts.store.publish = slowly  # type: ignore[method-assign]
-        parts.door._clock = lambda: time.time() + late
+        parts.clips._clock = lambda: time.time() + late
         try:
-            await parts.door.say(studio.say("Too late."))
+            await parts.clips.create_clip(studio.say("Too late."))
         finally:
             await parts.worker.close()
 

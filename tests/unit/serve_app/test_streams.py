@@ -18,7 +18,7 @@ from provenance.labels.http import TOKEN_HEADER
 from provenance.labels.token import claims_digest, verify
 from provenance.manifest import disclosure_from
 from provenance.reading import read_manifest
-from serve_app.clips.stream import LiveClip
+from serve_app.clips.stream import ClipStream
 from serve_app.errors import RequestRefused
 from tests.unit.serve_app.house import House, Parts, Studio, code_of
 
@@ -105,18 +105,18 @@ def test_a_refused_stream_is_an_error_and_not_a_broken_answer(house: House, stud
 
 async def _begun(
     house: House, parts: Parts, studio: Studio, engine: Any
-) -> tuple[LiveClip, AsyncIterator[bytes], Any]:
-    saying = asyncio.ensure_future(parts.door.stream(studio.say("A stream that somebody ends.")))
+) -> tuple[ClipStream, AsyncIterator[bytes], Any]:
+    saying = asyncio.ensure_future(parts.clips.stream(studio.say("A stream that somebody ends.")))
     spoken = await engine.next_start()
     spoken.emit(house.speech[:24_000])
     clip = await saying
-    assert isinstance(clip, LiveClip)
+    assert isinstance(clip, ClipStream)
     return clip, clip.chunks(), spoken
 
 
-async def _covered(parts: Parts, house: House, studio: Studio, clip: LiveClip, heard: bytes) -> None:
+async def _covered(parts: Parts, house: House, studio: Studio, clip: ClipStream, heard: bytes) -> None:
     """Its manifest is kept, and covers what was heard."""
-    kept = await parts.door.manifest(studio.keys["narrator"], clip.begun.grant.clip_id)
+    kept = await parts.clips.manifest(studio.keys["narrator"], clip.started.grant.clip_id)
     assert kept.audio == heard
     reading = read_manifest(heard, house.context.trust, media_type=kept.media_type, sidecar=kept.manifest)
     assert reading is not None
@@ -215,7 +215,7 @@ def test_a_stream_that_cannot_be_announced_does_not_begin(house: House, studio: 
     async def play() -> str:
         engine = house.held_engine()
         parts = await house.parts(engine, stamper=Mute())
-        saying = asyncio.ensure_future(parts.door.stream(studio.say()))
+        saying = asyncio.ensure_future(parts.clips.stream(studio.say()))
         spoken = await engine.next_start()
         spoken.emit(house.speech[:24_000])
         with pytest.raises(StampFailed) as refused:

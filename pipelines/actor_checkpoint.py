@@ -11,20 +11,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from typing import Final
 
 import pyarrow as pa
 
 from pipelines.rows import RowResult
-from pipelines.schema import RESULT
+from pipelines.schema import STORED
 from pipelines.storage import Folder
 
 log = logging.getLogger("vouch.narrate")
 
-_NOTE: Final = pa.schema([field.with_nullable(True) for field in RESULT])
 
-
-class Handover:
+class ActorCheckpoint:
     """The notes of one actor in one run. actor: an id that stays the same when Ray starts the actor anew.
 
     most: how often the actor may be replaced. Raises OSError when earlier notes cannot be read.
@@ -53,7 +50,7 @@ class Handover:
         done = self._finished.get(row.id)
         return done if done is not None and done.row_digest == row.row_digest else None
 
-    def leave(self, results: Iterable[RowResult]) -> bool:
+    def save(self, results: Iterable[RowResult]) -> bool:
         """Write down what is finished. False: stay, as there were replacements enough or the note cannot be written.
 
         A row that ended as an error is not finished: it may have been the device's fault.
@@ -63,7 +60,7 @@ class Handover:
         finished = [result.record() for result in results if result.status != "error"]
         try:
             self._output.write_table(
-                f"{self._prefix}{self._replaced:04d}.parquet", pa.Table.from_pylist(finished, schema=_NOTE)
+                f"{self._prefix}{self._replaced:04d}.parquet", pa.Table.from_pylist(finished, schema=STORED)
             )
         except Exception as exc:  # noqa: BLE001 — whatever a storage raises: without a note, rows would be spoken twice
             log.warning(

@@ -1,4 +1,4 @@
-"""From a row that may be spoken to its result, in one process: the engine with the two stages around it.
+"""From a granted row to its result, in one process: the engine with the two stages around it.
 
 Samples pass from one stage to the other here and go nowhere else (DESIGN I6). No Ray.
 """
@@ -11,21 +11,23 @@ from typing import Protocol
 
 from consent_service.models import Principal
 from consent_service.service import ConsentService
-from consent_service.vault.sealing import ReplicaKey, load_node_secret
+from consent_service.vault.sealing import load_node_secret
 from pipelines.config import NarrateConfig
 from pipelines.keyfile import read_key_file
-from pipelines.rows import Ready, RowResult
+from pipelines.rows import GrantedRow, RowResult
 from pipelines.stages import Stamp, Synthesize
 from pipelines.stages.clips import ClipStore
 from pipelines.storage import Folder
-from pipelines.watch import RevocationWatch
+from pipelines.watch import RevocationListener
 from provenance.stamp import Stamper
 from speech.engine import SpeechEngine
 from speech.errors import EngineUnavailable, SpeechError
 from speech.load import load_engine
+from synthesis.disclosure import Deployment
+from synthesis.replica import ReplicaIdentity
 
 
-class Speaker(Protocol):
+class RowSynthesizer(Protocol):
     """Gives a row its result. Thread-safe."""
 
     @property
@@ -33,11 +35,11 @@ class Speaker(Protocol):
         """False: no row will be spoken any more, and only another process can."""
         ...
 
-    def __call__(self, row: Ready) -> RowResult: ...
+    def __call__(self, row: GrantedRow) -> RowResult: ...
 
 
-class EngineSpeaker:
-    """Speaks and stamps. Holds an engine, and a key that no other process has.
+class EngineRowSynthesizer:
+    """Synthesizes and stamps. Holds an engine, and a key that no other process has.
 
     Raises EngineUnavailable, or a ConsentError when the ledger is not good.
     """
@@ -49,31 +51,28 @@ class EngineSpeaker:
             service,
             lambda: principal_of(service, config),
             self._engine,
-            ReplicaKey(f"narrate-{secrets.token_hex(8)}"),
-            load_node_secret(config.consent.data_dir),
+            ReplicaIdentity(f"narrate-{secrets.token_hex(8)}", load_node_secret(config.consent.data_dir)),
         )
         self._stamp = Stamp(
             service,
             Stamper(service.keys),
             ClipStore(Folder(config.output), config.delivery.format),
             self._engine.info,
-            provider=config.consent.provider,
-            system_version=version("vouch"),
-            wanted=config.delivery,
-            profile=config.consent.disclosure_profile,
+            Deployment(config.consent.provider, version("vouch"), config.consent.disclosure_profile),
+            delivery=config.delivery,
         )
-        self._watch = RevocationWatch(service, self._engine)
+        self._listener = RevocationListener(service, self._engine)
 
     @property
     def healthy(self) -> bool:
         return self._engine.healthy
 
-    def __call__(self, row: Ready) -> RowResult:
-        spoken = self._synthesize(row)
-        return spoken if isinstance(spoken, RowResult) else self._stamp(spoken)
+    def __call__(self, row: GrantedRow) -> RowResult:
+        unstamped = self._synthesize(row)
+        return unstamped if isinstance(unstamped, RowResult) else self._stamp(unstamped)
 
 
-class MuteSpeaker:
+class FailingRowSynthesizer:
     """In the place of an engine that was lost and could not be loaded again: every row is an error, and no grant is
     used up."""
 
@@ -82,8 +81,8 @@ class MuteSpeaker:
     def __init__(self, cause: SpeechError) -> None:
         self._message = f"the engine was lost, and none could take its place ({cause.message}); run again"
 
-    def __call__(self, row: Ready) -> RowResult:
-        return row.fail("error", EngineUnavailable.code, self._message)
+    def __call__(self, row: GrantedRow) -> RowResult:
+        return row.result.fail("error", EngineUnavailable.code, self._message)
 
 
 def principal_of(service: ConsentService, config: NarrateConfig) -> Principal:
