@@ -14,7 +14,7 @@ from operator import attrgetter
 from typing import Any, Final, ParamSpec, TypeVar
 
 from consent_service.errors import GrantRevoked, PermissionDenied
-from consent_service.models import Allow, Closing, Deny, Redeemed, SpeechClaim, Voice
+from consent_service.models import Allow, Closing, Deny, EnrolmentAnswer, Redeemed, SpeechClaim, Voice
 from consent_service.proofs.seams import ClipRecord, Standing, WatermarkTag
 from consent_service.service import ConsentService
 from serve_app.gate.clip_keys import ClipKeys
@@ -210,10 +210,8 @@ class ConsentGate:
             opened = {
                 part: self._upload_keys.open(enrolment_id, part, upload) for part, upload in uploads.items()
             }
-            return self._service.voices.complete_enrolment(
-                principal, enrolment_id, reference=opened["reference"], transcript=transcript,
-                statement=opened["statement"], note=note,
-            )  # fmt: skip
+            answer = EnrolmentAnswer(opened["reference"], transcript, opened["statement"], note)
+            return self._service.voices.complete_enrolment(principal, enrolment_id, answer)
 
         return await self._run_slow(complete)
 
