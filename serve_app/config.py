@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, model_validator
 
 from consent_service.config import ConsentConfig
+from consent_service.http.config import MAX_UPLOAD_BYTES
 from speech.config import EngineConfig
 
 _STRICT = ConfigDict(extra="forbid", frozen=True)
@@ -27,7 +28,13 @@ class IngressConfig(BaseModel):
     )
     max_text_characters: int = Field(default=4_000, ge=1, description="Longer texts are for narration.")
     max_upload_bytes: int = Field(
-        default=25_000_000, ge=1_000, description="Of a recording or a clip to verify."
+        default=MAX_UPLOAD_BYTES,
+        ge=1_000,
+        description="Of a request with recordings, or with a clip to verify.",
+    )
+    cors_origins: tuple[str, ...] = Field(
+        default=(),
+        description="Origins whose pages may call, 'https://app.example' say. None: no page of another.",
     )
     anonymous_checks: int = Field(
         default=30, ge=1, description="Clips that one address may have looked at in a row, without a key."

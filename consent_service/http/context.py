@@ -8,6 +8,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.types import Scope
 
 from consent_service.errors import Unauthenticated
 from consent_service.http.consent_api import Caller as CallerValue
@@ -24,19 +25,24 @@ async def no_clip(caller: CallerValue, clip_id: str) -> bytes | None:
     return None
 
 
+def peer(scope: Scope) -> str | None:
+    """Who connects."""
+    client = scope.get("client")
+    return None if client is None else str(client[0])
+
+
 @dataclass(frozen=True, slots=True)
 class Surface:
     """Lives on `app.state.surface`: what the routes for voices, consents, audit and the person stand on.
 
     `presets`: the names of the preset speakers. `find_clip`: the file of a stored clip that the caller may have, or
-    None. `knows_addresses`: False where every caller seems to have the same address, so that nobody waits for
-    another.
+    None. `address_of`: whose failures are counted together; None where it is not known who connects.
     """
 
     api: ConsentApi
     presets: Callable[[], Awaitable[Sequence[str]]] = no_presets
     find_clip: Callable[[CallerValue, str], Awaitable[bytes | None]] = no_clip
-    knows_addresses: bool = True
+    address_of: Callable[[Scope], str | None] = peer
 
 
 def _surface(request: Request) -> Surface:
@@ -52,8 +58,7 @@ def _api(surface: In) -> ConsentApi:
 
 
 def _source(request: Request, surface: In) -> str | None:
-    known = surface.knows_addresses and request.client is not None
-    return request.client.host if known and request.client is not None else None
+    return surface.address_of(request.scope)
 
 
 _scheme = HTTPBearer(

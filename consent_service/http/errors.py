@@ -182,14 +182,16 @@ class ErrorBody(BaseModel):
 
 def answer(request_id: str, error: Exception, table: StatusTable = CONSENT_STATUS) -> JSONResponse:
     """What goes out for a coded error of any room: `code`, `message`, and, where it has them, `kind` (the class of an
-    error that came over a handle), `param` and `retry_after_s`."""
+    error that came over a handle), `param`, `retry_after_s` and `headers`."""
     code, message = str(getattr(error, "code", Unexpected.code)), str(getattr(error, "message", ""))
     status = table.of(code, getattr(error, "kind", None) or type(error))
     detail = ErrorDetail(
         code=code, message=message, type=_type_of(status), param=getattr(error, "param", None),
         request_id=request_id,
     )  # fmt: skip
-    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
+    headers: dict[str, str] = {**getattr(error, "headers", {})}
+    if status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
     if (wait_s := _retry_after_s(error, code, status)) > 0.0:
         headers["Retry-After"] = str(math.ceil(wait_s))
     return JSONResponse(ErrorBody(error=detail).model_dump(), status_code=status, headers=headers)

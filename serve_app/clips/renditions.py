@@ -74,7 +74,7 @@ class Renditions:
         self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="rendition")
         self._makings = SingleFlight[Fetched](finish_alone=True)
 
-    async def fetch(self, api_key: str, clip_id: str, wanted: Delivery) -> Fetched:
+    async def fetch(self, api_key: str, clip_id: str, wanted: Delivery, *, hand_out: bool = True) -> Fetched:
         """The clip, in the form that is wanted. Raises RequestRefused, above all where `Door.fetch` would."""
         record, standing = await self._gate.clip_for(api_key, clip_id)
         copy = None
@@ -84,7 +84,8 @@ class Renditions:
                 copy = await self._made_once(record, wanted)
         # Last, as in `Door.fetch`: audited before the first byte, and nothing slow in between. Refuses what fell.
         digest = "" if copy is None else copy.audio_sha256
-        await self._gate.release_clip(api_key, clip_id, digest)
+        if hand_out:
+            await self._gate.release_clip(api_key, clip_id, digest)
         if copy is None:
             raise RequestRefused("consent_revoked", "the consent behind this clip no longer stands")
         return copy

@@ -1,21 +1,32 @@
-"""The four ways to ask for speech. Each ends in `Door.say`."""
+"""The four ways to ask for speech, each of which ends in `Door.say`, and the voices that may be asked for."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Final
 
 from fastapi import APIRouter, Header, Response
 
+from consent_service.http.consent_api import Caller as CallerValue
+from consent_service.http.context import Source
 from provenance.errors import FormatUnsupported
 from provenance.formats.delivery import delivery
 from provenance.labels.spoken import disclaimed
 from serve_app.clips.service import Clip, Say
 from serve_app.clips.stream import LiveResponse
 from serve_app.errors import RequestRefused
-from serve_app.ingress.context import ApiKey, Context, Ctx
+from serve_app.ingress.context import ApiKey, Context, Ctx, OptionalKey
 from serve_app.ingress.openapi import AUDIO
-from serve_app.ingress.schemas import CustomVoiceBody, SpeechBody, VoiceCloneBody, VoiceDesignBody
+from serve_app.ingress.schemas import (
+    CustomVoiceBody,
+    SpeakableVoice,
+    SpeakableVoices,
+    SpeechBody,
+    VoiceCloneBody,
+    VoiceDesignBody,
+)
 from speech.engine import Mode
 from speech.text import prepare
 
@@ -38,7 +49,8 @@ async def voice_clone(body: VoiceCloneBody, ctx: Ctx, api_key: ApiKey) -> Respon
 @router.post("/v1/custom-voice", response_class=Response, responses=AUDIO)
 async def custom_voice(body: CustomVoiceBody, ctx: Ctx, api_key: ApiKey) -> Response:
     """Speak with a preset speaker of the model; no person's consent is needed."""
-    return await _say(ctx, api_key, "custom", body.speaker, body.text, body.language, body.instruct, body)
+    async with _naming_presets(ctx, "speaker"):
+        return await _say(ctx, api_key, "custom", body.speaker, body.text, body.language, body.instruct, body)
 
 
 @router.post("/v1/voice-design", response_class=Response, responses=AUDIO)
@@ -67,9 +79,34 @@ async def audio_speech(
     mode: Mode = "custom" if preset is not None else "clone"
     token = body.consent_token or x_consent_token
     language = ctx.limits.default_language if body.language is None else body.language
-    return await _say(
-        ctx, api_key, mode, preset or voice, body.input, language, body.instructions, body, token
-    )
+    async with _naming_presets(ctx, "voice"):
+        return await _say(
+            ctx, api_key, mode, preset or voice, body.input, language, body.instructions, body, token
+        )
+
+
+@router.get("/v1/audio/voices")
+async def speakable_voices(ctx: Ctx, api_key: OptionalKey, source: Source) -> SpeakableVoices:
+    """What `voice` may be: the preset speakers, for anybody; with a key, also the voices that it may claim."""
+    speakers = (await ctx.door.engine_info()).speakers
+    named = [SpeakableVoice(id=name, name=name) for name in speakers]
+    if api_key is not None:
+        own = await ctx.consents.list_voices(CallerValue(api_key, source))
+        named += [SpeakableVoice(id=one.voice_id, name=one.name) for one in own if one.state == "active"]
+    return SpeakableVoices(voices=named)
+
+
+@asynccontextmanager
+async def _naming_presets(ctx: Context, param: str) -> AsyncIterator[None]:
+    """Whoever names a speaker that there is not learns which there are."""
+    try:
+        yield
+    except RequestRefused as exc:
+        if exc.code not in ("speaker_unknown", "voice_unknown"):
+            raise
+        speakers = ", ".join((await ctx.door.engine_info()).speakers)
+        message = f"{exc.message}; the preset speakers are {speakers}"
+        raise RequestRefused(exc.code, message, param=param, kind=exc.kind) from None
 
 
 async def _say(

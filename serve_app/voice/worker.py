@@ -42,7 +42,7 @@ from speech.engine import (
     SpeechEngine,
     SpeechRequest,
 )
-from speech.errors import EngineUnavailable, SpeechError, SynthesisCancelled
+from speech.errors import EngineUnavailable, SynthesisCancelled, SynthesisFailed
 
 log = logging.getLogger("vouch.serve")
 
@@ -232,7 +232,7 @@ class VoiceWorker:
             stream.cancel("disconnected")
             raise
         if not samples:
-            raise SpeechError("the engine gave no audio", code="synthesis_failed")
+            raise SynthesisFailed("the engine gave no audio")
         self._metrics.observe("vouch_synthesis_seconds", self._clock() - began)
         self._metrics.count(
             "vouch_audio_seconds_total", samples / SAMPLE_RATE, mode=verified.grant.basis.value

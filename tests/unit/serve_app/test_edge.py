@@ -176,5 +176,5 @@ def test_a_ray_that_names_its_parsers_differently_does_not_start(
 
 
 def test_the_deadline_of_the_configuration_is_the_one_that_counts(house: House) -> None:
-    assert STATUS["deadline_exceeded"] == 504
+    assert STATUS.of("deadline_exceeded") == 504
     assert house.config.ingress.request_deadline_s == 120
