@@ -32,7 +32,7 @@ from provenance.transcode import Original, is_already
 from serve_app.clips.cache import SingleFlight
 from serve_app.clips.publisher import STANDS, Fetched, Keeper, Rendition
 from serve_app.clips.store import ClipHeader, ClipStore
-from serve_app.errors import RequestRefused
+from serve_app.errors import Refused, RequestRefused
 from serve_app.gate.client import gates_own_refusals
 from serve_app.gate.protocol import Gate
 
@@ -143,7 +143,7 @@ class Renditions:
                     self._threads, self._stamper.transcode, _original(clip), wanted, named, self._clock()
                 )
         except ProvenanceError as exc:
-            raise RequestRefused(exc.code, exc.message) from None
+            raise Refused.of(exc).as_error() from None
         if made is None:
             return clip
         digest = await asyncio.to_thread(lambda: hashlib.sha256(made.data).hexdigest())

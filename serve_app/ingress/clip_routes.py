@@ -184,7 +184,7 @@ def _wanted(response_format: str | None, sample_rate: int | None) -> Delivery | 
         return delivery(response_format, sample_rate)
     except FormatUnsupported as exc:
         param = "response_format" if exc.code == "format_unsupported" else "sample_rate"
-        raise RequestRefused(exc.code, exc.message, param=param) from None
+        raise RequestRefused(exc.code, exc.message, param=param, kind=type(exc)) from None
 
 
 def _sidecar_size(given: str | None) -> int | None:

@@ -123,7 +123,7 @@ async def _say(
     try:
         wanted = delivery(body.response_format, body.sample_rate, body.loudness)
     except FormatUnsupported as exc:
-        raise RequestRefused(exc.code, exc.message, param=_PARAMETERS[exc.code]) from None
+        raise RequestRefused(exc.code, exc.message, param=_PARAMETERS[exc.code], kind=type(exc)) from None
     utterance = prepare(
         text, language, instruct, lexicon=body.lexicon, max_characters=ctx.limits.max_text_characters
     )
@@ -145,7 +145,7 @@ async def _say(
     try:
         clip = await (ctx.door.stream(request) if body.stream else ctx.door.say(request))
     except FormatUnsupported as exc:
-        raise RequestRefused(exc.code, exc.message, param="stream") from None
+        raise RequestRefused(exc.code, exc.message, param="stream", kind=type(exc)) from None
     return _audio(clip) if isinstance(clip, Clip) else LiveResponse(clip)
 
 

@@ -101,6 +101,17 @@ def test_every_code_that_is_written_out_has_a_status_on_purpose() -> None:
     assert unmapped == set()
 
 
+def test_an_error_of_another_room_is_passed_on_with_its_class() -> None:
+    """A refusal that takes over another's code takes its class too: the status comes from there."""
+    for path in (ROOT / "serve_app").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call) or getattr(node.func, "id", "") != "RequestRefused":
+                continue
+            code = ast.unparse(node.args[0])
+            has_kind = any(keyword.arg == "kind" for keyword in node.keywords)
+            assert has_kind or code in ("decision.code", "self._lost") or code[0] == "'", f"{path}: {code}"
+
+
 def test_a_status_is_kept_over_a_handle_and_so_is_the_time_to_wait() -> None:
     crossed = Refused.of(RecordingRejected("too short", code="recording_too_short")).as_error()
     assert (crossed.code, crossed.status) == ("recording_too_short", 400)
