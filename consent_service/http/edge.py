@@ -26,7 +26,7 @@ from consent_service.http.errors import (
 )
 from foundation.redact import type_and_place
 
-log = logging.getLogger("vouch.consent")
+log = logging.getLogger("vouch.http")
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9_.-]{1,64}")
 UPLOADS: Final = re.compile(r"/v1/voices/((enrolments|statements)/[^/]{1,200}/complete|designed)")
 # (the scope as the application left it, the status, seconds)

@@ -42,9 +42,7 @@ class Edge(edge.Edge):
         )
 
     async def within(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = [pair for pair in scope["headers"] if pair[0] not in CONTROL_HEADERS]
-        # What `admit` and `answering` see stays the caller's; what the application and Ray see is stripped.
-        scope["headers"] = headers
+        scope["headers"] = [pair for pair in scope["headers"] if pair[0] not in CONTROL_HEADERS]
         try:
             async with deadline(self._deadline_s):
                 await app(scope, receive, send)
