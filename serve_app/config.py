@@ -166,6 +166,22 @@ class AppConfig(BaseModel):
             raise ValueError("profile cluster makes no keys: set consent.profile to cluster too")
         return self
 
+    @model_validator(mode="after")
+    def _page_of_ours(self) -> Self:
+        if not self.consent.subject_page:
+            self._set_page(self.http.page)
+        return self
+
+    def _set_page(self, page: str) -> None:
+        object.__setattr__(self, "consent", self.consent.model_copy(update={"subject_page": page}))
+
+    def on_port(self, port: int) -> AppConfig:
+        """The same, listening there; a person's links follow, unless they lead to a page of another service."""
+        moved = self.model_copy(update={"http": self.http.model_copy(update={"port": port})})
+        if self.consent.subject_page == self.http.page:
+            moved._set_page(moved.http.page)
+        return moved
+
     @property
     def clips(self) -> str:
         return self.clip_dir or str(self.consent.data_dir / "clips")

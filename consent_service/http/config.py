@@ -8,7 +8,7 @@ from typing import Final, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from consent_service.config import ConsentConfig
+from consent_service.config import ConsentConfig, page_at
 
 MAX_UPLOAD_BYTES: Final = 32 << 20  # of a request with recordings or a clip, at every door
 
@@ -42,6 +42,13 @@ class ApiConfig(BaseModel):
     def _both_or_neither(self) -> Self:
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise ValueError("give tls_certificate and tls_key together, or neither")
+        return self
+
+    @model_validator(mode="after")
+    def _page_of_ours(self) -> Self:
+        if not self.consent.subject_page:
+            page = page_at(self.host, self.port, "http" if self.tls_key is None else "https")
+            object.__setattr__(self, "consent", self.consent.model_copy(update={"subject_page": page}))
         return self
 
     @classmethod
