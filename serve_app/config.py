@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, model_validator
 
-from consent_service.config import ConsentConfig
+from consent_service.config import ConsentConfig, page_at
 from consent_service.http.config import MAX_UPLOAD_BYTES
 from speech.config import EngineConfig
 
@@ -128,6 +128,11 @@ class HttpConfig(BaseModel):
     proxy_location: Literal["HeadOnly", "EveryNode"] = Field(
         default="HeadOnly", description="Which nodes of a cluster listen."
     )
+
+    @property
+    def page(self) -> str:
+        """The person's page, as it is reached on this machine."""
+        return page_at(self.host, self.port)
 
 
 class AppConfig(BaseModel):

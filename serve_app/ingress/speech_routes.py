@@ -104,8 +104,10 @@ async def _naming_presets(ctx: Context, param: str) -> AsyncIterator[None]:
     except RequestRefused as exc:
         if exc.code not in ("speaker_unknown", "voice_unknown"):
             raise
-        speakers = ", ".join((await ctx.door.engine_info()).speakers)
-        message = f"{exc.message}; the preset speakers are {speakers}"
+        message = exc.message
+        if exc.code == "voice_unknown":  # the engine's own error for a speaker names them
+            speakers = ", ".join((await ctx.door.engine_info()).speakers)
+            message = f"{message}; the preset speakers are {speakers}"
         raise RequestRefused(exc.code, message, param=param, kind=exc.kind) from None
 
 

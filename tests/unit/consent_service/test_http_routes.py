@@ -142,19 +142,12 @@ OPEN = {
 
 # What the deployments of the online door do among themselves: the consent service on its own alone serves these.
 OF_A_PLATFORM = (
-    "/v1/decisions",
-    "/v1/grants",
-    "/v1/replicas",
-    "/v1/revocations",
-    "/v1/clips",
-    "/healthz",
-    "/readyz",
-    "/metrics",
-)
+    "/v1/decisions", "/v1/grants", "/v1/replicas", "/v1/revocations", "/v1/clips", "/healthz", "/readyz", "/metrics",
+)  # fmt: skip
 
 
 def through_a_gate(service: ConsentService, node_secret: bytes) -> FastAPI:
-    """The same surface over a handle: every call is signed, pickled and opened again, and recordings cross it sealed."""
+    """The same surface over a handle: each call is signed, pickled and opened again; recordings cross it sealed."""
     gate: SealedConsentApi = GateConsentApi(service)
     signer = CallSigner(node_secret)
     handle = HandleTo(Callee(signer).offer(SealedConsentApi, gate))

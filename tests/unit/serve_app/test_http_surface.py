@@ -189,9 +189,8 @@ def test_a_clip_in_a_form_is_verified_like_the_raw_body(
 
 
 def test_a_detached_manifest_may_come_in_a_form(house: House, studio: Studio) -> None:
-    body = {
-        "text": "Good evening.", "language": "en", "purpose": "narration", "speaker": "Vivian", "response_format": "opus",
-    }  # fmt: skip
+    said = {"text": "Good evening.", "language": "en", "purpose": "narration", "speaker": "Vivian"}
+    body = {**said, "response_format": "opus"}
     narrator = studio.keys["narrator"]
     made = house.post("/v1/custom-voice", body, key=narrator)
     manifest = house.request("GET", f"/v1/clips/{made.headers['x-clip-id']}/manifest", key=narrator).content
