@@ -31,6 +31,7 @@ from consent_service.models import (
     UnderReview,
     Uses,
     Voice,
+    VoiceHoldings,
 )
 from consent_service.proofs.seams import ClipRecord, Standing
 
@@ -82,6 +83,10 @@ class ConsentCalls(Protocol):
 
     async def review_voice(self, caller: Caller, voice_id: str, *, approve: bool, note: str) -> Voice: ...
 
+    async def doubts(self, caller: Caller, enrolment_id: str) -> tuple[str, ...]: ...
+
+    async def holdings(self, caller: Caller, voice_id: str) -> VoiceHoldings: ...
+
     async def propose_contact(self, caller: Caller, voice_id: str, contact: str) -> ContactState: ...
 
     async def keep_voice_until(self, caller: Caller, voice_id: str, until: float | None) -> Voice: ...
@@ -112,6 +117,8 @@ class ConsentCalls(Protocol):
     async def narrow_consent(
         self, caller: Caller, consent_id: str, remains: Narrowing
     ) -> RecordedConsent: ...
+
+    async def clips_lost(self, caller: Caller, consent_id: str, remains: Narrowing) -> int: ...
 
     async def revoke_consent(self, caller: Caller, consent_id: str, reason: str) -> Revocation: ...
 

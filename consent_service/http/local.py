@@ -31,6 +31,7 @@ from consent_service.models import (
     UnderReview,
     Uses,
     Voice,
+    VoiceHoldings,
 )
 from consent_service.proofs.seams import ClipRecord, KeyPurpose, Standing
 from consent_service.service import ConsentService
@@ -146,6 +147,12 @@ class LocalConsentApi:
     async def review_voice(self, caller: Caller, voice_id: str, *, approve: bool, note: str) -> Voice:
         return await self._as(caller, self._service.voices.review, voice_id, approve=approve, note=note)
 
+    async def doubts(self, caller: Caller, enrolment_id: str) -> tuple[str, ...]:
+        return await self._as(caller, self._service.voices.doubts, enrolment_id)
+
+    async def holdings(self, caller: Caller, voice_id: str) -> VoiceHoldings:
+        return await self._as(caller, self._service.deletion.holdings, voice_id)
+
     async def propose_contact(self, caller: Caller, voice_id: str, contact: str) -> ContactState:
         return await self._as(caller, self._service.subjects.propose_contact, voice_id, contact)
 
@@ -179,6 +186,9 @@ class LocalConsentApi:
 
     async def narrow_consent(self, caller: Caller, consent_id: str, remains: Narrowing) -> RecordedConsent:
         return await self._as(caller, self._service.consents.narrow, consent_id, **asdict(remains))
+
+    async def clips_lost(self, caller: Caller, consent_id: str, remains: Narrowing) -> int:
+        return await self._as(caller, self._service.consents.clips_lost, consent_id, remains)
 
     async def revoke_consent(self, caller: Caller, consent_id: str, reason: str) -> Revocation:
         return await self._as(caller, self._service.consents.revoke, consent_id, reason)

@@ -128,6 +128,10 @@ class StatementAnswer(Answer):
     counts: bool = Field(description="False: it waits for a reviewer.")
 
 
+class DoubtsAnswer(Answer):
+    doubts: list[str] = Field(description="Stable codes; empty before both recordings came.")
+
+
 class ReviewBody(Body):
     approve: bool
     note: Note = ""
@@ -228,6 +232,10 @@ class NarrowBody(Body):
 
 def _tuple(values: list[str] | None) -> tuple[str, ...] | None:
     return None if values is None else tuple(values)
+
+
+class ClipsLost(Answer):
+    clips: int = Field(description="Live clips that would be withdrawn.")
 
 
 class ConsentsAnswer(Answer):

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Response
 
 from consent_service.http.context import Api, Caller
 from consent_service.http.openapi import JSON_TEXT
-from consent_service.http.schemas import ConsentsAnswer, NarrowBody, ReasonBody, TermsBody
+from consent_service.http.schemas import ClipsLost, ConsentsAnswer, NarrowBody, ReasonBody, TermsBody
 from consent_service.models import Consent, RecordedConsent, Revocation
 
 router = APIRouter(prefix="/v1/consents", tags=["consents"])
@@ -41,6 +41,12 @@ async def narrow_consent(consent_id: str, body: NarrowBody, api: Api, caller: Ca
     """Less of any axis, never more: widening is a new consent. The answer holds the new receipt and token. Needs
     `voice_admin`."""
     return await api.narrow_consent(caller, consent_id, body.to_narrowing())
+
+
+@router.post("/{consent_id}/narrow/preview")
+async def clips_lost(consent_id: str, body: NarrowBody, api: Api, caller: Caller) -> ClipsLost:
+    """How many clips `narrow` would withdraw with these terms. Changes nothing. Needs `voice_admin`."""
+    return ClipsLost(clips=await api.clips_lost(caller, consent_id, body.to_narrowing()))
 
 
 @router.post("/{consent_id}/revoke")

@@ -21,6 +21,7 @@ from consent_service.http.schemas import (
     CompleteStatementBody,
     ContactAnswer,
     ContactBody,
+    DoubtsAnswer,
     KeepDesignBody,
     ReasonBody,
     RetentionBody,
@@ -29,7 +30,7 @@ from consent_service.http.schemas import (
     SweepBody,
     VoicesAnswer,
 )
-from consent_service.models import Challenge, UnderReview, Voice
+from consent_service.models import Challenge, UnderReview, Voice, VoiceHoldings
 
 router = APIRouter(prefix="/v1/voices", tags=["voices"])
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -74,6 +75,12 @@ async def complete_enrolment(enrolment_id: str, request: Request, api: Api, call
     reviewer. Needs `voice_admin`."""
     body = await _read(request, CompleteEnrolmentBody, api, caller)
     return await api.complete_enrolment(caller, enrolment_id, body.to_answer())
+
+
+@router.get("/enrolments/{enrolment_id}/doubts")
+async def doubts(enrolment_id: str, api: Api, caller: Caller) -> DoubtsAnswer:
+    """Why a reviewer must look, for who enrols; of an enrolment or a further statement. Needs `voice_admin`."""
+    return DoubtsAnswer(doubts=list(await api.doubts(caller, enrolment_id)))
 
 
 @router.post("/designed", status_code=201, openapi_extra=json_body(KeepDesignBody))
@@ -144,6 +151,12 @@ async def propose_contact(voice_id: str, body: ContactBody, api: Api, caller: Ca
 async def keep_voice_until(voice_id: str, body: RetentionBody, api: Api, caller: Caller) -> Voice:
     """When its retention period ends. Needs `voice_admin`."""
     return await api.keep_voice_until(caller, voice_id, body.until)
+
+
+@router.get("/{voice_id}/holdings")
+async def holdings(voice_id: str, api: Api, caller: Caller) -> VoiceHoldings:
+    """What `decommission` would destroy. Needs `voice_admin`."""
+    return await api.holdings(caller, voice_id)
 
 
 @router.post("/{voice_id}/decommission")

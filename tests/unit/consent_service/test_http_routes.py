@@ -64,6 +64,8 @@ ROUTES: dict[tuple[str, str], tuple[Role, Role, Any]] = {
             "transcript": "t",
         },
     ),
+    ("GET", "/v1/voices/enrolments/{enrolment_id}/doubts"): (R.VOICE_ADMIN, R.REVIEWER, None),
+    ("GET", "/v1/voices/{voice_id}/holdings"): (R.VOICE_ADMIN, R.REVIEWER, None),
     ("POST", "/v1/voices/{voice_id}/statements"): (
         R.VOICE_ADMIN,
         R.REVIEWER,
@@ -100,6 +102,7 @@ ROUTES: dict[tuple[str, str], tuple[Role, Role, Any]] = {
     ("GET", "/v1/consents/{consent_id}"): (R.AUDITOR, R.NARRATOR, None),
     ("GET", "/v1/consents/{consent_id}/receipt"): (R.AUDITOR, R.NARRATOR, None),
     ("POST", "/v1/consents/{consent_id}/narrow"): (R.VOICE_ADMIN, R.OPERATOR, {"languages": ["de"]}),
+    ("POST", "/v1/consents/{consent_id}/narrow/preview"): (R.VOICE_ADMIN, R.OPERATOR, {"languages": ["de"]}),
     ("POST", "/v1/consents/{consent_id}/revoke"): (R.VOICE_ADMIN, R.OPERATOR, {"reason": "over"}),
     ("POST", "/v1/decisions"): (R.NARRATOR, R.GATE, {"claims": [CLAIM]}),
     ("POST", "/v1/grants/redeem"): (R.GATE, R.NARRATOR, {"token": "t", "replica_id": "r"}),
