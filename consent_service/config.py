@@ -77,7 +77,9 @@ class ConsentConfig(BaseModel):
         description="How persons get their links. None: profile `local` writes them to data_dir/outbox.",
     )
     subject_page: str = Field(
-        default="http://127.0.0.1:8000/me", description="The page that a person's link opens."
+        default="",
+        description="URL of the page that a person's link opens. Empty: `/me` where the service listens, which is "
+        "right on one machine alone.",
     )
     examination: ExaminationConfig = Field(
         default=ExaminationConfig(), description="Who examines the recordings of an enrolment."
@@ -135,3 +137,10 @@ class ConsentConfig(BaseModel):
     @property
     def keys_place(self) -> str | Path:
         return self.keys_url or self.data_dir / "keys"
+
+
+def page_at(host: str, port: int, scheme: str = "http") -> str:
+    """The person's page of a service that listens there."""
+    anywhere = host in ("0.0.0.0", "::", "")  # noqa: S104 - not an address that a link can lead to
+    name = "127.0.0.1" if anywhere else f"[{host}]" if ":" in host else host
+    return f"{scheme}://{name}:{port}/me"

@@ -219,6 +219,16 @@ class Challenge:
 
 
 @dataclass(frozen=True, slots=True)
+class EnrolmentAnswer:
+    """The answer to an enrolment's challenge: two recordings, as encoded audio files, and what the reference says."""
+
+    reference: bytes = field(repr=False)
+    transcript: str = field(repr=False)
+    statement: bytes = field(repr=False)
+    note: str = ""  # goes into the evidence
+
+
+@dataclass(frozen=True, slots=True)
 class UnderReview:
     """What a reviewer decides on. `evidence`: what the examination found; its `doubts` say why a person must look."""
 

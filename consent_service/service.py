@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from consent_service import access
 from consent_service.clips import watermarks
 from consent_service.clips.service import Clips
-from consent_service.config import ConsentConfig
+from consent_service.config import ConsentConfig, page_at
 from consent_service.consents.service import Consents
 from consent_service.core import Core
 from consent_service.deletion.service import Deletion
@@ -39,6 +39,8 @@ from consent_service.tenants import keys
 from consent_service.tenants.service import Tenants
 from consent_service.voices.service import Voices
 
+DEFAULT_PAGE: Final = page_at("127.0.0.1", 8000)  # of a service that nobody told where it listens
+
 
 class ConsentService:
     """Stays in its process: others open their own."""
@@ -49,7 +51,9 @@ class ConsentService:
         self._examiner = Examiner(
             core.config.examination, lambda: Known(core.keys.trust_anchor(), watermarks.keys(core))
         )
-        post = contacts.Post(messenger or contacts.default_messenger(core.config), core.config.subject_page)
+        post = contacts.Post(
+            messenger or contacts.default_messenger(core.config), core.config.subject_page or DEFAULT_PAGE
+        )
         self.tenants = Tenants(core)
         self.subjects = Subjects(core, post)
         self.voices = Voices(core, self._examiner, self.subjects)

@@ -23,6 +23,7 @@ from consent_service.service import ConsentService
 from consent_service.vault.sealing import load_node_secret
 from serve_app.call_signing import CallSigner, SignedCall
 from serve_app.config import AppConfig
+from serve_app.gate.consent_api import GateConsentApi, SealedConsentApi
 from serve_app.gate.consent_gate import ConsentGate
 from serve_app.gate.protocol import Gate
 from serve_app.handles import Callee, remote
@@ -46,12 +47,14 @@ APP_NAME: Final = "vouch"
 
 
 class GateDeployment:
-    """`ConsentGate` behind a handle."""
+    """`ConsentGate`, and beside it the `ConsentApi` of the routes, behind a handle."""
 
     def __init__(self, config: AppConfig) -> None:
         no_core_dumps()
-        gate: Gate = ConsentGate(ConsentService.open(config.consent))
-        self._callee = Callee(call_signer(config)).offer(Gate, gate)
+        service = ConsentService.open(config.consent)
+        gate: Gate = ConsentGate(service)
+        consents: SealedConsentApi = GateConsentApi(service)
+        self._callee = Callee(call_signer(config)).offer(Gate, gate).offer(SealedConsentApi, consents)
 
     async def call(self, call: SignedCall) -> Any:
         return await self._callee.call(call)
@@ -66,6 +69,13 @@ def gate_remote(handle: DeploymentHandle[Any], config: AppConfig) -> Gate:
     return remote(
         Gate, handle, call_signer(config), timeout_s=config.gate.timeout_s, lost="ledger_unavailable"
     )
+
+
+def consents_remote(handle: DeploymentHandle[Any], config: AppConfig) -> SealedConsentApi:
+    return remote(
+        SealedConsentApi, handle, call_signer(config),
+        timeout_s=config.gate.timeout_s, lost="ledger_unavailable",
+    )  # fmt: skip
 
 
 def voice_remote(handle: DeploymentHandle[Any], config: AppConfig) -> VoiceReplica:
@@ -133,6 +143,7 @@ class IngressDeployment:
         self._context = await open_context(
             config,
             gate_remote(gate, config),
+            consents_remote(gate, config),
             voice_remote(voice, config),
             RayMetrics(),
         )

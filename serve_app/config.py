@@ -9,7 +9,8 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, model_validator
 
-from consent_service.config import ConsentConfig
+from consent_service.config import ConsentConfig, page_at
+from consent_service.http.config import MAX_UPLOAD_BYTES
 from speech.config import EngineConfig
 
 _STRICT = ConfigDict(extra="forbid", frozen=True)
@@ -27,7 +28,13 @@ class IngressConfig(BaseModel):
     )
     max_text_characters: int = Field(default=4_000, ge=1, description="Longer texts are for narration.")
     max_upload_bytes: int = Field(
-        default=25_000_000, ge=1_000, description="Of a recording or a clip to verify."
+        default=MAX_UPLOAD_BYTES,
+        ge=1_000,
+        description="Of a request with recordings, or with a clip to verify.",
+    )
+    cors_origins: tuple[str, ...] = Field(
+        default=(),
+        description="Origins whose pages may call, 'https://app.example' say. None: no page of another.",
     )
     anonymous_checks: int = Field(
         default=30, ge=1, description="Clips that one address may have looked at in a row, without a key."
@@ -122,6 +129,11 @@ class HttpConfig(BaseModel):
         default="HeadOnly", description="Which nodes of a cluster listen."
     )
 
+    @property
+    def page(self) -> str:
+        """The person's page, as it is reached on this machine."""
+        return page_at(self.host, self.port)
+
 
 class AppConfig(BaseModel):
     """Everything `build_app` needs. Unknown keys are an error."""
@@ -158,6 +170,22 @@ class AppConfig(BaseModel):
         if self.profile == "cluster" and self.consent.profile != "cluster":
             raise ValueError("profile cluster makes no keys: set consent.profile to cluster too")
         return self
+
+    @model_validator(mode="after")
+    def _page_of_ours(self) -> Self:
+        if not self.consent.subject_page:
+            self._set_page(self.http.page)
+        return self
+
+    def _set_page(self, page: str) -> None:
+        object.__setattr__(self, "consent", self.consent.model_copy(update={"subject_page": page}))
+
+    def on_port(self, port: int) -> AppConfig:
+        """The same, listening there; a person's links follow, unless they lead to a page of another service."""
+        moved = self.model_copy(update={"http": self.http.model_copy(update={"port": port})})
+        if self.consent.subject_page == self.http.page:
+            moved._set_page(moved.http.page)
+        return moved
 
     @property
     def clips(self) -> str:

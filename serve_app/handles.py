@@ -191,7 +191,7 @@ def _room_errors_as_refusals() -> Iterator[None]:
         yield
     except CodedError as exc:
         # A new one, also for a refusal: a peer that the target lost is not lost to us.
-        raise RequestRefused(exc.code, exc.message) from None
+        raise Refused.of(exc).as_error() from None
 
 
 class _FailClosed:
@@ -272,7 +272,7 @@ class Callee:
 
 def _raise_refusal(answer: Any) -> Any:
     if isinstance(answer, Refused):
-        raise RequestRefused(answer.code, answer.message)
+        raise answer.as_error()
     return answer
 
 
@@ -280,6 +280,6 @@ def _refused(exc: Exception) -> Refused:
     """Errors of the rooms keep code and message; the unexpected becomes `internal_error` without its text, which might
     hold what must not be logged."""
     if isinstance(exc, CodedError):
-        return Refused(exc.code, exc.message)
+        return Refused.of(exc)
     log.error("a call failed: %s", type_and_place(exc))
     return Refused("internal_error", "an unexpected error; nothing was released")

@@ -139,6 +139,7 @@ def running(
     """
     _sweep_up_after_the_dead()
     port = config.http.port or free_ports(1)[0]
+    config = config.on_port(port)
     _require_free(config.http.host, port)
     with _own_ray(dashboard=dashboard) if config.profile == "local" else _cluster_ray() as (folder, address):
         from ray import serve

@@ -17,6 +17,7 @@ from serve_app.clips.service import ClipService
 from serve_app.clips.store import ClipStore
 from serve_app.config import AppConfig
 from serve_app.gate.client import BlockingGateClient
+from serve_app.gate.consent_api import GateConsentApi, SealedConsentApi, consent_api
 from serve_app.gate.consent_gate import ConsentGate
 from serve_app.gate.protocol import Gate
 from serve_app.handles import fail_closed, local
@@ -31,7 +32,9 @@ from serve_app.voice.worker import VoiceWorker
 from speech.load import load_engine
 
 
-async def open_context(config: AppConfig, gate: Gate, voice: VoiceReplica, metrics: Metrics) -> Context:
+async def open_context(
+    config: AppConfig, gate: Gate, consents: SealedConsentApi, voice: VoiceReplica, metrics: Metrics
+) -> Context:
     """Ask the gate for what a stamper and a verifier need, and warm the watermark up."""
     gate = fail_closed(Gate, gate)
     client = await BlockingGateClient.connect(gate, load_node_secret(config.consent.data_dir))
@@ -53,6 +56,7 @@ async def open_context(config: AppConfig, gate: Gate, voice: VoiceReplica, metri
     return Context(
         clips,
         gate,
+        consent_api(fail_closed(SealedConsentApi, consents)),
         Verifier(anchor),
         Verifier(anchor, client),
         TrustContext(anchor),
@@ -71,6 +75,7 @@ async def in_process(
     """
     no_core_dumps()
     gate = local(Gate, ConsentGate(service))
+    api = GateConsentApi(service)
     metrics = metrics or PrometheusMetrics()
     watch = RevocationWatch(
         gate, wait_s=config.gate.revocation_wait_s, stale_after_s=config.voice.stale_after_s, metrics=metrics
@@ -85,6 +90,8 @@ async def in_process(
     )
     try:
         await worker.start()
-        yield await open_context(config, gate, local(VoiceReplica, worker), metrics)
+        consents = local(SealedConsentApi, api)
+        yield await open_context(config, gate, consents, local(VoiceReplica, worker), metrics)
     finally:
         await worker.close()
+        await asyncio.to_thread(api.close)

@@ -1,56 +1,112 @@
-"""The application: routes, error shapes, edge, health and metrics around one open `ConsentService`."""
+"""The application: the routes for voices, consents, audit and the person, and what stands around them.
+
+`include_surface` puts the same routes and pages into any application; `build_app` is the consent service on its own.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 
 from fastapi import FastAPI, Response
-from fastapi.exceptions import RequestValidationError
 from prometheus_client import CONTENT_TYPE_LATEST
-from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import Scope
 
-from consent_service.http import errors
-from consent_service.http.caller import Context, Service
+from consent_service.http import errors, pages
 from consent_service.http.config import ApiConfig
-from consent_service.http.edge import Edge
+from consent_service.http.context import Surface
+from consent_service.http.edge import UPLOADS, Edge, route_of
 from consent_service.http.errors import ErrorBody
+from consent_service.http.local import LocalConsentApi
 from consent_service.http.metrics import ApiMetrics
-from consent_service.http.routes import audit, clips, consents, keys, people, voices
+from consent_service.http.openapi import describe
+from consent_service.http.routes import audit, consents, keys, platform, subject, voices
+from consent_service.http.routes.platform import Platform, Service
 from consent_service.service import ConsentService
 from foundation.errors import CodedError
 
+_THREADS = 16
+_ALLOWED = (
+    "Authorization",
+    "Content-Type",
+    "Range",
+    "If-Range",
+    "X-Consent-Token",
+    "X-Manifest-Length",
+    "X-Request-Id",
+)
+_EXPOSED = (
+    "Accept-Ranges", "Content-Range", "ETag", "Link", "Retry-After", "WWW-Authenticate", "X-Cache", "X-Clip-Id",
+    "X-Disclosure", "X-Disclosure-Token", "X-Request-Id",
+)  # fmt: skip
+
+
+def new_app(title: str, summary: str, version: str) -> FastAPI:
+    """An application whose errors have the one shape, and whose pages load nothing from anywhere else."""
+    app = FastAPI(
+        title=title,
+        summary=summary,
+        version=version,
+        docs_url=None,
+        redoc_url=None,
+        responses={"4XX": {"model": ErrorBody}, "5XX": {"model": ErrorBody}},
+    )
+    app.openapi = lambda: describe(app)  # type: ignore[method-assign]
+    return app
+
+
+def include_surface(app: FastAPI, surface: Surface) -> None:
+    """The routes for keys, voices, consents, audit and the person, the person's page, and the documentation."""
+    app.state.surface = surface
+    for part in (keys, voices, consents, audit, subject, pages):
+        app.include_router(part.router)
+
+
+def allow_origins(app: FastAPI, origins: Sequence[str]) -> None:
+    """Let the pages of these origins call (Fetch §3.2). Add it last: it stands outside the edge, whose answers a page
+    may read too. No cookie is ever read, so no credentials are allowed."""
+    if origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(origins),
+            allow_methods=["GET", "HEAD", "POST", "PUT"],
+            allow_headers=list(_ALLOWED),
+            expose_headers=list(_EXPOSED),
+            max_age=600,
+        )
+
 
 def build_app(service: ConsentService, config: ApiConfig) -> FastAPI:
-    """Closes the service when it shuts down."""
+    """The consent service on its own. Closes the service when it shuts down."""
+    api = LocalConsentApi(service, threads=_THREADS)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
+        api.close()
         follower.close()
         service.close()
 
     follower = service.gate.follow_revocations()
-    metrics = ApiMetrics(partial(_leaf_ends, service))
-    app = FastAPI(
-        title="Vouch consent service",
-        summary="May this voice be used, by whom, for what, until when?",
-        version="1",
-        lifespan=lifespan,
-        redoc_url=None,
-        responses={"4XX": {"model": ErrorBody}, "5XX": {"model": ErrorBody}},
-    )
-    app.state.context = Context(service, config, metrics, follower)
-    for part in (keys, voices, consents, clips, audit, people):
-        app.include_router(part.router)
-    app.add_middleware(
-        Edge, metrics=metrics, max_body=config.max_body_bytes, max_upload=config.max_upload_bytes
-    )
-    app.add_exception_handler(CodedError, errors.refused)
-    app.add_exception_handler(RequestValidationError, errors.invalid)
-    app.add_exception_handler(HTTPException, errors.http)
+    metrics = ApiMetrics(partial(_certificate_ends, service))
+    app = new_app("Vouch consent service", "May this voice be used, by whom, for what, until when?", "1")
+    app.router.lifespan_context = lifespan
+    app.state.platform = Platform(service, metrics, follower)
+    include_surface(app, Surface(api))
+    app.include_router(platform.router)
+
+    def limit(path: str) -> int:
+        return config.max_upload_bytes if UPLOADS.fullmatch(path) else config.max_body_bytes
+
+    def count(scope: Scope, status: int, seconds: float) -> None:
+        metrics.answered(route_of(scope), scope["method"], status, seconds)
+
+    app.add_middleware(Edge, limit=limit, observe=count)
+    allow_origins(app, config.cors_origins)
+    errors.install(app)
 
     @app.get("/healthz", tags=["operations"])
     async def healthz() -> dict[str, str]:
@@ -71,7 +127,7 @@ def build_app(service: ConsentService, config: ApiConfig) -> FastAPI:
     return app
 
 
-def _leaf_ends(service: ConsentService) -> float:
+def _certificate_ends(service: ConsentService) -> float:
     try:
         outlook = service.rotation.certificate_outlook()
     except CodedError:

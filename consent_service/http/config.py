@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from consent_service.config import ConsentConfig
+from consent_service.config import ConsentConfig, page_at
+
+MAX_UPLOAD_BYTES: Final = 32 << 20  # of a request with recordings or a clip, at every door
 
 
 class ApiConfig(BaseModel):
@@ -27,13 +29,26 @@ class ApiConfig(BaseModel):
     trusted_proxies: str = Field(
         default="", description="Addresses whose X-Forwarded-For is believed, separated by commas."
     )
+    cors_origins: tuple[str, ...] = Field(
+        default=(),
+        description="Origins whose pages may call, 'https://app.example' say. None: no page of another.",
+    )
     max_body_bytes: int = Field(default=1 << 20, ge=1024, description="Of any request but an upload.")
-    max_upload_bytes: int = Field(default=32 << 20, ge=1 << 20, description="Of a request with recordings.")
+    max_upload_bytes: int = Field(
+        default=MAX_UPLOAD_BYTES, ge=1 << 20, description="Of a request with recordings."
+    )
 
     @model_validator(mode="after")
     def _both_or_neither(self) -> Self:
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise ValueError("give tls_certificate and tls_key together, or neither")
+        return self
+
+    @model_validator(mode="after")
+    def _page_of_ours(self) -> Self:
+        if not self.consent.subject_page:
+            page = page_at(self.host, self.port, "http" if self.tls_key is None else "https")
+            object.__setattr__(self, "consent", self.consent.model_copy(update={"subject_page": page}))
         return self
 
     @classmethod

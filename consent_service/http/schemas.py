@@ -4,7 +4,7 @@ refused, so that nobody believes they had an effect."""
 from __future__ import annotations
 
 from base64 import b64encode
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, StringConstraints
 
@@ -13,22 +13,34 @@ from consent_service.models import (
     Allow,
     Claims,
     Closing,
+    Consent,
     ConsentTerms,
     Deny,
+    EnrolmentAnswer,
+    Narrowing,
     Redeemed,
     Role,
     SpeechClaim,
+    Voice,
 )
-from consent_service.proofs.seams import ClipRecord, WatermarkTag
+from consent_service.proofs.seams import ClipRecord, Standing, WatermarkTag
 
 Short = Annotated[str, StringConstraints(max_length=200)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Id = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9_.:-]+$")]
+Language = Annotated[str, StringConstraints(min_length=1, max_length=32)]
+Note = Annotated[str, StringConstraints(max_length=500)]
 Words = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 Token = Annotated[str, StringConstraints(min_length=1, max_length=4000)]
-Text = Annotated[str, StringConstraints(min_length=1, max_length=4000)]
+Transcript = Annotated[str, StringConstraints(min_length=1, max_length=2000)]
+Encoded = Annotated[Base64Bytes, Field(strict=False)]
 
 
 class Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    # Strict: "false" is not False, where what follows cannot be undone.
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, hide_input_in_errors=True
+    )
 
 
 class Answer(BaseModel):
@@ -56,7 +68,9 @@ class NewKeyBody(Body):
     grantee: Short = Field(
         description="The organisation or team that holds it; consents are given to grantees."
     )
-    roles: list[Role] = Field(min_length=1, description="Any but `subject`, who signs in.")
+    roles: list[Annotated[Role, Field(strict=False)]] = Field(
+        min_length=1, description="Any but `subject`, who signs in."
+    )
     claims: ClaimsBody = ClaimsBody()
     label: Short = Field(default="", description="For your own records.")
     expires_at: float | None = Field(default=None, description="Unix seconds; none: it does not expire.")
@@ -73,11 +87,11 @@ class BindBody(Body):
 
 # voices
 class BeginEnrolmentBody(Body):
-    name: Short = Field(description="What to call the voice.")
-    language: Short = Field(description="ISO 639-1, one of the ten.")
-    grantee: Short = Field(description="Who will be allowed to use it; part of the sentence.")
-    purpose: Short = Field(description="For what; part of the sentence.")
-    subject_name: Short = Field(repr=False, description="Whose voice it is; part of the sentence.")
+    name: Name = Field(description="What to call the voice.")
+    language: Language = Field(description="ISO 639-1, one of the ten.")
+    grantee: Name = Field(description="Who will be allowed to use it; part of the sentence.")
+    purpose: Name = Field(description="For what; part of the sentence.")
+    subject_name: Name = Field(repr=False, description="Whose voice it is; part of the sentence.")
     contact: Short = Field(
         default="", repr=False, description="The person's e-mail address, which a link then confirms."
     )
@@ -86,61 +100,96 @@ class BeginEnrolmentBody(Body):
 class CompleteEnrolmentBody(Body):
     """Both recordings, encoded audio files, in base64."""
 
-    reference: Base64Bytes = Field(repr=False, description="3 to 60 s of the voice.")
-    statement: Base64Bytes = Field(repr=False, description="The challenge sentence, read aloud.")
-    transcript: Text = Field(repr=False, description="What is said in the reference.")
-    note: Short = Field(default="", description="Goes into the evidence.")
+    reference: Encoded = Field(repr=False, description="3 to 60 s of the voice.")
+    statement: Encoded = Field(repr=False, description="The challenge sentence, read aloud.")
+    transcript: Transcript = Field(repr=False, description="What is said in the reference.")
+    note: Note = Field(default="", description="Goes into the evidence.")
+
+    def to_answer(self) -> EnrolmentAnswer:
+        return EnrolmentAnswer(self.reference, self.transcript, self.statement, self.note)
 
 
 class BeginStatementBody(Body):
-    grantee: Short
-    purpose: Short
+    """For a grantee or purpose that the enrolment does not cover."""
+
+    grantee: Name
+    purpose: Name
 
 
 class CompleteStatementBody(Body):
     """The recorded statement, an encoded audio file, in base64."""
 
-    statement: Base64Bytes = Field(repr=False)
-    note: Short = ""
+    statement: Encoded = Field(repr=False)
+    note: Note = ""
 
 
 class StatementAnswer(Answer):
+    statement_id: str
     counts: bool = Field(description="False: it waits for a reviewer.")
+
+
+class DoubtsAnswer(Answer):
+    doubts: list[str] = Field(description="Stable codes; empty before both recordings came.")
 
 
 class ReviewBody(Body):
     approve: bool
-    note: Short = ""
+    note: Note = ""
 
 
 class KeepDesignBody(Body):
-    name: Short
-    language: Short
-    reference: Base64Bytes = Field(repr=False, description="The clip, unaltered, in base64.")
-    transcript: Text = Field(repr=False)
-    clip_id: Short = Field(description="A registered clip of basis `design`.")
+    """Keep the voice of a clip that a one-off design made."""
+
+    name: Name
+    language: Language
+    transcript: Transcript = Field(repr=False)
+    clip_id: Id = Field(description="A registered clip of basis `design`.")
+    reference: Encoded | None = Field(
+        default=None,
+        repr=False,
+        description="The clip, unaltered, in base64. Omitted: the copy that this service keeps.",
+    )
 
 
 class ReasonBody(Body):
     reason: Words = Field(description="Kept beside the object; the log holds a commitment to it.")
 
 
+class RetentionBody(Body):
+    until: float | None = Field(description="Unix seconds; none: after the configured period.")
+
+
+class SweepBody(Body):
+    confirm: bool = Field(default=False, description="False only lists what would go.")
+
+
 class ContactBody(Body):
     contact: Short = Field(repr=False, description="An e-mail address.")
 
 
+class VoicesAnswer(Answer):
+    voices: list[Voice] = Field(description="Those that the key may see, oldest first.")
+    presets: list[str] = Field(
+        description="The preset speakers, for /v1/custom-voice; no person's consent is needed."
+    )
+
+
 # consents
 class TermsBody(Body):
-    voice_id: Short
-    grantee: Short
-    purposes: list[Short] = Field(min_length=1, description="Known terms; each covers those below it.")
-    languages: list[Short] = Field(min_length=1, description='ISO 639-1, or "*".')
+    voice_id: Id
+    grantee: Name
+    purposes: list[Name] = Field(min_length=1, description="Known terms; each covers those below it.")
+    languages: list[Name] = Field(min_length=1, description='ISO 639-1, or "*".')
     valid_from: float = Field(description="Unix seconds.")
     valid_until: float = Field(description="Unix seconds; at most ten years after valid_from.")
-    territories: list[Short] = Field(default=["*"], min_length=1, description='ISO 3166-1 alpha-2, or "*".')
-    channels: list[Short] = Field(default=["*"], min_length=1)
-    outside_boundary: bool = Field(default=False, description="May it be processed outside the boundary?")
-    character_budget: int | None = Field(default=None, description="Characters that may be spoken, in all.")
+    territories: list[Name] = Field(default=["*"], min_length=1, description='ISO 3166-1 alpha-2, or "*".')
+    channels: list[Name] = Field(default=["*"], min_length=1)
+    outside_boundary: bool = Field(
+        default=False, description="May the voice be processed outside the organisation's own machines?"
+    )
+    character_budget: int | None = Field(
+        default=None, ge=1, description="Characters that may be spoken under it, in all. Omitted: no limit."
+    )
 
     def to_terms(self) -> ConsentTerms:
         return ConsentTerms(
@@ -159,13 +208,38 @@ class TermsBody(Body):
 class NarrowBody(Body):
     """What is to remain; what is left out stays as it is."""
 
-    purposes: list[Short] | None = None
-    languages: list[Short] | None = None
-    territories: list[Short] | None = None
-    channels: list[Short] | None = None
+    purposes: list[Name] | None = Field(default=None, min_length=1)
+    languages: list[Name] | None = Field(default=None, min_length=1)
+    territories: list[Name] | None = Field(default=None, min_length=1)
+    channels: list[Name] | None = Field(default=None, min_length=1)
     valid_until: float | None = None
-    character_budget: int | None = None
-    inside_boundary: bool = False
+    character_budget: int | None = Field(default=None, ge=1)
+    inside_boundary: bool = Field(
+        default=False, description="Take back that the voice may be processed outside."
+    )
+
+    def to_narrowing(self) -> Narrowing:
+        return Narrowing(
+            purposes=_tuple(self.purposes),
+            languages=_tuple(self.languages),
+            territories=_tuple(self.territories),
+            channels=_tuple(self.channels),
+            valid_until=self.valid_until,
+            character_budget=self.character_budget,
+            inside_boundary=self.inside_boundary,
+        )
+
+
+def _tuple(values: list[str] | None) -> tuple[str, ...] | None:
+    return None if values is None else tuple(values)
+
+
+class ClipsLost(Answer):
+    clips: int = Field(description="Live clips that would be withdrawn.")
+
+
+class ConsentsAnswer(Answer):
+    consents: list[Consent] = Field(description="Oldest first; those that ended too.")
 
 
 # decisions and clips
@@ -256,7 +330,7 @@ class CloseBody(Body):
 
 class DesignBody(Body):
     replica_id: Short
-    proof: Base64Bytes = Field(repr=False, description="`sealing.spoken_proof`, base64.")
+    proof: Encoded = Field(repr=False, description="`sealing.spoken_proof`, base64.")
     audio_sha256: Short = Field(description="Of the clip as it came out, in hex.")
 
 
@@ -265,17 +339,15 @@ class Leaf(Answer):
 
 
 class ReplicaBody(Body):
-    public_key: Base64Bytes = Field(description="X25519, 32 bytes, base64.")
-    proof: Base64Bytes = Field(repr=False, description="`sealing.node_proof`, base64.")
+    public_key: Encoded = Field(description="X25519, 32 bytes, base64.")
+    proof: Encoded = Field(repr=False, description="`sealing.node_proof`, base64.")
 
 
 class SealedKey(Answer):
     sealed: str = Field(repr=False, description="HPKE, base64; `sealing.watermark_info`.")
 
 
-class ClipAnswer(Answer):
-    """A clip of the register."""
-
+class _Clip(Answer):
     clip_id: str
     tenant: str
     voice_id: str
@@ -288,16 +360,35 @@ class ClipAnswer(Answer):
     audio_sha256: str
     seconds: float
     created_at: float
-    objects: list[str]
+    objects: list[str] = Field(
+        description="Where copies lie; empty in the record that a key sees which may only order and fetch clips."
+    )
     state: str
+
+    @classmethod
+    def _held(cls, record: ClipRecord) -> dict[str, Any]:
+        held = {name: getattr(record, name) for name in cls.model_fields if hasattr(record, name)}
+        return {**held, "objects": list(record.objects)}
+
+
+class ClipAnswer(_Clip):
+    """What the register holds of a clip. Not its mark and fingerprint: they would help to find a watermark."""
+
+    standing: str = Field(description="How its consent stands now.")
+
+    @classmethod
+    def of(cls, record: ClipRecord, standing: Standing) -> ClipAnswer:
+        return cls.model_validate({**cls._held(record), "standing": standing.value})
+
+
+class ReleasedClip(_Clip):
+    """A clip that may go out once more, for the part of a platform that hands it over."""
+
     watermark: WatermarkTag | None
 
     @classmethod
-    def of(cls, record: ClipRecord) -> ClipAnswer:
-        return cls.model_validate(
-            {name: getattr(record, name) for name in cls.model_fields if name != "objects"}
-            | {"objects": list(record.objects)}
-        )
+    def of(cls, record: ClipRecord) -> ReleasedClip:
+        return cls.model_validate(cls._held(record))
 
 
 class ClipBody(Body):
@@ -306,7 +397,7 @@ class ClipBody(Body):
     audio_sha256: Short = Field(description="SHA-256 of the file as it goes out, in hex.")
     seconds: float
     objects: list[Token] = Field(default=[], description="URIs of its stored copies.")
-    fingerprint: Base64Bytes = Field(default=b"", description="base64.")
+    fingerprint: Encoded = Field(default=b"", description="base64.")
 
 
 class StandingAnswer(Answer):

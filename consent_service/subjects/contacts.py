@@ -112,7 +112,7 @@ def request_sign_in(core: Core, post: Post, tenant: str, contact: str) -> None:
                     writing, subject_id=subject_id, kind=LinkKind.SIGN_IN, contact=contact, by=""
                 )
                 names = _voice_names(writing.connection, tenant, subject_id)
-                messages.append(sign_in_link(contact, post.page, token, names, core.config))
+                messages.append(sign_in_link(contact, post.page, tenant, token, names, core.config))
                 writing.log.append("subject.link_sent", subject=subject_id)
     for message in messages:
         try:
@@ -164,14 +164,14 @@ def _propose(core: Core, post: Post, writing: Writing, person: RowMapping, conta
     if not is_change:
         return _ask_to_confirm(core, post, writing, subject_id, contact, by)
     token = links.issue(writing, subject_id=subject_id, kind=LinkKind.CHANGE, contact=contact, by=by)
-    return agree_to_change(str(person["contact"]), contact, post.page, token, core.config)
+    return agree_to_change(str(person["contact"]), contact, post.page, writing.tenant, token, core.config)
 
 
 def _ask_to_confirm(
     core: Core, post: Post, writing: Writing, subject_id: str, contact: str, by: str
 ) -> Message:
     token = links.issue(writing, subject_id=subject_id, kind=LinkKind.CONFIRM, contact=contact, by=by)
-    return ask_to_confirm(contact, post.page, token, core.config)
+    return ask_to_confirm(contact, post.page, writing.tenant, token, core.config)
 
 
 def _settle(writing: Writing, subject_id: str, contact: str) -> None:

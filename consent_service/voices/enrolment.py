@@ -19,7 +19,7 @@ from consent_service.examination.recordings import read_part
 from consent_service.ids import new_id, require_name
 from consent_service.ledger import tables
 from consent_service.ledger.tables import subjects
-from consent_service.models import Challenge, Principal, Voice
+from consent_service.models import Challenge, EnrolmentAnswer, Principal, Voice
 from consent_service.policy.languages import require_language
 from consent_service.vault.sealing import pack_reference
 from consent_service.voices import challenges, records
@@ -78,18 +78,14 @@ def complete(
     examiner: Examiner,
     by: Principal,
     enrolment_id: str,
-    *,
-    reference: bytes,
-    transcript: str,
-    statement: bytes,
-    note: str,
+    answer: EnrolmentAnswer,
 ) -> Voice:
     """Examine both recordings, and seal them; the voice then waits for its reviewer, or speaks for itself where the
     configuration says so and nothing is in doubt."""
-    text, sample = records.require_transcript(transcript), read_part(reference, "reference")
+    text, sample = records.require_transcript(answer.transcript), read_part(answer.reference, "reference")
     # The statement is evidence: it is checked like a sample, and kept byte for byte as it came.
-    heard = read_part(statement, "statement")
-    note = require_name(note, "a note", 500) if note else ""
+    statement_audio = read_part(answer.statement, "statement")
+    note = require_name(answer.note, "a note", 500) if answer.note else ""
     with core.read(by, Permission.VOICE_ENROL) as reading:
         row = challenges.answerable(
             reading.connection, reading.tenant, enrolment_id, "enrolment", reading.now
@@ -97,7 +93,9 @@ def complete(
         asked = challenges.to_asked(reading.connection, row)
     try:
         # No transaction waits for an examiner.
-        examined = examiner.examine(asked, reference=sample, statement=heard, files=(reference, statement))
+        examined = examiner.examine(
+            asked, reference=sample, statement=statement_audio, files=(answer.reference, answer.statement)
+        )
     except RecordingRejected as refused:
         _turn_away(core, by, row, refused)
         raise
@@ -112,7 +110,9 @@ def complete(
         prompt_digest = core.vault.store(
             writing.tenant, voice_id, "reference", pack_reference(sample.wav, text), origin=enrolment_id
         )
-        told = challenges.answer(core, writing, by, row, examined, statement, note, doubtful=doubtful)
+        log_fields = challenges.answer(
+            core, writing, by, row, examined, answer.statement, note, doubtful=doubtful
+        )
         writing.log.append(
             "voice.enrolled",
             by=by.key_id,
@@ -120,7 +120,7 @@ def complete(
             voice=voice_id,
             reference=prompt_digest,
             seconds=round(sample.seconds, 3),
-            **told,
+            **log_fields,
         )
         state = "review" if doubtful else "active"
         return records.change(writing, voice_id, state=state, prompt_digest=prompt_digest)

@@ -6,7 +6,7 @@ from typing import Literal, Protocol
 
 from consent_service.core import Core
 from consent_service.examination.examiner import Examiner
-from consent_service.models import Challenge, ContactState, Principal, UnderReview, Voice
+from consent_service.models import Challenge, ContactState, EnrolmentAnswer, Principal, UnderReview, Voice
 from consent_service.voices import designed, enrolment, records, review, statements
 
 
@@ -60,29 +60,16 @@ class Voices:
         self,
         by: Principal,
         enrolment_id: str,
-        *,
-        reference: bytes,
-        transcript: str,
-        statement: bytes,
-        note: str = "",
+        answer: EnrolmentAnswer,
     ) -> Voice:
-        """Examine both recordings (encoded audio files) and seal them. The voice then waits in state "review"; it is
-        "active" at once only where the configuration says so and nothing was in doubt. `note` goes into the evidence.
+        """Examine both recordings and seal them. The voice then waits in state "review"; it is
+        "active" at once only where the configuration says so and nothing was in doubt.
 
         Raises RecordingRejected: recording_unreadable, recording_too_short (<3 s), recording_too_long (>60 s),
         recording_silent, recording_clipped, recording_no_speech or recording_too_quiet leave the challenge open;
         speaker_mismatch and recording_synthetic end it. InvalidInput (transcript_missing); Conflict
         (enrolment_expired, enrolment_completed); ExaminationUnavailable: nothing was enrolled, try again."""
-        return enrolment.complete(
-            self._core,
-            self._examiner,
-            by,
-            enrolment_id,
-            reference=reference,
-            transcript=transcript,
-            statement=statement,
-            note=note,
-        )
+        return enrolment.complete(self._core, self._examiner, by, enrolment_id, answer)
 
     def doubts(self, by: Principal, enrolment_id: str) -> tuple[str, ...]:
         """Why a reviewer must look at an enrolment or a further statement: codes of `examination.findings.DOUBTS`; ()

@@ -32,7 +32,7 @@ from provenance.transcode import Original, is_already
 from serve_app.clips.cache import SingleFlight
 from serve_app.clips.publisher import ClipPublisher, Fetched, Rendition
 from serve_app.clips.store import ClipHeader, ClipStore
-from serve_app.errors import RequestRefused
+from serve_app.errors import Refused, RequestRefused
 from serve_app.gate.client import gates_own_refusals
 from serve_app.gate.protocol import Gate
 
@@ -79,7 +79,7 @@ class Renditions:
         self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="rendition")
         self._makings = SingleFlight[Fetched](finish_alone=True)
 
-    async def fetch(self, api_key: str, clip_id: str, wanted: Delivery) -> Fetched:
+    async def fetch(self, api_key: str, clip_id: str, wanted: Delivery, *, hand_out: bool = True) -> Fetched:
         """The clip, in the form that is wanted. Raises RequestRefused, above all where `ClipService.fetch` would."""
         record, standing = await self._gate.clip_for(api_key, clip_id)
         copy = None
@@ -89,7 +89,8 @@ class Renditions:
                 copy = await self._made_once(record, wanted)
         # Last, as in `ClipService.fetch`: audited before the first byte, nothing slow in between. Refuses what fell.
         digest = "" if copy is None else copy.audio_sha256
-        await self._gate.release_clip(api_key, clip_id, digest)
+        if hand_out:
+            await self._gate.release_clip(api_key, clip_id, digest)
         if copy is None:
             raise RequestRefused("consent_revoked", "the consent behind this clip no longer stands")
         return copy
@@ -147,7 +148,7 @@ class Renditions:
                     self._threads, self._stamper.transcode, _original(clip), wanted, named, self._clock()
                 )
         except ProvenanceError as exc:
-            raise RequestRefused(exc.code, exc.message) from None
+            raise Refused.of(exc).as_error() from None
         if made is None:
             return clip
         digest = await asyncio.to_thread(lambda: hashlib.sha256(made.data).hexdigest())

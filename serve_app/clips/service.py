@@ -188,13 +188,15 @@ class ClipService:
         record, _ = await self._gate.clip_for(api_key, clip_id)
         return await self._publisher.copy_of(record, audio_sha256)
 
-    async def fetch(self, api_key: str, clip_id: str) -> Fetched:
-        """A stored clip of the caller's grantee. Raises RequestRefused when its consent no longer stands."""
+    async def fetch(self, api_key: str, clip_id: str, *, hand_out: bool = True) -> Fetched:
+        """A stored clip of the caller's grantee. Raises RequestRefused when its consent no longer stands. `hand_out`:
+        False where no byte of it leaves, so that the log has no use to tell of."""
         record, standing = await self._gate.clip_for(api_key, clip_id)
         stands = record.state == "live" and standing.may_leave
         copy = await self._publisher.copy_of(record) if stands else None
         # Last, as in `_from_cache`: audited before the first byte, and nothing slow in between. Refuses what fell.
-        await self._gate.release_clip(api_key, clip_id)
+        if hand_out:
+            await self._gate.release_clip(api_key, clip_id)
         if copy is None:
             raise RequestRefused("consent_revoked", "the consent behind this clip no longer stands")
         return copy

@@ -1,7 +1,8 @@
 """The consent gate: the one part of the online door that opens ledger, vault and keys.
 
 Plain class around `ConsentService`; its blocking calls run on a small thread pool, so that the replica's event
-loop stays free for health checks. Everything here fails closed.
+loop stays free for health checks. What callers administer runs beside it, on threads of its own
+(`serve_app.gate.consent_api`): decisions and revocations never wait for an examination. Everything here fails closed.
 """
 
 from __future__ import annotations
@@ -10,63 +11,33 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from operator import attrgetter
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
-from consent_service.errors import GrantRevoked, PermissionDenied
-from consent_service.models import Allow, Closing, Deny, Redeemed, SpeechClaim, Voice
+from consent_service.errors import GrantRevoked
+from consent_service.models import Allow, Closing, Deny, Redeemed, SpeechClaim
 from consent_service.proofs.seams import ClipRecord, Standing, WatermarkTag
 from consent_service.service import ConsentService
 from serve_app.gate.clip_keys import ClipKeys
 from serve_app.gate.protocol import Feed
-from serve_app.gate.uploads import SealedUpload, UploadKeys, seal_to_reader
 from synthesis.outcome import closing_for
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-# What an authenticated caller may ask of the ledger over HTTP; the service checks the caller's role for each.
-ADMINISTRATION: Final = {
-    "begin_enrolment": attrgetter("voices.begin_enrolment"),
-    "begin_statement": attrgetter("voices.begin_statement"),
-    "under_review": attrgetter("voices.under_review"),
-    "review_enrolment": attrgetter("voices.review"),
-    "voices": attrgetter("voices.list_all"),
-    "voice": attrgetter("voices.get"),
-    "certificate": attrgetter("deletion.certificate"),
-    "record_consent": attrgetter("consents.record"),
-    "consent": attrgetter("consents.get"),
-    "consents": attrgetter("consents.list_all"),
-    "receipt": attrgetter("consents.receipt"),
-    "narrow_consent": attrgetter("consents.narrow"),
-    "revoke_consent": attrgetter("consents.revoke"),
-    "clip": attrgetter("clips.get"),
-    "checkpoint": attrgetter("log.checkpoint"),
-    "audit_entries": attrgetter("log.entries"),
-    "inclusion_proof": attrgetter("log.inclusion_proof"),
-    "consistency_proof": attrgetter("log.consistency_proof"),
-}
 
 
 class ConsentGate:
     """Implements `Gate`, which says what each method does; errors are those of `consent_service`. One per gate replica;
     all of them share one ledger."""
 
-    def __init__(self, service: ConsentService, *, threads: int = 8, slow_threads: int = 2) -> None:
+    def __init__(self, service: ConsentService, *, threads: int = 8) -> None:
         self._service = service
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="ledger")
-        # What examines recordings, or deletes, may take minutes: decisions and revocations never wait behind it.
-        self._slow_threads = ThreadPoolExecutor(slow_threads, thread_name_prefix="ledger-slow")
         self._follower = service.gate.follow_revocations()
-        self._upload_keys = UploadKeys(service.keys)
         self._clip_keys = ClipKeys(service)
 
     async def _run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, lambda: call(*args, **kwargs))
-
-    async def _run_slow(self, call: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._slow_threads, call)
 
     # decision -------------------------------------------------------------------------------------------------
     async def authorize(self, api_key: str, claim: SpeechClaim) -> Allow | Deny:
@@ -189,77 +160,7 @@ class ConsentGate:
     async def sign_manifest(self, message: bytes, chain: bytes | None = None) -> bytes:
         return await self._run(self._service.keys.sign_manifest, message, chain)
 
-    # administration -------------------------------------------------------------------------------------------
-    async def administer(self, api_key: str, operation: str, arguments: dict[str, Any]) -> Any:
-        if operation not in ADMINISTRATION:
-            raise PermissionDenied("no such operation over HTTP")
-
-        def perform() -> Any:
-            return ADMINISTRATION[operation](self._service)(self._service.authenticate(api_key), **arguments)
-
-        return await self._run(perform)
-
-    async def upload_key(self, api_key: str, enrolment_id: str) -> tuple[bytes, bytes]:
-        def new() -> tuple[bytes, bytes]:
-            self._service.authenticate(api_key)
-            return self._upload_keys.new(enrolment_id)
-
-        return await self._run(new)
-
-    async def complete_enrolment(
-        self, api_key: str, enrolment_id: str, uploads: dict[str, SealedUpload], *, transcript: str, note: str
-    ) -> Voice:
-        def complete() -> Voice:
-            principal = self._service.authenticate(api_key)
-            opened = {
-                part: self._upload_keys.open(enrolment_id, part, upload) for part, upload in uploads.items()
-            }
-            return self._service.voices.complete_enrolment(
-                principal, enrolment_id, reference=opened["reference"], transcript=transcript,
-                statement=opened["statement"], note=note,
-            )  # fmt: skip
-
-        return await self._run_slow(complete)
-
-    async def keep_designed_voice(
-        self, api_key: str, *, name: str, language: str, clip_id: str, transcript: str, reference: bytes
-    ) -> Voice:
-        def keep() -> Voice:
-            return self._service.voices.keep_designed(
-                self._service.authenticate(api_key), name=name, language=language, reference=reference,
-                transcript=transcript, clip_id=clip_id,
-            )  # fmt: skip
-
-        return await self._run_slow(keep)
-
-    async def decommission(self, api_key: str, voice_id: str, reason: str) -> Voice:
-        def end() -> Voice:
-            return self._service.deletion.decommission(self._service.authenticate(api_key), voice_id, reason)
-
-        return await self._run_slow(end)
-
-    async def complete_statement(
-        self, api_key: str, statement_id: str, uploads: dict[str, SealedUpload], *, note: str
-    ) -> bool:
-        def complete() -> bool:
-            principal = self._service.authenticate(api_key)
-            statement = self._upload_keys.open(statement_id, "statement", uploads["statement"])
-            return self._service.voices.complete_statement(
-                principal, statement_id, statement=statement, note=note
-            )
-
-        return await self._run_slow(complete)
-
-    async def open_statement(self, api_key: str, voice_id: str, part: str, public_key: bytes) -> bytes:
-        def look() -> bytes:
-            principal = self._service.authenticate(api_key)
-            wav = self._service.voices.open_statement(principal, voice_id, part)  # type: ignore[arg-type] # it checks
-            return seal_to_reader(public_key, voice_id, part, wav)
-
-        return await self._run(look)
-
     def close(self) -> None:
         self._follower.close()
-        self._slow_threads.shutdown(wait=True)
         self._threads.shutdown(wait=True)
         self._service.close()

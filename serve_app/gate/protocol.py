@@ -7,12 +7,10 @@ it. All raise RequestRefused; the codes that are named here are the ones a calle
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
-from consent_service.models import Allow, Closing, Deny, Redeemed, Revocation, SpeechClaim, Voice
+from consent_service.models import Allow, Closing, Deny, Redeemed, Revocation, SpeechClaim
 from consent_service.proofs.seams import ClipRecord, Standing, WatermarkTag
-from serve_app.gate.uploads import SealedUpload
-from serve_app.handles import UNTIL_DONE_S, time_limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,43 +123,4 @@ class Gate(Protocol):
 
     async def trust_anchor(self) -> bytes:
         """Our C2PA root certificate, PEM."""
-        ...
-
-    # administration ---------------------------------------------------------------------------------------------------
-    async def administer(self, api_key: str, operation: str, arguments: dict[str, Any]) -> Any:
-        """One ledger operation in the name of the key's owner."""
-        ...
-
-    async def upload_key(self, api_key: str, enrolment_id: str) -> tuple[bytes, bytes]:
-        """(X25519 public key, wrapped private key) for sealing recordings before they cross a handle (I6)."""
-        ...
-
-    @time_limit(UNTIL_DONE_S)
-    async def complete_enrolment(
-        self, api_key: str, enrolment_id: str, uploads: dict[str, SealedUpload], *, transcript: str, note: str
-    ) -> Voice:
-        """Open the two sealed recordings in memory and hand them to the ledger."""
-        ...
-
-    @time_limit(UNTIL_DONE_S)
-    async def complete_statement(
-        self, api_key: str, statement_id: str, uploads: dict[str, SealedUpload], *, note: str
-    ) -> bool:
-        """The same for a further statement. Whether it counts at once."""
-        ...
-
-    @time_limit(UNTIL_DONE_S)
-    async def keep_designed_voice(
-        self, api_key: str, *, name: str, language: str, clip_id: str, transcript: str, reference: bytes
-    ) -> Voice:
-        """Keep the voice of a clip of ours as a designed voice; the clip is examined."""
-        ...
-
-    @time_limit(UNTIL_DONE_S)
-    async def decommission(self, api_key: str, voice_id: str, reason: str) -> Voice:
-        """Irreversible, and answered only when every recording and clip is deleted."""
-        ...
-
-    async def open_statement(self, api_key: str, voice_id: str, part: str, public_key: bytes) -> bytes:
-        """What a reviewer must hear, sealed to the ingress that asks for it (I6)."""
         ...

@@ -7,7 +7,6 @@ half travels along wrapped by the key-encryption key, so that any gate replica c
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -17,7 +16,6 @@ from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 
 from consent_service.errors import VaultError
 from consent_service.proofs.seams import KeyProvider
-from serve_app.errors import RequestRefused
 
 _SUITE: Final = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 
@@ -79,19 +77,6 @@ class ReaderKey:
 def seal_to_reader(public_key: bytes, voice_id: str, part: str, wav: bytes) -> bytes:
     """Runs in the gate."""
     return _SUITE.encrypt(wav, X25519PublicKey.from_public_bytes(public_key), _info(voice_id, f"hear {part}"))
-
-
-async def read_bounded(stream: AsyncIterator[bytes], limit: int, declared: str | None) -> bytes:
-    """The whole body, never more than `limit` bytes of it. Raises RequestRefused upload_too_large."""
-    too_large = RequestRefused("upload_too_large", f"send at most {limit:,} bytes")
-    if declared is not None and declared.isdigit() and int(declared) > limit:
-        raise too_large
-    body = bytearray()
-    async for piece in stream:
-        body += piece
-        if len(body) > limit:
-            raise too_large
-    return bytes(body)
 
 
 def _info(enrolment_id: str, part: str) -> bytes:

@@ -8,10 +8,13 @@ invent.
 from __future__ import annotations
 
 import os
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
 
 from starlette.types import Scope
+
+Network = IPv4Network | IPv6Network
 
 _SUBSCRIBER_BITS: Final = 64  # of an IPv6 address: what one subscriber is given (RFC 6177)
 
@@ -31,6 +34,15 @@ def subscriber(address: IPv4Address | IPv6Address) -> str:
     if isinstance(address, IPv6Address):
         return str(ip_network((address, _SUBSCRIBER_BITS), strict=False))
     return str(address)
+
+
+def known_caller(scope: Scope, *, proxies: Sequence[Network] | None) -> str | None:
+    """A name for the caller's addresses. None where every caller looks alike, or one would lock all others out: until
+    it is known which proxies there are (None), and where the address is a proxy's own."""
+    address = client_address(scope)
+    if proxies is None or address is None or any(address in network for network in proxies):
+        return None
+    return subscriber(address)
 
 
 def believe_no_forwarded_header() -> None:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import JSONResponse
 
+from consent_service.http.schemas import ClipAnswer
 from provenance import container
 from provenance.decoding.pool import LONGEST_SIDECAR
 from provenance.errors import FormatUnsupported
@@ -19,37 +20,42 @@ from provenance.reading import read_manifest
 from provenance.verdict import Integrity, Origin
 from serve_app.clips.renditions import clip_and_form
 from serve_app.errors import RequestRefused
-from serve_app.gate.uploads import read_bounded
-from serve_app.ingress.context import ApiKey, Context, Ctx, OptionalKey
-from serve_app.ingress.openapi import AUDIO, raw_body
+from serve_app.ingress.context import ApiKey, Caller, Context, Ctx, OptionalKey
+from serve_app.ingress.forms import is_form, read_form
+from serve_app.ingress.openapi import AUDIO_IN_RANGES, raw_or_form_body
+from serve_app.ingress.ranges import respond
 from serve_app.ingress.schemas import Format, SampleRate
 
 router = APIRouter(tags=["clips"])
 
 MANIFEST: Final = "application/c2pa"
-# What would help to find the watermark or to imitate a clip, and helps nobody else.
-_NOT_TOLD: Final = frozenset({"watermark", "fingerprint"})
 MANIFEST_LENGTH: Final = "X-Manifest-Length"
+_CLIP: Final = "file"  # parts of a form
+_MANIFEST: Final = "manifest"
 
 
-@router.get("/v1/clips/{clip_id}", response_class=Response, responses=AUDIO)
+@router.head("/v1/clips/{clip_id}", response_class=Response, include_in_schema=False)
+@router.get("/v1/clips/{clip_id}", response_class=Response, responses=AUDIO_IN_RANGES)
 async def clip(
     clip_id: str,
+    request: Request,
     ctx: Ctx,
     api_key: ApiKey,
     response_format: Annotated[Format | None, Query()] = None,
     sample_rate: Annotated[SampleRate | None, Query()] = None,
 ) -> Response:
     """The clip itself, if its consent still stands; with `response_format`, the same clip in another form, under an id
-    of its own: `X-Clip-Id`."""
+    of its own: `X-Clip-Id`. `Range` gives a part of it (RFC 9110 §14). HEAD is answered as GET is, without the clip:
+    nothing is handed out."""
     named, form = clip_and_form(clip_id)
     wanted = _wanted(response_format, sample_rate) or form
+    hand_out = request.method != "HEAD"
     found = await (
-        ctx.clips.fetch(api_key, named)
+        ctx.clips.fetch(api_key, named, hand_out=hand_out)
         if wanted is None
-        else ctx.clips.renditions.fetch(api_key, named, wanted)
+        else ctx.clips.renditions.fetch(api_key, named, wanted, hand_out=hand_out)
     )
-    return Response(found.audio, media_type=found.media_type, headers=headers(found.clip_id))
+    return respond(request, found.audio, found.media_type, found.audio_sha256, headers(found.clip_id))
 
 
 @router.get(
@@ -82,18 +88,17 @@ async def manifest(
 
 
 @router.get("/v1/clips/{clip_id}/record")
-async def record(clip_id: str, ctx: Ctx, api_key: ApiKey) -> dict[str, Any]:
+async def clip_record(clip_id: str, ctx: Ctx, caller: Caller) -> ClipAnswer:
     """What the register holds of the clip, and whether its consent stands; also for withdrawn clips."""
     named, _ = clip_and_form(clip_id)
-    found, standing = await ctx.gate.clip_for(api_key, named)
-    told = {name: value for name, value in asdict(found).items() if name not in _NOT_TOLD}
-    return {**told, "standing": standing.value}
+    found, standing = await ctx.consents.clip_record(caller, named)
+    return ClipAnswer.of(found, standing)
 
 
 @router.post(
     "/v1/verify",
     openapi_extra={
-        "requestBody": raw_body("audio/wav", "application/octet-stream"),
+        "requestBody": raw_or_form_body("audio/wav", "application/octet-stream", parts=(_CLIP, _MANIFEST)),
         "parameters": [
             {"name": MANIFEST_LENGTH, "in": "header", "required": False, "schema": {"type": "integer"}}
         ],
@@ -101,7 +106,9 @@ async def record(clip_id: str, ctx: Ctx, api_key: ApiKey) -> dict[str, Any]:
 )
 async def verify(request: Request, ctx: Ctx, api_key: OptionalKey) -> dict[str, Any]:
     """Send a clip as the raw body. A detached manifest goes before it, and its length in bytes into
-    `X-Manifest-Length`. Anonymous callers learn origin and integrity, a limited number of times; a caller with a key
+    `X-Manifest-Length`. Or send a form: the clip in `file`, its detached manifest in `manifest`.
+
+    Anonymous callers learn origin and integrity, a limited number of times; a caller with a key
     that may see the clip's record also learns its standing, with evidence."""
     if api_key is None:
         ctx.anonymous.acquire(request.scope)
@@ -109,16 +116,7 @@ async def verify(request: Request, ctx: Ctx, api_key: OptionalKey) -> dict[str, 
     else:
         # Who it is comes before any work: a made-up key would get around the limit on anonymous callers.
         may_read = await _may_see(ctx, api_key, "")
-    sidecar_size = _sidecar_size(request.headers.get(MANIFEST_LENGTH))
-    body = await read_bounded(
-        request.stream(), ctx.limits.max_upload_bytes, request.headers.get("content-length")
-    )
-    if sidecar_size is not None and sidecar_size >= len(body):
-        raise RequestRefused(
-            "request_invalid", "the manifest's length leaves no clip after it", param=MANIFEST_LENGTH
-        )
-    sidecar = None if sidecar_size is None else body[:sidecar_size]
-    data = body[sidecar_size or 0 :]
+    sidecar, data = await _clip_of(request)
     verdict = await ctx.examiners.verify(ctx.auditor if may_read else ctx.verifier, data, sidecar)
     if api_key is None or not may_read or not verdict.names:  # of no clip of ours, only the public answer
         return verdict.public().to_json()
@@ -130,6 +128,28 @@ async def verify(request: Request, ctx: Ctx, api_key: OptionalKey) -> dict[str, 
         if kept is not None:
             verdict = await ctx.examiners.verify(ctx.auditor, data, kept)
     return verdict.to_json()
+
+
+async def _clip_of(request: Request) -> tuple[bytes | None, bytes]:
+    """(detached manifest, clip), from a form or from the raw body, which the edge has bounded."""
+    content_type = request.headers.get("content-type")
+    sidecar_size = _sidecar_size(request.headers.get(MANIFEST_LENGTH))
+    body = await request.body()
+    if is_form(content_type):
+        parts = read_form(body, content_type or "")
+        if _CLIP not in parts:
+            raise RequestRefused("form_invalid", "send the clip in the part 'file'", param=_CLIP)
+        sidecar = parts.get(_MANIFEST)
+        if sidecar is not None and not 0 < len(sidecar) <= LONGEST_SIDECAR:
+            raise _manifest_length(_MANIFEST)
+        return sidecar, parts[_CLIP]
+    if sidecar_size is None:
+        return None, body
+    if sidecar_size >= len(body):
+        raise RequestRefused(
+            "request_invalid", "the manifest's length leaves no clip after it", param=MANIFEST_LENGTH
+        )
+    return body[:sidecar_size], body[sidecar_size:]
 
 
 async def _kept_manifest(ctx: Context, api_key: str, clip_id: str, data: bytes) -> bytes | None:
@@ -164,14 +184,16 @@ def _wanted(response_format: str | None, sample_rate: int | None) -> Delivery | 
         return delivery(response_format, sample_rate)
     except FormatUnsupported as exc:
         param = "response_format" if exc.code == "format_unsupported" else "sample_rate"
-        raise RequestRefused(exc.code, exc.message, param=param) from None
+        raise RequestRefused(exc.code, exc.message, param=param, kind=type(exc)) from None
 
 
 def _sidecar_size(given: str | None) -> int | None:
     if given is None:
         return None
     if not given.isascii() or not given.isdigit() or not 0 < int(given[:9]) <= LONGEST_SIDECAR:
-        raise RequestRefused(
-            "request_invalid", f"a manifest holds 1 to {LONGEST_SIDECAR:,} bytes", param=MANIFEST_LENGTH
-        )
+        raise _manifest_length(MANIFEST_LENGTH)
     return int(given[:9])
+
+
+def _manifest_length(param: str) -> RequestRefused:
+    return RequestRefused("request_invalid", f"a manifest holds 1 to {LONGEST_SIDECAR:,} bytes", param=param)

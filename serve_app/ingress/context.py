@@ -1,4 +1,4 @@
-"""What a route needs: the clips, the gate, and the limits; and who is asking."""
+"""What a route of this door needs: the clips, the gate, the verifiers, and the limits."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, Request
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from consent_service.http.consent_api import ConsentApi
+from consent_service.http.context import ApiKey, Caller, OptionalKey
 from provenance.trust import TrustContext
 from provenance.verify import Verifier
 from serve_app.clips.service import ClipService
 from serve_app.config import IngressConfig
-from serve_app.errors import RequestRefused
 from serve_app.gate.protocol import Gate
 from serve_app.ingress.anonymous import AnonymousRateLimiter
 from serve_app.ingress.examiners import Examiners
+
+__all__ = ["ApiKey", "Caller", "Context", "Ctx", "OptionalKey"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,7 @@ class Context:
 
     clips: ClipService
     gate: Gate
+    consents: ConsentApi  # keys, voices, consents, audit and the person, over the gate
     verifier: Verifier  # origin and integrity alone
     auditor: Verifier  # asks the ledger too; for callers who may see the clip's record
     trust: TrustContext
@@ -37,21 +40,4 @@ def _context(request: Request) -> Context:
     return context
 
 
-_scheme = HTTPBearer(auto_error=False, description="An API key; `vouch key create` makes one.")
-
-
-def optional_key(given: Annotated[HTTPAuthorizationCredentials | None, Depends(_scheme)]) -> str | None:
-    """The API key of `Authorization: Bearer …`, if one was sent."""
-    return given.credentials.strip() or None if given is not None else None
-
-
-def bearer(key: Annotated[str | None, Depends(optional_key)]) -> str:
-    """The API key. Raises RequestRefused unauthenticated."""
-    if key is None:
-        raise RequestRefused("unauthenticated", "send an API key as 'Authorization: Bearer …'")
-    return key
-
-
 Ctx = Annotated[Context, Depends(_context)]
-ApiKey = Annotated[str, Depends(bearer)]
-OptionalKey = Annotated[str | None, Depends(optional_key)]

@@ -12,7 +12,7 @@ from starlette.types import Scope
 
 from foundation.rate_limits import Buckets
 from serve_app.config import IngressConfig
-from serve_app.ingress.caller import client_address, subscriber
+from serve_app.ingress.caller import known_caller
 
 
 class FailedAuthLimiter:
@@ -33,9 +33,6 @@ class FailedAuthLimiter:
             self._failures.take(name)
 
     def _name(self, scope: Scope) -> str | None:
-        if self._proxies is None or not any(name == b"authorization" for name, _ in scope["headers"]):
+        if not any(name == b"authorization" for name, _ in scope["headers"]):
             return None
-        address = client_address(scope)
-        if address is None or any(address in proxies for proxies in self._proxies):
-            return None
-        return subscriber(address)
+        return known_caller(scope, proxies=self._proxies)

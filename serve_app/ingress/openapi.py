@@ -1,12 +1,8 @@
-"""The OpenAPI document: complete where FastAPI cannot see, and free of answers that are never given."""
+"""What the OpenAPI document says of bodies and answers that FastAPI cannot see."""
 
 from __future__ import annotations
 
 from typing import Any, Final
-
-from fastapi import FastAPI
-from fastapi.openapi.utils import get_openapi
-from pydantic import BaseModel
 
 from provenance.formats.catalogue import FORMATS
 
@@ -16,27 +12,23 @@ AUDIO: Final[dict[int | str, dict[str, Any]]] = {
         "description": "A stamped clip: watermarks inside, and its C2PA manifest inside or where `Link` says.",
     }
 }
+# A stored clip: RFC 9110 §14.
+AUDIO_IN_RANGES: Final[dict[int | str, dict[str, Any]]] = {
+    **AUDIO,
+    206: {**AUDIO[200], "description": "The part that `Range` named, with `Content-Range`."},
+}
 
 
 def raw_body(*media_types: str) -> dict[str, Any]:
     """A body that the route reads itself, as bytes."""
-    schema = {"type": "string", "format": "binary"}
-    return {"required": True, "content": {media_type: {"schema": schema} for media_type in media_types}}
+    return {"required": True, "content": {media_type: {"schema": _BYTES} for media_type in media_types}}
 
 
-def json_body(model: type[BaseModel]) -> dict[str, Any]:
-    """A JSON body that the route reads itself, bounded."""
-    return {"required": True, "content": {"application/json": {"schema": model.model_json_schema()}}}
+def raw_or_form_body(*media_types: str, parts: tuple[str, ...]) -> dict[str, Any]:
+    """The same, or a form with these files; the first is needed."""
+    form = {"type": "object", "properties": dict.fromkeys(parts, _BYTES), "required": [parts[0]]}
+    body = raw_body(*media_types)
+    return {**body, "content": {**body["content"], "multipart/form-data": {"schema": form}}}
 
 
-def describe(app: FastAPI) -> dict[str, Any]:
-    """The document, made once. FastAPI would add a 422 to every route; ours is 400, in the one error shape."""
-    if app.openapi_schema is None:
-        document = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
-        for path in document["paths"].values():
-            for operation in path.values():
-                operation["responses"].pop("422", None)
-        for unused in ("HTTPValidationError", "ValidationError"):
-            document["components"]["schemas"].pop(unused, None)
-        app.openapi_schema = document
-    return app.openapi_schema
+_BYTES: Final = {"type": "string", "format": "binary"}

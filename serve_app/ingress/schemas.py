@@ -1,17 +1,17 @@
-"""The bodies of the HTTP interface. Parsed here, trusted afterwards; unknown fields are an error."""
+"""The bodies of the routes that speak. Parsed here, trusted afterwards; unknown fields are an error."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from consent_service.http.schemas import Id
 from provenance.formats.catalogue import NAMES
 from provenance.formats.delivery import LOUDEST, QUIETEST
 from provenance.loudness import CEILING_DBTP
 from speech.text.lexicon import MAX_ENTRIES, MAX_RESPELLING, MAX_WORD
 
-Id = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9_.:-]+$")]
 Text = Annotated[
     str,
     Field(
@@ -63,7 +63,9 @@ SpokenDisclaimer = Annotated[
         "authorised, counted and spoken like the text."
     ),
 ]
-Language = Annotated[str, StringConstraints(max_length=32)]
+Language = Annotated[
+    str, StringConstraints(max_length=32)
+]  # an empty one is refused by name, with those there are
 Short = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 
@@ -142,109 +144,14 @@ class SpeechBody(BaseModel):
     lexicon: Lexicon | None = Field(default=None, repr=False)
 
 
-class BeginEnrolmentBody(_Body):
-    """POST /v1/voices/enrolments"""
+class SpeakableVoice(BaseModel):
+    """One entry of /v1/audio/voices."""
 
-    name: Short
-    language: Language
-    grantee: Short
-    purpose: Short
-    subject_name: Short = Field(repr=False)
+    id: str = Field(description="What to send as `voice`.")
+    name: str
 
 
-class CompleteEnrolmentBody(_Body):
-    """POST /v1/voices/enrolments/{id}/complete. Recordings: WAV, FLAC, OGG or MP3 files in base64."""
+class SpeakableVoices(BaseModel):
+    """GET /v1/audio/voices, in the shape that OpenAI-compatible clients read."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-    reference: Base64Bytes = Field(repr=False)
-    statement: Base64Bytes = Field(repr=False)
-    transcript: Annotated[str, StringConstraints(min_length=1, max_length=2_000)] = Field(repr=False)
-    note: Annotated[str, StringConstraints(max_length=500)] = ""
-
-
-class BeginStatementBody(_Body):
-    """POST /v1/voices/{id}/statements: for a grantee or purpose that the enrolment does not cover."""
-
-    grantee: Short
-    purpose: Short
-
-
-class CompleteStatementBody(_Body):
-    """POST /v1/voices/statements/{id}/complete. The recording: a WAV, FLAC, OGG or MP3 file in base64."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-    statement: Base64Bytes = Field(repr=False)
-    note: Annotated[str, StringConstraints(max_length=500)] = ""
-
-
-class ReviewBody(_Body):
-    """POST /v1/voices/{id}/review"""
-
-    approve: bool
-    note: Annotated[str, StringConstraints(max_length=500)] = ""
-
-
-class KeepDesignBody(_Body):
-    """POST /v1/voices/designed: keep the voice of a clip that /v1/voice-design made."""
-
-    name: Short
-    language: Language
-    clip_id: Id
-    transcript: Annotated[str, StringConstraints(min_length=1, max_length=2_000)] = Field(repr=False)
-
-
-class ReasonBody(_Body):
-    """Why something irreversible is done."""
-
-    reason: Short
-
-
-class ConsentBody(_Body):
-    """POST /v1/consents. Times are Unix seconds."""
-
-    voice_id: Id
-    grantee: Short
-    purposes: list[Short] = Field(min_length=1)
-    languages: list[Short] = Field(min_length=1)
-    valid_from: float
-    valid_until: float
-    territories: list[Short] = Field(default=["*"], min_length=1)
-    channels: list[Short] = Field(default=["*"], min_length=1)
-    outside_boundary: bool = Field(
-        default=False, description="May the voice be processed outside the organisation's own machines?"
-    )
-    character_budget: int | None = Field(
-        default=None, ge=1, description="Characters that may be spoken under it, in all. Omitted: no limit."
-    )
-
-
-class NarrowBody(_Body):
-    """POST /v1/consents/{id}/narrow: what is to remain; what is left out stays as it is."""
-
-    purposes: list[Short] | None = Field(default=None, min_length=1)
-    languages: list[Short] | None = Field(default=None, min_length=1)
-    territories: list[Short] | None = Field(default=None, min_length=1)
-    channels: list[Short] | None = Field(default=None, min_length=1)
-    valid_until: float | None = None
-    character_budget: int | None = Field(default=None, ge=1)
-    inside_boundary: bool = Field(
-        default=False, description="Take back that the voice may be processed outside."
-    )
-
-
-class ErrorDetail(BaseModel):
-    """What went wrong, and what to do."""
-
-    code: str
-    message: str
-    type: Literal["invalid_request", "refused", "server_error"]
-    param: str | None = None
-    request_id: str
-
-
-class ErrorBody(BaseModel):
-    """The one error shape."""
-
-    error: ErrorDetail
+    voices: list[SpeakableVoice]

@@ -1,20 +1,32 @@
-"""The four ways to ask for speech. Each ends in `ClipService.create_clip` or `.stream`."""
+"""The four ways to ask for speech, each of which ends in `ClipService.create_clip` or `.stream`, and the voices that
+may be asked for."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Final
 
 from fastapi import APIRouter, Header, Response
 
+from consent_service.http.consent_api import Caller as CallerValue
+from consent_service.http.context import Source
 from provenance.errors import FormatUnsupported
 from provenance.formats.delivery import delivery
 from provenance.labels.spoken import disclaimed
 from serve_app.clips.service import Clip, ClipRequest
 from serve_app.errors import RequestRefused
-from serve_app.ingress.context import ApiKey, Context, Ctx
+from serve_app.ingress.context import ApiKey, Context, Ctx, OptionalKey
 from serve_app.ingress.openapi import AUDIO
-from serve_app.ingress.schemas import CustomVoiceBody, SpeechBody, VoiceCloneBody, VoiceDesignBody
+from serve_app.ingress.schemas import (
+    CustomVoiceBody,
+    SpeakableVoice,
+    SpeakableVoices,
+    SpeechBody,
+    VoiceCloneBody,
+    VoiceDesignBody,
+)
 from serve_app.ingress.stream_response import ClipStreamResponse
 from speech.text import prepare
 from synthesis.voice import Design, LedgerVoice, Preset, VoiceRef, find_voice
@@ -40,9 +52,10 @@ async def voice_clone(body: VoiceCloneBody, ctx: Ctx, api_key: ApiKey) -> Respon
 @router.post("/v1/custom-voice", response_class=Response, responses=AUDIO)
 async def custom_voice(body: CustomVoiceBody, ctx: Ctx, api_key: ApiKey) -> Response:
     """Speak with a preset speaker of the model; no person's consent is needed."""
-    return await _create_clip(
-        ctx, api_key, Preset(body.speaker), body.text, body.language, body.instruct, body
-    )
+    async with _naming_presets(ctx, "speaker"):
+        return await _create_clip(
+            ctx, api_key, Preset(body.speaker), body.text, body.language, body.instruct, body
+        )
 
 
 @router.post("/v1/voice-design", response_class=Response, responses=AUDIO)
@@ -68,7 +81,34 @@ async def audio_speech(
     found = find_voice(voice, (await ctx.clips.engine_info()).speakers)
     token = body.consent_token or x_consent_token
     language = ctx.limits.default_language if body.language is None else body.language
-    return await _create_clip(ctx, api_key, found, body.input, language, body.instructions, body, token)
+    async with _naming_presets(ctx, "voice"):
+        return await _create_clip(ctx, api_key, found, body.input, language, body.instructions, body, token)
+
+
+@router.get("/v1/audio/voices")
+async def speakable_voices(ctx: Ctx, api_key: OptionalKey, source: Source) -> SpeakableVoices:
+    """What `voice` may be: the preset speakers, for anybody; with a key, also the voices that it may claim."""
+    speakers = (await ctx.clips.engine_info()).speakers
+    named = [SpeakableVoice(id=name, name=name) for name in speakers]
+    if api_key is not None:
+        own = await ctx.consents.list_voices(CallerValue(api_key, source))
+        named += [SpeakableVoice(id=one.voice_id, name=one.name) for one in own if one.state == "active"]
+    return SpeakableVoices(voices=named)
+
+
+@asynccontextmanager
+async def _naming_presets(ctx: Context, param: str) -> AsyncIterator[None]:
+    """Whoever names a speaker that there is not learns which there are."""
+    try:
+        yield
+    except RequestRefused as exc:
+        if exc.code not in ("speaker_unknown", "voice_unknown"):
+            raise
+        message = exc.message
+        if exc.code == "voice_unknown":  # the engine's own error for a speaker names them
+            speakers = ", ".join((await ctx.clips.engine_info()).speakers)
+            message = f"{message}; the preset speakers are {speakers}"
+        raise RequestRefused(exc.code, message, param=param, kind=exc.kind) from None
 
 
 async def _create_clip(
@@ -84,7 +124,7 @@ async def _create_clip(
     try:
         wanted = delivery(body.response_format, body.sample_rate, body.loudness)
     except FormatUnsupported as exc:
-        raise RequestRefused(exc.code, exc.message, param=_PARAMETERS[exc.code]) from None
+        raise RequestRefused(exc.code, exc.message, param=_PARAMETERS[exc.code], kind=type(exc)) from None
     utterance = prepare(
         text, language, instruct, lexicon=body.lexicon, max_characters=ctx.limits.max_text_characters
     )
@@ -105,7 +145,7 @@ async def _create_clip(
     try:
         clip = await (ctx.clips.stream(request) if body.stream else ctx.clips.create_clip(request))
     except FormatUnsupported as exc:
-        raise RequestRefused(exc.code, exc.message, param="stream") from None
+        raise RequestRefused(exc.code, exc.message, param="stream", kind=type(exc)) from None
     return _audio(clip) if isinstance(clip, Clip) else ClipStreamResponse(clip)
 
 

@@ -29,7 +29,7 @@ from serve_app.handles import fail_closed
 from serve_app.metrics import Metrics
 from serve_app.voice.watch import RevocationWatch
 from speech.engine import SAMPLE_RATE, EngineInfo, Samples, SpeechEngine
-from speech.errors import EngineUnavailable, SpeechError, SynthesisCancelled
+from speech.errors import EngineUnavailable, SynthesisCancelled
 from synthesis.outcome import closing_for
 from synthesis.replica import ReplicaIdentity
 from synthesis.request import engine_request, require_same_grant, require_speaker
@@ -209,7 +209,7 @@ class VoiceWorker:
             stream.cancel("disconnected")
             raise
         if not samples:
-            raise SpeechError("the engine gave no audio", code="synthesis_failed")
+            raise SynthesisFailed("the engine gave no audio")
         self._metrics.observe("vouch_synthesis_seconds", self._clock() - began)
         self._metrics.count(
             "vouch_audio_seconds_total", samples / SAMPLE_RATE, mode=verified.grant.basis.value

@@ -30,6 +30,7 @@ from consent_service.models import (
     Allow,
     Claims,
     ConsentTerms,
+    EnrolmentAnswer,
     Principal,
     RecordedConsent,
     Redeemed,
@@ -224,9 +225,11 @@ class Tenant:
         self.service.voices.complete_enrolment(
             self.enroller,
             challenge.enrolment_id,
-            reference=voiced(4.0, hertz=hertz),
-            transcript="what is said in the sample",
-            statement=voiced(3.5, hertz=hertz + 1),
+            EnrolmentAnswer(
+                reference=voiced(4.0, hertz=hertz),
+                transcript="what is said in the sample",
+                statement=voiced(3.5, hertz=hertz + 1),
+            ),
         )
         return self.service.voices.review(self.reviewer, challenge.voice_id, approve=True)
 

@@ -20,7 +20,7 @@ import soundfile
 
 from consent_service.config import ConsentConfig
 from consent_service.examination.config import ExaminationConfig
-from consent_service.models import ConsentTerms, Principal
+from consent_service.models import ConsentTerms, EnrolmentAnswer, Principal
 from consent_service.service import ConsentService
 from consent_service.vault.sealing import ReplicaKey, load_node_secret
 from speech.engine import SAMPLE_RATE, Samples
@@ -88,10 +88,12 @@ def _furnished(config: ConsentConfig, service: ConsentService) -> House:
     service.voices.complete_enrolment(
         admin,
         challenge.enrolment_id,
-        reference=wav(hum(4.0)),
-        transcript="A hum has no words.",
-        statement=wav(hum(4.0, hertz=150.0)),
-        note=EVIDENCE,
+        EnrolmentAnswer(
+            reference=wav(hum(4.0)),
+            transcript="A hum has no words.",
+            statement=wav(hum(4.0, hertz=150.0)),
+            note=EVIDENCE,
+        ),
     )
     reviewer = service.authenticate(keys["reviewer"])
     service.voices.review(reviewer, challenge.voice_id, approve=True, note=EVIDENCE)

@@ -40,7 +40,7 @@ def up(
             consent = config.consent.model_copy(update={"profile": "cluster"})
             config = config.model_copy(update={"consent": consent})
         if port is not None:
-            config = config.model_copy(update={"http": config.http.model_copy(update={"port": port})})
+            config = config.on_port(port)
         if config.profile == "local":
             with open_home(config):
                 pass  # makes ledger and keys the first time

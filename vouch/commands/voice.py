@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from consent_service.examination.findings import DOUBTS, NOT_SPOKEN
-from consent_service.models import Principal, UnderReview, Voice, VoiceHoldings
+from consent_service.models import EnrolmentAnswer, Principal, UnderReview, Voice, VoiceHoldings
 from consent_service.subjects.contacts import OUTBOX
 from foundation.private_files import make_private_folder, write_private
 from serve_app.clips.service import Clip, ClipRequest
@@ -74,9 +74,15 @@ def enrol(
             raise typer.BadParameter("the second step needs --reference, --transcript and --statement")
         err.print(_EXAMINING, markup=False)
         voice = home.service.voices.complete_enrolment(
-            admin, enrolment, reference=reference.read_bytes(), transcript=transcript,
-            statement=statement.read_bytes(), note=note,
-        )  # fmt: skip
+            admin,
+            enrolment,
+            EnrolmentAnswer(
+                reference=reference.read_bytes(),
+                transcript=transcript,
+                statement=statement.read_bytes(),
+                note=note,
+            ),
+        )
         doubts = home.service.voices.doubts(admin, enrolment)
         _warn(doubts)
         human = (

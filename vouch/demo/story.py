@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import httpx
 
-from consent_service.models import Claims, ConsentTerms, Role, Voice
+from consent_service.models import Claims, ConsentTerms, EnrolmentAnswer, Role, Voice
 from consent_service.proofs.log import verify_export
 from consent_service.service import ConsentService
 from pipelines.config import NarrateConfig, NarrateSummary, Progress
@@ -100,10 +100,12 @@ class Story:
         voice = self.service.voices.complete_enrolment(
             self.by("admin"),
             challenge.enrolment_id,
-            reference=subject.record(SAMPLE, "en"),
-            transcript=SAMPLE,
-            statement=subject.record(challenge.sentence, "en"),
-            note=EVIDENCE,
+            EnrolmentAnswer(
+                reference=subject.record(SAMPLE, "en"),
+                transcript=SAMPLE,
+                statement=subject.record(challenge.sentence, "en"),
+                note=EVIDENCE,
+            ),
         )
         promise(voice.state == "review", "an enrolled voice waits for review")
         waiting = self.service.voices.under_review(self.by("reviewer"), voice.voice_id)

@@ -2,63 +2,64 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Path, Query, Response
 
-from consent_service.http.caller import Caller, Service
-from consent_service.http.routes.clips import LARGEST, Index
+from consent_service.http.context import Api, Caller
+from consent_service.http.openapi import JSON_TEXT, NOTE_TEXT
 from consent_service.http.schemas import base64_of
-from consent_service.proofs.seams import KeyPurpose
 
 router = APIRouter(prefix="/v1", tags=["audit"])
+
+LARGEST: Final = 2**53 - 1  # of JSON's exact integers (RFC 8259 §6); a database's are larger
+_MOST_ENTRIES: Final = 1000
+Index = Annotated[int, Query(ge=0, le=LARGEST)]
 PathIndex = Annotated[int, Path(ge=0, le=LARGEST)]
 
 
-@router.get("/audit/checkpoint", response_class=Response)
-def checkpoint(service: Service, by: Caller) -> Response:
+@router.get("/audit/checkpoint", response_class=Response, responses=NOTE_TEXT)
+async def checkpoint(api: Api, caller: Caller) -> Response:
     """The signed head of the tenant's log (C2SP tlog-checkpoint). Needs `auditor` or `operator`."""
-    return Response(service.log.checkpoint(by), media_type="text/plain; charset=utf-8")
+    return Response(await api.checkpoint(caller), media_type="text/plain; charset=utf-8")
 
 
 @router.get("/audit/entries")
-def entries(
-    service: Service, by: Caller, start: Index = 0, limit: Annotated[int, Query(ge=1, le=1000)] = 100
+async def entries(
+    api: Api, caller: Caller, start: Index = 0, limit: Annotated[int, Query(ge=1)] = 100
 ) -> dict[str, Any]:
-    """Leaves in order: canonical JSON, no personal data."""
-    return {"start": start, "entries": service.log.entries(by, start, limit)}
+    """Leaves in order: canonical JSON, no personal data. At most a thousand at a time."""
+    return {"start": start, "entries": await api.log_entries(caller, start, min(limit, _MOST_ENTRIES))}
 
 
 @router.get("/audit/inclusion/{leaf}")
-def inclusion(leaf: PathIndex, size: Index, service: Service, by: Caller) -> dict[str, Any]:
+async def inclusion(leaf: PathIndex, size: Index, api: Api, caller: Caller) -> dict[str, Any]:
     """RFC 6962 §2.1.1: that leaf is in the tree of that size. Hashes in hex."""
-    path = service.log.inclusion_proof(by, leaf, size)
+    path = await api.inclusion_proof(caller, leaf, size)
     return {"leaf": leaf, "size": size, "path": [node.hex() for node in path]}
 
 
 @router.get("/audit/consistency")
-def consistency(first: Index, second: Index, service: Service, by: Caller) -> dict[str, Any]:
+async def consistency(first: Index, second: Index, api: Api, caller: Caller) -> dict[str, Any]:
     """RFC 6962 §2.1.2: that the smaller tree is a prefix of the larger. Hashes in hex."""
-    path = service.log.consistency_proof(by, first, second)
+    path = await api.consistency_proof(caller, first, second)
     return {"first": first, "second": second, "path": [node.hex() for node in path]}
 
 
-@router.get("/audit/standings", response_class=Response)
-def standings(service: Service, by: Caller) -> Response:
+@router.get("/audit/standings", response_class=Response, responses=JSON_TEXT)
+async def standings(api: Api, caller: Caller) -> Response:
     """How every consent of the tenant stands now, signed."""
-    return Response(service.exports.standings(by), media_type="application/json")
+    return Response(await api.signed_standings(caller), media_type="application/json")
 
 
-@router.get("/audit/trusted-keys", response_class=Response)
-def trusted_keys(service: Service, by: Caller) -> Response:
+@router.get("/audit/trusted-keys", response_class=Response, responses=JSON_TEXT)
+async def trusted_keys(api: Api, caller: Caller) -> Response:
     """The public keys of log, receipts and certificates, in the form in which the offline verifier takes them."""
-    return Response(service.exports.trusted_keys(by), media_type="application/json")
+    return Response(await api.trusted_keys(caller), media_type="application/json")
 
 
 @router.get("/public-keys")
-def public_keys(service: Service) -> dict[str, dict[str, str]]:
+async def public_keys(api: Api) -> dict[str, dict[str, str]]:
     """What verifies grants, checkpoints and receipts: Ed25519, base64, by key id. For everybody."""
-    return {
-        purpose.value: {kid: base64_of(key) for kid, key in service.keys.public_keys(purpose).items()}
-        for purpose in (KeyPurpose.GRANT, KeyPurpose.LOG, KeyPurpose.RECEIPT)
-    }
+    known = await api.public_keys()
+    return {purpose: {kid: base64_of(key) for kid, key in keys.items()} for purpose, keys in known.items()}

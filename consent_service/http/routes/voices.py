@@ -2,175 +2,182 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeVar
+import asyncio
+from typing import TypeVar
 
 from fastapi import APIRouter, Request, Response
-from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, ValidationError
 
-from consent_service.http.caller import Caller, Service
+from consent_service.errors import InvalidInput
+from consent_service.http.consent_api import Part
+from consent_service.http.context import Api, Caller, In
+from consent_service.http.errors import refusal_of
+from consent_service.http.openapi import JSON_TEXT, WAV, json_body
 from consent_service.http.schemas import (
     BeginEnrolmentBody,
     BeginStatementBody,
-    Body,
     CompleteEnrolmentBody,
     CompleteStatementBody,
     ContactAnswer,
     ContactBody,
+    DoubtsAnswer,
     KeepDesignBody,
     ReasonBody,
+    RetentionBody,
     ReviewBody,
     StatementAnswer,
+    SweepBody,
+    VoicesAnswer,
 )
-from consent_service.models import Challenge, UnderReview, Voice
+from consent_service.models import Challenge, UnderReview, Voice, VoiceHoldings
 
 router = APIRouter(prefix="/v1/voices", tags=["voices"])
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
-class RetentionBody(Body):
-    until: float | None = Field(description="Unix seconds; none: after the configured period.")
-
-
-class SweepBody(Body):
-    confirm: Annotated[bool, Field(description="False only lists what would go.")] = False
-
-
-def _document(model: type[BaseModel]) -> dict[str, Any]:
-    """OpenAPI for a body that a route reads by itself."""
-    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
-
-
-async def _read(request: Request, model: type[_Model]) -> _Model:
-    """The body, after the caller was authenticated: a stranger costs us no upload. The edge bounds it."""
+async def _read(request: Request, model: type[_Model], api: Api, caller: Caller) -> _Model:
+    """A body that may hold recordings, bounded by the edge. It is read after the key was checked, so that a caller
+    without a good one costs no upload; never as a framework's upload, which spools to a temporary file (DESIGN I6)."""
+    await api.authenticate(caller)
+    raw = await request.body()
     try:
-        return model.model_validate_json(await request.body())
+        return await asyncio.to_thread(model.model_validate_json, raw)
     except ValidationError as exc:
-        raise RequestValidationError(exc.errors(include_input=False, include_url=False)) from None
+        found = exc.errors(include_input=False, include_url=False, include_context=False)
+        raise refusal_of(RequestValidationError(found), "application/json") from None
 
 
 @router.get("")
-def list_voices(service: Service, by: Caller) -> list[Voice]:
-    """Those that the key may claim; all of them for who administers, reviews, audits or operates."""
-    return service.voices.list_all(by)
+async def list_voices(surface: In, caller: Caller) -> VoicesAnswer:
+    """Those that the key may claim; all of them for who administers, reviews, audits or operates. And the preset
+    speakers, where an engine runs."""
+    voices = await surface.api.list_voices(caller)
+    return VoicesAnswer(voices=voices, presets=list(await surface.presets()))
 
 
 @router.get("/{voice_id}")
-def show_voice(voice_id: str, service: Service, by: Caller) -> Voice:
+async def show_voice(voice_id: str, api: Api, caller: Caller) -> Voice:
     """One voice."""
-    return service.voices.get(by, voice_id)
+    return await api.show_voice(caller, voice_id)
 
 
 @router.post("/enrolments", status_code=201)
-def begin_enrolment(body: BeginEnrolmentBody, service: Service, by: Caller) -> Challenge:
-    """A sentence that the person reads aloud; a link to the contact goes out. Needs `voice_admin`."""
-    return service.voices.begin_enrolment(by, **body.model_dump())
+async def begin_enrolment(body: BeginEnrolmentBody, api: Api, caller: Caller) -> Challenge:
+    """A sentence that the person reads aloud. Record it, then POST …/complete with both recordings. Where a contact is
+    given, a link goes out to it. Needs `voice_admin`."""
+    return await api.begin_enrolment(caller, **body.model_dump())
 
 
-@router.post("/enrolments/{enrolment_id}/complete", openapi_extra=_document(CompleteEnrolmentBody))
-async def complete_enrolment(enrolment_id: str, request: Request, service: Service, by: Caller) -> Voice:
-    """Both recordings, in base64. Kept in memory, sealed, never written in the clear. Needs `voice_admin`."""
-    body = await _read(request, CompleteEnrolmentBody)
-
-    def complete() -> Voice:
-        return service.voices.complete_enrolment(
-            by, enrolment_id, reference=body.reference, transcript=body.transcript, statement=body.statement,
-            note=body.note,
-        )  # fmt: skip
-
-    return await run_in_threadpool(complete)
+@router.post("/enrolments/{enrolment_id}/complete", openapi_extra=json_body(CompleteEnrolmentBody))
+async def complete_enrolment(enrolment_id: str, request: Request, api: Api, caller: Caller) -> Voice:
+    """Both recordings, in base64. Kept in memory, sealed, never written in the clear. The voice then waits for a
+    reviewer. Needs `voice_admin`."""
+    body = await _read(request, CompleteEnrolmentBody, api, caller)
+    return await api.complete_enrolment(caller, enrolment_id, body.to_answer())
 
 
-@router.post("/designed", status_code=201, openapi_extra=_document(KeepDesignBody))
-async def keep_designed_voice(request: Request, service: Service, by: Caller) -> Voice:
-    """Keep the voice of a registered clip of a one-off design. Needs `voice_admin`."""
-    body = await _read(request, KeepDesignBody)
+@router.get("/enrolments/{enrolment_id}/doubts")
+async def doubts(enrolment_id: str, api: Api, caller: Caller) -> DoubtsAnswer:
+    """Why a reviewer must look, for who enrols; of an enrolment or a further statement. Needs `voice_admin`."""
+    return DoubtsAnswer(doubts=list(await api.doubts(caller, enrolment_id)))
 
-    def keep() -> Voice:
-        return service.voices.keep_designed(
-            by, name=body.name, language=body.language, reference=body.reference, transcript=body.transcript,
-            clip_id=body.clip_id,
-        )  # fmt: skip
 
-    return await run_in_threadpool(keep)
+@router.post("/designed", status_code=201, openapi_extra=json_body(KeepDesignBody))
+async def keep_designed_voice(request: Request, surface: In, api: Api, caller: Caller) -> Voice:
+    """Keep the voice of a registered clip of a one-off design: its reference is our own engine's output. Needs
+    `voice_admin`."""
+    body = await _read(request, KeepDesignBody, api, caller)
+    reference = body.reference or await surface.find_clip(caller, body.clip_id)
+    if reference is None:
+        raise InvalidInput(
+            "send the clip itself in `reference`: this service keeps none", code="reference_missing"
+        )
+    return await api.keep_designed_voice(
+        caller, name=body.name, language=body.language, reference=reference, transcript=body.transcript,
+        clip_id=body.clip_id,
+    )  # fmt: skip
 
 
 @router.post("/{voice_id}/statements", status_code=201)
-def begin_statement(voice_id: str, body: BeginStatementBody, service: Service, by: Caller) -> Challenge:
+async def begin_statement(voice_id: str, body: BeginStatementBody, api: Api, caller: Caller) -> Challenge:
     """A further statement, for a grantee or purpose that the enrolment does not cover. Needs `voice_admin`."""
-    return service.voices.begin_statement(by, voice_id, grantee=body.grantee, purpose=body.purpose)
+    return await api.begin_statement(caller, voice_id, grantee=body.grantee, purpose=body.purpose)
 
 
-@router.post("/statements/{statement_id}/complete", openapi_extra=_document(CompleteStatementBody))
+@router.post("/statements/{statement_id}/complete", openapi_extra=json_body(CompleteStatementBody))
 async def complete_statement(
-    statement_id: str, request: Request, service: Service, by: Caller
+    statement_id: str, request: Request, api: Api, caller: Caller
 ) -> StatementAnswer:
-    """The recording, in base64. Needs `voice_admin`."""
-    body = await _read(request, CompleteStatementBody)
-
-    def complete() -> bool:
-        return service.voices.complete_statement(by, statement_id, statement=body.statement, note=body.note)
-
-    return StatementAnswer(counts=await run_in_threadpool(complete))
+    """The recording, in base64. `counts`: at once; else it waits for a reviewer. Needs `voice_admin`."""
+    body = await _read(request, CompleteStatementBody, api, caller)
+    counts = await api.complete_statement(caller, statement_id, body.statement, body.note)
+    return StatementAnswer(statement_id=statement_id, counts=counts)
 
 
 @router.get("/{voice_id}/review")
-def under_review(voice_id: str, service: Service, by: Caller) -> UnderReview:
+async def under_review(voice_id: str, api: Api, caller: Caller) -> UnderReview:
     """What a reviewer decides on, and what the examination found. Needs `reviewer`."""
-    return service.voices.under_review(by, voice_id)
+    return await api.under_review(caller, voice_id)
 
 
-@router.get(
-    "/{voice_id}/review/{part}",
-    response_class=Response,
-    responses={200: {"content": {"audio/wav": {"schema": {"type": "string", "format": "binary"}}}}},
-)
-def open_statement(
-    voice_id: str, part: Literal["statement", "reference"], service: Service, by: Caller
-) -> Response:
+@router.get("/{voice_id}/review/{part}", response_class=Response, responses=WAV)
+async def open_statement(voice_id: str, part: Part, api: Api, caller: Caller) -> Response:
     """What a reviewer must hear, while it waits for the decision; audited before it is read. Needs `reviewer`."""
-    return Response(service.voices.open_statement(by, voice_id, part), media_type="audio/wav")
+    return Response(await api.open_statement(caller, voice_id, part), media_type="audio/wav")
+
+
+@router.get("/{voice_id}/statement", response_class=Response, responses=WAV, deprecated=True)
+async def open_statement_by_query(
+    voice_id: str, api: Api, caller: Caller, part: Part = "statement"
+) -> Response:
+    """The same under its earlier name. Use `/review/{part}`."""
+    return await open_statement(voice_id, part, api, caller)
 
 
 @router.post("/{voice_id}/review")
-def review_voice(voice_id: str, body: ReviewBody, service: Service, by: Caller) -> Voice:
+async def review_voice(voice_id: str, body: ReviewBody, api: Api, caller: Caller) -> Voice:
     """Approve or refuse, by another key than the enroller's. Needs `reviewer`."""
-    return service.voices.review(by, voice_id, approve=body.approve, note=body.note)
+    return await api.review_voice(caller, voice_id, approve=body.approve, note=body.note)
 
 
 @router.post("/{voice_id}/contact", status_code=202)
-def propose_contact(voice_id: str, body: ContactBody, service: Service, by: Caller) -> ContactAnswer:
+async def propose_contact(voice_id: str, body: ContactBody, api: Api, caller: Caller) -> ContactAnswer:
     """Send the link by which a contact confirms itself; while one is confirmed, it must agree. Needs `voice_admin`."""
-    return ContactAnswer(state=service.subjects.propose_contact(by, voice_id, body.contact).value)
+    return ContactAnswer(state=(await api.propose_contact(caller, voice_id, body.contact)).value)
 
 
 @router.post("/{voice_id}/retention")
-def keep_voice_until(voice_id: str, body: RetentionBody, service: Service, by: Caller) -> Voice:
+async def keep_voice_until(voice_id: str, body: RetentionBody, api: Api, caller: Caller) -> Voice:
     """When its retention period ends. Needs `voice_admin`."""
-    return service.deletion.keep_until(by, voice_id, body.until)
+    return await api.keep_voice_until(caller, voice_id, body.until)
+
+
+@router.get("/{voice_id}/holdings")
+async def holdings(voice_id: str, api: Api, caller: Caller) -> VoiceHoldings:
+    """What `decommission` would destroy. Needs `voice_admin`."""
+    return await api.holdings(caller, voice_id)
 
 
 @router.post("/{voice_id}/decommission")
-def decommission(voice_id: str, body: ReasonBody, service: Service, by: Caller) -> Voice:
+async def decommission(voice_id: str, body: ReasonBody, api: Api, caller: Caller) -> Voice:
     """Irreversible: consents, key, recordings, clips and names. Call again where it was interrupted."""
-    return service.deletion.decommission(by, voice_id, body.reason)
+    return await api.decommission(caller, voice_id, body.reason)
 
 
-@router.get("/{voice_id}/certificate", response_class=Response)
-def certificate(voice_id: str, service: Service, by: Caller) -> Response:
-    """The signed certificate of its deletion, as it was signed."""
-    return Response(service.deletion.certificate(by, voice_id), media_type="application/json")
+@router.get("/{voice_id}/certificate", response_class=Response, responses=JSON_TEXT)
+async def certificate(voice_id: str, api: Api, caller: Caller) -> Response:
+    """The signed certificate of its deletion, as it was signed; it verifies offline."""
+    return Response(await api.certificate(caller, voice_id), media_type="application/json")
 
 
 @router.post("/sweep")
-def sweep_voices(body: SweepBody, service: Service, by: Caller) -> list[Voice]:
+async def sweep_voices(body: SweepBody, api: Api, caller: Caller) -> list[Voice]:
     """The voices whose retention period has passed: listed, or with `confirm` decommissioned."""
-    return service.deletion.sweep_voices(by, confirm=body.confirm)
+    return await api.sweep_voices(caller, confirm=body.confirm)
 
 
 @router.post("/resume-decommissions")
-def resume_decommissions(service: Service, by: Caller) -> list[Voice]:
+async def resume_decommissions(api: Api, caller: Caller) -> list[Voice]:
     """Finish whatever was interrupted."""
-    return service.deletion.resume(by)
+    return await api.resume_decommissions(caller)

@@ -13,7 +13,7 @@ from typing import Any, Final
 from sqlalchemy import event
 
 from consent_service.config import ConsentConfig
-from consent_service.models import Principal
+from consent_service.models import EnrolmentAnswer, Principal
 from consent_service.service import ConsentService
 from tests.assets.installation import Clock
 from tests.assets.voiced import voiced
@@ -29,9 +29,9 @@ def complete(service: ConsentService, by: Principal, enrolment_id: str) -> None:
     service.voices.complete_enrolment(
         by,
         enrolment_id,
-        reference=voiced(4.0),
-        transcript="what is said in the sample",
-        statement=voiced(3.5, hertz=181.0),
+        EnrolmentAnswer(
+            reference=voiced(4.0), transcript="what is said in the sample", statement=voiced(3.5, hertz=181.0)
+        ),
     )
 
 

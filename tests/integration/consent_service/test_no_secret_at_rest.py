@@ -16,7 +16,7 @@ from sqlalchemy import text
 
 from consent_service.errors import ConsentError
 from consent_service.grants import Utterance
-from consent_service.models import Allow, Claims, Closing, Redeemed, Role
+from consent_service.models import Allow, Claims, Closing, EnrolmentAnswer, Redeemed, Role
 from consent_service.vault.sealing import load_node_secret, open_reference
 from consent_service.vault.vault import key_aad
 from tests.assets.installation import Tenant
@@ -61,7 +61,9 @@ def test_no_secret_is_found_anywhere(
         world.admin, name="V", language="en", grantee="studio", purpose="narration", subject_name="P"
     )
     service.voices.complete_enrolment(
-        world.admin, challenge.enrolment_id, reference=reference, transcript=TRANSCRIPT, statement=statement
+        world.admin,
+        challenge.enrolment_id,
+        EnrolmentAnswer(reference=reference, transcript=TRANSCRIPT, statement=statement),
     )
     voice = service.voices.review(world.reviewer, challenge.voice_id, approve=True)
     recorded = world.record(voice)
@@ -79,10 +81,14 @@ def test_no_secret_is_found_anywhere(
         lambda: service.gate.redeem(allowed.token, world.replica.replica_id),
         lambda: service.authenticate(token + "x"),
         lambda: service.voices.complete_enrolment(
-            world.admin, "none", reference=reference, transcript=TRANSCRIPT, statement=statement
+            world.admin,
+            "none",
+            EnrolmentAnswer(reference=reference, transcript=TRANSCRIPT, statement=statement),
         ),
         lambda: service.voices.complete_enrolment(
-            world.admin, "none", reference=reference[:9000], transcript=TRANSCRIPT, statement=statement
+            world.admin,
+            "none",
+            EnrolmentAnswer(reference=reference[:9000], transcript=TRANSCRIPT, statement=statement),
         ),
     ):
         with pytest.raises(ConsentError) as refused:
@@ -180,9 +186,12 @@ def test_after_the_end_no_page_of_the_database_holds_what_was_erased(world: Tena
     )  # fmt: skip
     voice_id = challenge.voice_id
     service.voices.complete_enrolment(
-        world.admin, challenge.enrolment_id, reference=marked(3), transcript=TRANSCRIPT, statement=marked(4),
-        note="marked note Xanthe",
-    )  # fmt: skip
+        world.admin,
+        challenge.enrolment_id,
+        EnrolmentAnswer(
+            reference=marked(3), transcript=TRANSCRIPT, statement=marked(4), note="marked note Xanthe"
+        ),
+    )
     service.voices.review(world.reviewer, voice_id, approve=True)
     consent_id = service.consents.record(
         world.admin, voice_id=voice_id, terms=world.terms()

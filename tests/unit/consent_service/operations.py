@@ -15,7 +15,7 @@ from consent_service.exports.log import Log
 from consent_service.exports.service import Exports
 from consent_service.gate.platform import PlatformApi
 from consent_service.gate.service import Gate
-from consent_service.models import Claims, Closing, Narrowing, Principal, Role
+from consent_service.models import Claims, Closing, EnrolmentAnswer, Narrowing, Principal, Role
 from consent_service.proofs.seams import ClipRecord
 from consent_service.rotation.service import Rotation
 from consent_service.self_service.service import SelfService
@@ -50,7 +50,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "voices.complete_enrolment": (
         P.VOICE_ENROL,
         lambda w, by: w.service.voices.complete_enrolment(
-            by, "enrolment_x", reference=voiced(3.1), transcript="t", statement=voiced(3.1)
+            by, "enrolment_x", EnrolmentAnswer(reference=voiced(3.1), transcript="t", statement=voiced(3.1))
         ),
     ),
     "voices.doubts": (P.VOICE_ENROL, lambda w, by: w.service.voices.doubts(by, "enrolment_x")),

@@ -8,7 +8,7 @@ from email import message_from_bytes
 from email.policy import default
 from pathlib import Path
 
-_LINK = re.compile(r"https?://\S+#(confirm|sign_in)=(\S+)")
+_LINK = re.compile(r"https?://\S+#(confirm|sign_in)=([^\s&]+)")
 
 
 @dataclass(frozen=True)

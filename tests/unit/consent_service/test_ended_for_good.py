@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from consent_service.errors import Conflict, ConsentError, RecordingRejected
-from consent_service.models import Challenge, Deny
+from consent_service.models import Challenge, Deny, EnrolmentAnswer
 from consent_service.proofs.receipt import verify_receipt
 from consent_service.proofs.seams import KeyPurpose
 from consent_service.voices import records
@@ -26,7 +26,9 @@ def begin(world: Tenant) -> Challenge:
 
 def complete(world: Tenant, challenge: Challenge) -> Any:
     return world.service.voices.complete_enrolment(
-        world.admin, challenge.enrolment_id, reference=voiced(4.0), transcript="t", statement=voiced(3.5)
+        world.admin,
+        challenge.enrolment_id,
+        EnrolmentAnswer(reference=voiced(4.0), transcript="t", statement=voiced(3.5)),
     )
 
 

@@ -16,7 +16,7 @@ from consent_service.errors import (
 )
 from consent_service.examination.challenge.purposes import said
 from consent_service.examination.findings import DOUBTS
-from consent_service.models import Challenge, Closing, Deny, Principal, Role
+from consent_service.models import Challenge, Closing, Deny, EnrolmentAnswer, Principal, Role
 from consent_service.policy.languages import LANGUAGES
 from consent_service.proofs.seams import Standing
 from tests.assets.installation import Tenant
@@ -82,7 +82,9 @@ def test_who_enrolled_can_not_review(world: Tenant) -> None:
         both, name="V", language="en", grantee="g", purpose="narration", subject_name="P"
     )
     world.service.voices.complete_enrolment(
-        both, challenge.enrolment_id, reference=voiced(4.0), transcript="t", statement=voiced(3.5)
+        both,
+        challenge.enrolment_id,
+        EnrolmentAnswer(reference=voiced(4.0), transcript="t", statement=voiced(3.5)),
     )
     with pytest.raises(PermissionDenied) as refused:
         world.service.voices.review(both, challenge.voice_id, approve=True)
@@ -179,7 +181,9 @@ def test_ids_that_nobody_gave_out_are_not_found(world: Tenant) -> None:
     for wrong in ("", "enrolment_0", "\ud800", "a b", "x" * 300, "'; drop table voices; --"):
         with pytest.raises(NotFound):
             world.service.voices.complete_enrolment(
-                world.admin, wrong, reference=voiced(4.0), transcript="t", statement=voiced(3.5)
+                world.admin,
+                wrong,
+                EnrolmentAnswer(reference=voiced(4.0), transcript="t", statement=voiced(3.5)),
             )
         with pytest.raises(NotFound):
             world.service.voices.get(world.admin, wrong)

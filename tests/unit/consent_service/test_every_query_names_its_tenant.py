@@ -13,7 +13,7 @@ from sqlalchemy import event
 
 from consent_service.errors import ConsentError
 from consent_service.ledger.tables import metadata
-from consent_service.models import Closing, Role
+from consent_service.models import Closing, EnrolmentAnswer, Role
 from consent_service.proofs.seams import Standing, WatermarkTag
 from consent_service.vault.sealing import load_node_secret, spoken_proof
 from tests.assets.installation import Tenant
@@ -114,7 +114,9 @@ def everything(world: Tenant) -> None:
         world.admin, name="n", language="en", grantee="g", purpose="narration", subject_name="s"
     )
     service.voices.complete_enrolment(
-        world.admin, challenge.enrolment_id, reference=voiced(4.0), transcript="t", statement=voiced(3.5)
+        world.admin,
+        challenge.enrolment_id,
+        EnrolmentAnswer(reference=voiced(4.0), transcript="t", statement=voiced(3.5)),
     )
     service.voices.review(world.reviewer, challenge.voice_id, approve=False)
     keys = {

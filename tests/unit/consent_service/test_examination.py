@@ -25,7 +25,7 @@ from consent_service.examination.process import ExaminerProcess
 from consent_service.examination.recordings import read_recording
 from consent_service.examination.speaker import Resemblyzer, judge
 from consent_service.examination.spoken import compare
-from consent_service.models import Challenge
+from consent_service.models import Challenge, EnrolmentAnswer
 from consent_service.policy.languages import LANGUAGES
 from consent_service.policy.purposes import PURPOSES
 from tests.assets.installation import UNEXAMINED, Installation, Tenant
@@ -67,9 +67,8 @@ def begin(world: Tenant) -> Challenge:
 
 def complete(world: Tenant, challenge: Challenge, **changes: bytes) -> str:
     recordings = {"reference": voiced(4.0), "statement": voiced(3.5, hertz=181.0), **changes}
-    return world.service.voices.complete_enrolment(
-        world.admin, challenge.enrolment_id, transcript="as said", **recordings
-    ).state
+    answer = EnrolmentAnswer(transcript="as said", **recordings)
+    return world.service.voices.complete_enrolment(world.admin, challenge.enrolment_id, answer).state
 
 
 def test_the_models_start_while_the_person_reads(house: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:

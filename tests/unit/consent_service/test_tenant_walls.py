@@ -11,7 +11,7 @@ import pytest
 
 from consent_service.errors import ConsentError, GrantMismatch, NotFound, PermissionDenied, Unauthenticated
 from consent_service.ledger.tables import metadata
-from consent_service.models import Claims, Deny, Role
+from consent_service.models import Claims, Deny, EnrolmentAnswer, Role
 from consent_service.proofs.log import verify_export
 from tests.assets.installation import Tenant
 from tests.assets.voiced import voiced
@@ -43,7 +43,7 @@ ACROSS: list[Callable[[Tenant, Tenant], Any]] = [
     lambda me, them: me.service.clips.get(me.auditor, clip_of(them)),
     lambda me, them: me.service.clips.register_clip(replace(record_of(them), tenant=me.admin.tenant)),
     lambda me, them: me.service.voices.complete_enrolment(
-        me.admin, begun(them), reference=sample(), transcript="t", statement=sample()
+        me.admin, begun(them), EnrolmentAnswer(reference=sample(), transcript="t", statement=sample())
     ),
 ]
 

@@ -6,6 +6,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -88,7 +89,7 @@ def test_prometheus_asks_haproxy_and_the_consent_service_where_they_listen_by_de
 
 
 def test_every_path_of_the_http_interface_that_the_readme_names_is_served() -> None:
-    served = set(build_http(None, IngressConfig(), version="0").openapi()["paths"])  # type: ignore[arg-type]
+    served = set(build_http(SimpleNamespace(consents=None), IngressConfig(), version="0").openapi()["paths"])  # type: ignore[arg-type]
     named = set(re.findall(r"/v1/[a-z/-]+[a-z]", TEXT["README.md"]))
     assert named
     assert named <= served

@@ -360,8 +360,8 @@ class House:
             fail_closed(Gate, between), voices, stamper or self.stamper, store, metrics, provider="test", version="test"
         )  # fmt: skip
         context = Context(
-            clips, fail_closed(Gate, between), self.context.verifier, self.context.auditor, self.context.trust,
-            self.config.ingress,
+            clips, fail_closed(Gate, between), self.context.consents, self.context.verifier,
+            self.context.auditor, self.context.trust, self.config.ingress,
         )  # fmt: skip
         http = build_http(context, self.config.ingress, version="test")
         return Parts(

@@ -7,13 +7,14 @@ import os
 import sys
 from pathlib import Path
 
-from consent_service.models import Allow
+from consent_service.http.consent_api import Caller, ConsentApi
+from consent_service.models import Allow, EnrolmentAnswer
 from consent_service.service import ConsentService
 from consent_service.vault.sealing import ReplicaKey
 from serve_app.errors import RequestRefused
+from serve_app.gate.consent_api import GateConsentApi, SealedConsentApi, consent_api
 from serve_app.gate.consent_gate import ConsentGate
 from serve_app.gate.protocol import Gate
-from serve_app.gate.uploads import seal_upload
 from serve_app.handles import local
 from tests.unit.serve_app.house import House, Studio, recording
 
@@ -22,14 +23,9 @@ AT_ONCE = 8  # as many as there are threads for the ledger
 HUNG_EXAMINER = (sys.executable, "-c", "import sys; open(sys.argv[1]).read()")
 
 
-async def complete(gate: Gate, studio: Studio, enrolment_id: str) -> None:
-    admin = studio.keys["admin"]
-    key, wrapped = await gate.upload_key(admin, enrolment_id)
-    uploads = {
-        part: seal_upload(key, wrapped, enrolment_id, part, recording(seconds, hertz=hertz))
-        for part, seconds, hertz in (("reference", 4.0, 150.0), ("statement", 3.5, 151.0))
-    }
-    await gate.complete_enrolment(admin, enrolment_id, uploads, transcript="what is said", note="")
+async def complete(consents: ConsentApi, studio: Studio, enrolment_id: str) -> None:
+    answer = EnrolmentAnswer(recording(4.0, hertz=150.0), "what is said", recording(3.5, hertz=151.0))
+    await consents.complete_enrolment(Caller(studio.keys["admin"]), enrolment_id, answer)
 
 
 def test_enrolments_at_a_hung_examiner_hold_up_no_decision_and_no_revocation(
@@ -41,6 +37,8 @@ def test_enrolments_at_a_hung_examiner_hold_up_no_decision_and_no_revocation(
     service = ConsentService.open(house.config.consent.model_copy(update={"examination": examination}))
     consent_gate = ConsentGate(service)
     gate = local(Gate, consent_gate)
+    gates_consents = GateConsentApi(service)
+    consents = consent_api(local(SealedConsentApi, gates_consents))
     challenges = [
         service.voices.begin_enrolment(
             studio.by("admin"), name=f"Voice {n}", language="en", grantee="studio", purpose="narration",
@@ -59,13 +57,14 @@ def test_enrolments_at_a_hung_examiner_hold_up_no_decision_and_no_revocation(
         while (feed := await gate.revocations(cursor, 0.0)).events:
             cursor = feed.cursor
         polling = asyncio.create_task(gate.revocations(cursor, 30.0))
-        arguments = {"consent_id": studio.consent.consent.consent_id, "reason": "withdrawn"}
-        await gate.administer(studio.keys["admin"], "revoke_consent", arguments)
+        consent_id = studio.consent.consent.consent_id
+        await consents.revoke_consent(Caller(studio.keys["admin"]), consent_id, "withdrawn")
         assert [event.voice_id for event in (await polling).events] == [studio.voice.voice_id]
 
     async def play() -> None:
         enrolling = [
-            asyncio.create_task(complete(gate, studio, challenge.enrolment_id)) for challenge in challenges
+            asyncio.create_task(complete(consents, studio, challenge.enrolment_id))
+            for challenge in challenges
         ]
         held = await asyncio.to_thread(os.open, pipe, os.O_WRONLY)  # returns when the examiner has opened it
         try:
@@ -80,4 +79,5 @@ def test_enrolments_at_a_hung_examiner_hold_up_no_decision_and_no_revocation(
         }
 
     house.run(play(), timeout_s=120)
+    gates_consents.close()
     consent_gate.close()

@@ -108,7 +108,7 @@ def test_an_unexpected_error_is_answered_and_logged_by_its_place_alone(
         answer = through(house, breaks)
     assert (answer.status_code, code_of(answer)) == (500, "internal_error")
     assert SECRET not in answer.text + caplog.text
-    assert "ValueError at test_edge.py:" in caplog.text
+    assert "ValueError at tests.unit.serve_app.test_edge:" in caplog.text
 
 
 async def swallows(scope: Scope, receive: Receive, send: Send) -> None:
@@ -176,5 +176,5 @@ def test_a_ray_that_names_its_parsers_differently_does_not_start(
 
 
 def test_the_deadline_of_the_configuration_is_the_one_that_counts(house: House) -> None:
-    assert STATUS["deadline_exceeded"] == 504
+    assert STATUS.of("deadline_exceeded") == 504
     assert house.config.ingress.request_deadline_s == 120

@@ -18,10 +18,12 @@ from typing import Any, Protocol
 import pytest
 
 from consent_service.errors import GrantUsed
+from consent_service.http.consent_api import ConsentApi, RecordingCalls
 from consent_service.proofs.seams import ManifestSigner, ProofReader
 from serve_app.call_signing import CallSigner, SignedCall
 from serve_app.errors import Refused, RequestRefused
 from serve_app.gate.client import BlockingGateClient
+from serve_app.gate.consent_api import GateConsentApi, SealedConsentApi
 from serve_app.gate.consent_gate import ConsentGate
 from serve_app.gate.protocol import Gate
 from serve_app.handles import (
@@ -269,7 +271,10 @@ def test_what_does_not_implement_a_protocol_is_not_offered() -> None:
 
 
 # our two protocols ----------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize(("protocol", "implementation"), [(Gate, ConsentGate), (VoiceReplica, VoiceWorker)])
+@pytest.mark.parametrize(
+    ("protocol", "implementation"),
+    [(Gate, ConsentGate), (SealedConsentApi, GateConsentApi), (VoiceReplica, VoiceWorker)],
+)
 def test_an_implementation_has_each_method_of_its_protocol_with_the_same_signature(
     protocol: type, implementation: type
 ) -> None:
@@ -282,22 +287,33 @@ def test_an_implementation_has_each_method_of_its_protocol_with_the_same_signatu
 
 def test_each_call_of_another_deployment_is_a_method_of_its_protocol() -> None:
     """mypy says so of what is typed; this, of what might not be."""
-    called = {"gate": set[str](), "voice": set[str]()}
+    called = {"gate": set[str](), "consents": set[str](), "voice": set[str]()}
     for path in SERVE_APP.rglob("*.py"):
         for peer, method in re.findall(
-            r"(?:self\._|ctx\.|context\.|await )(gate|voice)\.(\w+)\(", path.read_text("utf-8")
+            r"(?:self\._|ctx\.|context\.|await )(gate|consents|voice)\.(\w+)\(", path.read_text("utf-8")
         ):
             called[peer].add(method)
-    assert {"authorize", "redeem", "logged_at", "decommission"} <= called["gate"], "the walk finds them"
+    assert {"authorize", "redeem", "logged_at"} <= called["gate"], "the walk finds them"
+    assert {"upload_key", "open_statement_to", "clip_record"} <= called["consents"], "the walk finds them"
     assert called["gate"] <= {method.name for method in methods_of(Gate)}
+    sealed = {method.name for method in methods_of(SealedConsentApi)}
+    assert called["consents"] <= sealed | {method.name for method in methods_of(ConsentApi)}
     assert called["voice"] <= {method.name for method in methods_of(VoiceReplica)}
 
 
 def test_nothing_irreversible_or_examined_is_answered_try_again_while_it_goes_on() -> None:
-    limits = {method.name: method.time_limit_s for method in methods_of(Gate)}
+    limits = {method.name: method.time_limit_s for method in methods_of(SealedConsentApi)}
     slow = {name for name, limit in limits.items() if limit is not None}
-    assert slow == {"complete_enrolment", "complete_statement", "keep_designed_voice", "decommission"}
+    assert slow == {
+        "complete_sealed_enrolment", "complete_sealed_statement", "keep_sealed_design", "decommission",
+        "decommission_own_voice", "sweep_voices", "resume_decommissions",
+    }  # fmt: skip
     assert {limits[name] for name in slow} == {UNTIL_DONE_S}
+
+
+def test_no_recording_may_cross_a_handle_in_the_clear() -> None:
+    offered = {method.name for method in methods_of(SealedConsentApi)}
+    assert offered.isdisjoint(method.name for method in methods_of(RecordingCalls))
 
 
 def test_a_verifier_and_a_stamper_reach_the_gate_with_each_of_their_methods(house: House) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
+from consent_service.http import schemas as surface
 from serve_app.ingress import schemas
 
 SECRET = "Xyzzy"
@@ -35,12 +36,15 @@ SPOKEN: dict[str, Any] = {"language": "en", "lexicon": {SECRET: SECRET}}
             },
         ),
         (
-            schemas.BeginEnrolmentBody,
+            surface.BeginEnrolmentBody,
             {"name": "n", "language": "en", "grantee": "g", "purpose": "p", "subject_name": SECRET},
         ),
-        (schemas.CompleteEnrolmentBody, {"reference": SOUND, "statement": SOUND, "transcript": SECRET}),
-        (schemas.CompleteStatementBody, {"statement": SOUND}),
-        (schemas.KeepDesignBody, {"name": "n", "language": "en", "clip_id": "c", "transcript": SECRET}),
+        (surface.CompleteEnrolmentBody, {"reference": SOUND, "statement": SOUND, "transcript": SECRET}),
+        (surface.CompleteStatementBody, {"statement": SOUND}),
+        (
+            surface.KeepDesignBody,
+            {"name": "n", "language": "en", "clip_id": "c", "transcript": SECRET, "reference": SOUND},
+        ),
     ],
 )  # fmt: skip
 def test_no_repr_of_a_body_holds_what_it_says(body: type[BaseModel], said: dict[str, Any]) -> None:

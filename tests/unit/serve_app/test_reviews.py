@@ -11,6 +11,7 @@ import pytest
 import soundfile
 
 from consent_service.errors import VaultError
+from serve_app.gate.consent_api import consent_api
 from serve_app.gate.uploads import ReaderKey, seal_to_reader
 from synthesis.voice import Design
 from tests.unit.serve_app.house import FaultInjector, House, Studio, code_of, recording
@@ -27,9 +28,10 @@ def crossed(house: House) -> Iterator[list[Any]]:
             seen.append((method, args, kwargs, answer))
             return answer
 
-    object.__setattr__(house.context, "gate", Listening(house.gate))
+    surface = house.http.state.surface
+    object.__setattr__(surface, "api", consent_api(Listening(surface.api._consents)))  # type: ignore[arg-type]
     yield seen
-    object.__setattr__(house.context, "gate", house.gate)
+    object.__setattr__(surface, "api", house.context.consents)
 
 
 def waiting_statement(house: House, studio: Studio, purpose: str = "dubbing") -> str:
@@ -90,7 +92,7 @@ def test_what_comes_back_over_a_handle_is_sealed_to_the_one_who_asked(
         "GET", f"/v1/voices/{studio.voice.voice_id}/statement", key=studio.keys["reviewer"]
     ).content
     method, _, _, answer = crossed[-1]
-    assert method == "open_statement"
+    assert method == "open_statement_to"
     assert len(answer) > len(heard)
     assert heard[2_000:2_032] not in answer
 

@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import os
+import pickle
 import sys
 import tempfile
 from collections.abc import AsyncIterator
@@ -17,8 +18,8 @@ import pytest
 import soundfile
 
 from consent_service.errors import VaultError
-from serve_app.errors import RequestRefused
-from serve_app.gate.uploads import SealedUpload, UploadKeys, read_bounded, seal_upload
+from serve_app.gate.consent_api import consent_api
+from serve_app.gate.uploads import SealedUpload, UploadKeys, seal_upload
 from tests.unit.serve_app.house import FaultInjector, House, Studio, code_of, recording
 
 LIMIT = 2_000_000  # the house's bound on a body
@@ -95,10 +96,20 @@ def test_a_faulty_body_is_refused_without_quoting_it(
     assert len(answer.text) < 1_000
 
 
-@pytest.mark.parametrize("raw", [b"{", b"", b"null", b"[]", b"\xff\xfe", b'{"reference": "UklG'])
-def test_a_broken_body_is_refused(house: House, studio: Studio, raw: bytes) -> None:
+@pytest.mark.parametrize(
+    ("raw", "code"),
+    [
+        (b"{", "json_invalid"),
+        (b"", "json_invalid"),
+        (b"\xff\xfe", "json_invalid"),
+        (b'{"reference": "UklG', "json_invalid"),
+        (b"null", "request_invalid"),
+        (b"[]", "request_invalid"),
+    ],
+)
+def test_a_broken_body_is_refused(house: House, studio: Studio, raw: bytes, code: str) -> None:
     answer = house.request("POST", begun(house, studio), key=studio.keys["admin"], content=raw)
-    assert (answer.status_code, code_of(answer)) == (400, "request_invalid")
+    assert (answer.status_code, code_of(answer)) == (400, code)
 
 
 async def pieces(total: int, seen: list[int], size: int = 100_000) -> AsyncIterator[bytes]:
@@ -126,19 +137,14 @@ def test_a_chunked_body_is_cut_off_at_the_bound(house: House, studio: Studio, pa
     assert (answer.status_code, code_of(answer)) == (413, "upload_too_large")
 
 
-def test_reading_stops_at_the_bound(house: House) -> None:
+def test_a_declared_size_is_believed_only_against_the_caller(house: House, studio: Studio) -> None:
     seen: list[int] = []
-    with pytest.raises(RequestRefused, match="at most"):
-        house.run(read_bounded(pieces(10 * LIMIT, seen), LIMIT, None))
-    assert max(seen) <= LIMIT
-
-
-def test_a_declared_size_is_believed_only_against_the_caller(house: House) -> None:
-    with pytest.raises(RequestRefused):
-        house.run(read_bounded(pieces(2_000, [], 500), 1_000, "10"))
-    with pytest.raises(RequestRefused):
-        house.run(read_bounded(pieces(10, []), 1_000, "2000"))
-    assert house.run(read_bounded(pieces(1_000, []), 1_000, "not a number")) == bytes(1_000)
+    for declared in ("10", "not a number"):
+        answer = house.request(
+            "POST", "/v1/verify", content=pieces(10 * LIMIT, seen), headers={"content-length": declared}
+        )
+        assert (answer.status_code, code_of(answer)) == (413, "upload_too_large")
+        assert max(seen) <= LIMIT, "reading stops at the bound"
 
 
 def test_a_recording_is_never_spooled_to_a_disk(
@@ -178,6 +184,7 @@ def test_a_recording_is_never_spooled_to_a_disk(
 
 
 def test_what_crosses_a_handle_is_sealed(house: House, studio: Studio) -> None:
+    """An enrolment's recordings, a further statement, and what is handed in as a clip that we made."""
     crossed: list[Any] = []
 
     class Listening(FaultInjector):
@@ -186,17 +193,33 @@ def test_what_crosses_a_handle_is_sealed(house: House, studio: Studio) -> None:
             return await super().call(method, *args, **kwargs)
 
     sample, path = noise(), begun(house, studio)
-    object.__setattr__(house.context, "gate", Listening(house.gate))
+    admin = studio.keys["admin"]
+    further = house.post(
+        f"/v1/voices/{studio.voice.voice_id}/statements",
+        {"grantee": "studio", "purpose": "dubbing"},
+        key=admin,
+    ).json()["enrolment_id"]
+    design = {"name": "n", "language": "en", "clip_id": "clip_1", "transcript": "t", "reference": b64(sample)}
+    surface = house.http.state.surface
+    object.__setattr__(surface, "api", consent_api(Listening(surface.api._consents)))  # type: ignore[arg-type]
     try:
-        assert house.post(path, body(reference=b64(sample)), key=studio.keys["admin"]).status_code == 200
+        assert house.post(path, body(reference=b64(sample)), key=admin).status_code == 200
+        given = {"statement": b64(noise(3.5))}
+        house.post(f"/v1/voices/statements/{further}/complete", given, key=admin)
+        assert code_of(house.post("/v1/voices/designed", design, key=admin)) == "reference_not_designed"
     finally:
-        object.__setattr__(house.context, "gate", house.gate)
-    uploads = next(args[2] for method, args, _ in crossed if method == "complete_enrolment")
+        object.__setattr__(surface, "api", house.context.consents)
+    methods = [method for method, _, _ in crossed]
+    assert {"complete_sealed_enrolment", "complete_sealed_statement", "keep_sealed_design"} <= set(methods)
+    uploads = next(args[2] for method, args, _ in crossed if method == "complete_sealed_enrolment")
     marker = sample[50_000:50_032]
     for upload in uploads.values():
         assert marker not in upload.sealed + upload.wrapped_key
-    assert marker.hex() not in repr(crossed)
     assert "sealed" not in repr(uploads["reference"])
+    everything = pickle.dumps([(args, kwargs) for _, args, kwargs in crossed])
+    assert marker not in everything
+    assert noise(3.5)[50_000:50_032] not in everything
+    assert marker in pickle.dumps(sample), "the look for it finds what lies open"
 
 
 def test_a_sealed_recording_opens_for_its_own_enrolment_and_part_only(house: House) -> None:

@@ -8,7 +8,8 @@ import struct
 import httpx
 import pytest
 
-from serve_app.errors import RequestRefused
+from consent_service.http.errors import answer
+from serve_app.errors import STATUS, RequestRefused
 from serve_app.ingress.anonymous import AnonymousRateLimiter
 from tests.unit.serve_app.house import House, Studio, code_of
 
@@ -44,7 +45,8 @@ def test_an_address_has_its_turns_and_then_waits() -> None:
     assert [refused(limiter, "192.0.2.7") for _ in range(3)] == [None] * 3
     told = refused(limiter, "192.0.2.7")
     assert told is not None
-    assert (told.code, told.status, told.headers()) == ("rate_limited", 429, {"Retry-After": "10"})
+    sent = answer("id", told, STATUS)
+    assert (told.code, sent.status_code, sent.headers["retry-after"]) == ("rate_limited", 429, "10")
     assert refused(limiter, "192.0.2.8") is None
 
 
