@@ -73,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     bootstrap = commands.add_parser("bootstrap", help="make a tenant; print its first key, this once")
     bootstrap.add_argument("tenant", help="1-63 characters of a-z, 0-9 and -")
     for command in (serve, bootstrap):
-        command.add_argument("--config", type=Path, required=True, help="YAML; see docs/consent.md")
+        command.add_argument("--config", type=Path, required=True, help="YAML; see docs/consent/access.md")
     return parser
 
 

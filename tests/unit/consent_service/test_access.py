@@ -107,7 +107,7 @@ def test_every_operation_that_takes_a_principal_has_its_cell() -> None:
 
 
 def test_the_docs_show_the_table_as_it_is() -> None:
-    docs = (Path(__file__).resolve().parents[3] / "docs" / "consent.md").read_text("utf-8")
+    docs = (Path(__file__).resolve().parents[3] / "docs" / "consent" / "access.md").read_text("utf-8")
     for role, permissions in PERMISSIONS.items():
         assert f"| `{role}` | {', '.join(sorted(permissions))} |" in docs, role
 
