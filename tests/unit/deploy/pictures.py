@@ -1,6 +1,6 @@
-"""Draws the pictures that follow from the code: the rooms and their walls, the tables of the ledger, the list of decisions.
+"""Draws the pictures that follow from the code: rooms and walls, the tables of the ledger, the list of decisions.
 
-python -m tests.unit.deploy.pictures      writes them into the pages, between the lines `<!-- NAME -->` and `<!-- /NAME -->`
+`python -m tests.unit.deploy.pictures` writes them into their pages, between `<!-- NAME -->` and `<!-- /NAME -->`.
 """
 
 from __future__ import annotations
