@@ -72,6 +72,25 @@ def test_every_link_leads_somewhere(document: str) -> None:
     assert not missing
 
 
+def anchors(text: str) -> set[str]:
+    """The headings of a page, as GitHub names them."""
+    prose = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.+)$", prose, flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("document", TEXT)
+def test_every_link_to_a_heading_finds_it(document: str) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]*)#([^)]+)\)", TEXT[document])
+    here = (ROOT / document).parent
+    missing = [
+        f"{page}#{heading}"
+        for page, heading in links
+        if heading not in anchors((here / page).read_text(encoding="utf-8") if page else TEXT[document])
+    ]
+    assert not missing
+
+
 def test_the_readme_lists_the_preset_speakers() -> None:
     (listed,) = re.findall(r"^The nine preset speakers: (.*)\.$", TEXT["README.md"], flags=re.MULTILINE)
     assert re.split(", | and ", listed) == list(SPEAKERS)
