@@ -1,4 +1,15 @@
 """The online door: Ray Serve with a CPU ingress, a consent gate and voice replicas.
 
-Plain classes hold the logic; Ray's decorators live in `serve_app.app` alone.
+    ingress   HTTP: routes, edge, schemas, limits for callers
+    clips     the way of one clip: cache key, cache, streams, stamping, publishing, other formats
+    gate      the deployment that opens ledger, vault and keys, and its clients
+    voice     the deployment with an engine, and its knowledge of revocations
+
+    app       the deployments; Ray's decorators are here alone
+    wiring    the parts put together, with or without Ray
+    errors    which code has which HTTP status
+    config    settings
+    runtime   start and stop of the application
+
+Plain classes hold the logic.
 """

@@ -17,7 +17,9 @@ from typing import Final
 from consent_service.examination.challenge.purposes import said
 from consent_service.examination.challenge.sentences import STATEMENT
 
-MAX_ERROR_RATE: Final = 0.35  # of the fixed words; what it lets through and keeps out is in docs/measurements.md
+MAX_ERROR_RATE: Final = (
+    0.35  # of the fixed words; what it lets through and keeps out is in docs/measurements.md
+)
 MIN_WORDS_HEARD: Final = 3  # of the four drawn ones
 _FREE_WORDS: Final = 8  # what a recogniser may make of a name, or of the drawn words
 _FREE_CHARACTERS: Final = 24

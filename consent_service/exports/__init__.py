@@ -1,1 +1,5 @@
-"""What leaves the ledger for offline use: the log and the bundle."""
+"""What leaves the ledger signed, for offline use.
+
+log      the audit log with its proofs
+bundle   log, standings and clips as one file. `proofs` verifies both
+"""

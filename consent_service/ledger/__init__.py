@@ -1,4 +1,9 @@
-"""The ledger database: tables, connections and migrations. SQLAlchemy Core; SQLite first, PostgreSQL by URL.
+"""The ledger database: SQLAlchemy Core; SQLite first, PostgreSQL by URL. No rule of consent lives here.
 
-No rule of consent lives here: this package knows how a transaction begins and ends, not what it is about.
+tables               every table
+engine               connections; every database error becomes LedgerUnavailable
+transaction          one transaction on one tenant
+log                  the writer of the audit log (RFC 6962)
+schema, migrations   Alembic
+address              a URL without its password
 """

@@ -1,10 +1,10 @@
 """Small objects at a URL: a folder of this machine, or `s3://bucket/prefix`. Whole or not there; deleted for good.
 
 Sealed recordings, wrapped data keys and sealed key rings lie in such a place. Deletion is the hard part: a
-versioned bucket keeps what it seems to delete, and a write that was cut short leaves parts. `delete_every_copy`
-goes after each of them, looks again, and raises while anything is left. What an object store copies elsewhere
-(replication, backups) is out of its reach. Credentials come from where botocore looks for them, never from a
-URL; no error carries any.
+versioned bucket keeps every version, and a write that was cut short leaves parts. `delete_every_copy` deletes each of
+them, lists again, and raises while anything is left: `files` here, `s3` in a bucket (versions, deletion markers,
+uploads). What an object store copies elsewhere (replication, backups) is out of its reach. Credentials come from where
+botocore looks for them, never from a URL; no error carries any.
 """
 
 from __future__ import annotations

@@ -2,6 +2,10 @@
 
 The only I/O: `log` reads the folder of an export.
 
-`seams` holds the protocols and the records that more than one room handles; the other modules verify
-receipts, checkpoints and Merkle proofs (RFC 6962, RFC 8785, C2SP tlog-checkpoint).
+    seams                          the protocols and records that more than one room handles
+    receipt, vocabulary            consent receipts, and what their words mean
+    certificate                    certificates of deletion
+    bundle, standings              clips and consents as of a checkpoint, for a verifier without a ledger
+    log, merkle, checkpoint        an exported log (RFC 6962, C2SP tlog-checkpoint)
+    statement, canonical, trust    signed JSON (RFC 8785), and whose keys are trusted
 """

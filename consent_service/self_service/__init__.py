@@ -1,1 +1,5 @@
-"""What the person whose voice it is may see and do."""
+"""What the person whose voice it is sees and does: their voices, consents and uses; withdrawal; deletion.
+
+service   sign-in and every operation
+queries   what is theirs, and nobody else's
+"""

@@ -1,1 +1,3 @@
-"""Tenants and their API keys."""
+"""Tenants and their API keys: made, listed, revoked, bound to a consent (`keys`). Roles are in
+`consent_service.access`.
+"""

@@ -1,1 +1,5 @@
-"""A voice replica: redeem a grant, speak, follow revocations."""
+"""A voice replica: it redeems a grant, speaks, and marks what it spoke.
+
+worker   from a grant to marked samples
+watch    what it knows of revocations; old knowledge releases no audio
+"""

@@ -1,1 +1,1 @@
-"""The operations, one file for each kind."""
+"""The routes, one file for each kind of object. A route parses, asks the service, and answers."""
