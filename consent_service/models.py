@@ -255,7 +255,7 @@ class Voice:
     epoch: int
     language: str
     created_at: float
-    prompt_digest: str = ""  # of the sealed reference; part of the cache key
+    prompt_digest: str = ""  # of the sealed reference, which the vault opens by it
     retain_until: float | None = None  # Unix seconds; None: for the configured period
 
 

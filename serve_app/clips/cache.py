@@ -20,7 +20,7 @@ T = TypeVar("T")
 def cache_key(
     scope: str, utterance: Utterance, engine: EngineInfo, *, seed: int | None, profile: str, delivery: str
 ) -> str:
-    """SHA-256, hex. `scope` is the gate's (tenant, grantee, purpose, consent and version, voice, epoch, prompt digest).
+    """SHA-256, hex. `scope` is the gate's (tenant, grantee, purpose, consent and version, voice and its epoch).
 
     delivery: format, sample rate and loudness.
     A request without a seed has the seed of its key, see `seed_of`; `None` keeps the two apart.
