@@ -91,6 +91,16 @@ def test_every_link_to_a_heading_finds_it(document: str) -> None:
     assert not missing
 
 
+def test_every_test_that_the_documentation_names_exists() -> None:
+    named = {name for text in TEXT.values() for name in re.findall(r"`(test_[a-z0-9_]+)(?:\.py)?`", text)}
+    files = list((ROOT / "tests").rglob("*.py"))
+    known = {path.stem for path in files}
+    for path in files:
+        known |= set(re.findall(r"def (test_[a-z0-9_]+)", path.read_text(encoding="utf-8")))
+    assert named
+    assert named <= known, named - known
+
+
 def test_the_readme_lists_the_preset_speakers() -> None:
     (listed,) = re.findall(r"^The nine preset speakers: (.*)\.$", TEXT["README.md"], flags=re.MULTILINE)
     assert re.split(", | and ", listed) == list(SPEAKERS)
