@@ -46,9 +46,9 @@ def rooms(project: dict[str, Any] | None = None) -> str:
     assert not both_ways, f"no contract says which of these stands lower: {both_ways}"
     # A room that every other room may import is the ground floor: an arrow to it from each would hide the others.
     ground = [name for name in packages if all((each, name) in arrows for each in packages if each != name)]
-    lines = ["flowchart TB", "    vouch(vouch: imports every room)"]
+    lines = ["flowchart TB", '    vouch("vouch: imports every room")']
     lines += [
-        f"    {name}({name}: every room stands on it)" if name in ground else f"    {name}[{name}]"
+        f'    {name}("{name}: every room stands on it")' if name in ground else f"    {name}[{name}]"
         for name in packages
     ]
     lines += [f"    {importer} --> {imported}" for importer, imported in arrows if imported not in ground]

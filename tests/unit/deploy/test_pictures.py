@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from copy import deepcopy
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 from tests.unit.deploy.pictures import DOCS, PICTURES, ROOT, drawn, rooms
 
 RECORDS = sorted((DOCS / "adr").glob("0*.md"))
+PAGES = sorted([ROOT / "README.md", *DOCS.rglob("*.md")])
+BLOCKS = re.compile(r"^```mermaid\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
 @pytest.mark.parametrize("name", PICTURES)
@@ -27,6 +30,17 @@ def test_the_rooms_are_drawn_from_the_contracts() -> None:
         contract["ignore_imports"] = []
     assert "speech -. " in rooms(project)
     assert "speech -. " not in rooms(changed)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
+def test_a_picture_holds_no_semicolon(page: Path) -> None:
+    """Mermaid reads one as the end of a statement, and then shows an error in place of the picture."""
+    assert not [
+        line
+        for block in BLOCKS.findall(page.read_text("utf-8"))
+        for line in block.splitlines()
+        if ";" in line
+    ]
 
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda path: path.stem)
