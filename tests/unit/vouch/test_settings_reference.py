@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from tests.unit.vouch.settings_reference import SECTIONS, Setting, render, settings
 
-DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "settings.md"
+ROOT = Path(__file__).resolve().parents[3]
+DOCUMENT = ROOT / "docs" / "settings.md"
 ALL = {f"{model.__name__}.{each.name}": each for _, model, _ in SECTIONS for each in settings(model)}
 
 
@@ -23,6 +25,25 @@ def test_every_part_of_the_configuration_is_there() -> None:
         for setting in settings(model):
             assert f"| `{setting.name}` |" in page
     assert page.count("| `consent.data_dir` |") == 1
+
+
+def test_every_setting_that_a_page_names_exists() -> None:
+    known = {setting.name.removeprefix("consent.") for _, model, _ in SECTIONS for setting in settings(model)}
+    sections = "|".join(sorted({name.partition(".")[0] for name in known if "." in name}))
+    named = {
+        f"{page.name}: {name}"
+        for page in [
+            ROOT / "README.md",
+            *(ROOT / "docs").glob("*.md"),
+            *(ROOT / "docs" / "consent").glob("*.md"),
+        ]
+        for name in re.findall(
+            rf"`(?:consent\.)?((?:{sections})\.[a-z_]+)(?::[^`]*)?`", page.read_text("utf-8")
+        )
+        if not name.endswith((".py", ".md"))
+    }
+    assert len(named) > 20
+    assert not {each for each in named if each.partition(": ")[2] not in known}
 
 
 @pytest.mark.parametrize("setting", ALL.values(), ids=ALL)
