@@ -31,6 +31,9 @@ def code(text: str) -> Iterator[str]:
 
 def commands() -> list[tuple[str, str]]:
     found = {(name, line.strip()) for name, text in TEXT.items() for line in code(text)}
+    found |= {
+        (name, span) for name, text in TEXT.items() for span in re.findall(r"`(vouch [a-z][^`\n]*)`", text)
+    }
     return sorted(
         (n, re.sub(r"^VOUCH_CONFIG=\S+ ", "", line))
         for n, line in found
