@@ -8,7 +8,7 @@
     app       the deployments; Ray's decorators are here alone
     wiring    the parts put together, with or without Ray
     handles   typed calls between deployments, made from `gate.protocol` and `voice.protocol`; `call_signing` signs them
-    errors    which code has which HTTP status
+    errors    which code has which HTTP status, on top of `consent_service.http.errors`
     config    settings
     runtime   start and stop of the application
 
