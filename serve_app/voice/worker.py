@@ -29,7 +29,7 @@ from serve_app.handles import fail_closed
 from serve_app.metrics import Metrics
 from serve_app.voice.watch import RevocationWatch
 from speech.engine import SAMPLE_RATE, EngineInfo, Samples, SpeechEngine
-from speech.errors import EngineUnavailable, SynthesisCancelled
+from speech.errors import EngineUnavailable, SynthesisCancelled, SynthesisFailed
 from synthesis.outcome import closing_for
 from synthesis.replica import ReplicaIdentity
 from synthesis.request import engine_request, require_same_grant, require_speaker
