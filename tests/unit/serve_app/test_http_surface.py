@@ -100,11 +100,11 @@ def test_a_narrator_sees_a_record_without_a_path_of_the_server(
     path = f"/v1/clips/{clip.headers['x-clip-id']}/record"
     seen = house.request("GET", path, key=studio.keys["narrator"])
     assert seen.json()["objects"] == []
-    assert str(house.clips) not in seen.text
+    assert str(house.clip_folder) not in seen.text
     assert seen.json()["standing"] == "live"
     assert not {"watermark", "fingerprint"} & set(seen.json())
     auditor = house.request("GET", path, key=studio.keys["auditor"]).json()
-    assert str(house.clips) in auditor["objects"][0]
+    assert str(house.clip_folder) in auditor["objects"][0]
 
 
 def parts_of(house: House, studio: Studio, clip: httpx.Response, wanted: str, **more: str) -> httpx.Response:
