@@ -4,7 +4,6 @@ the clips that came of the grants it redeemed."""
 from __future__ import annotations
 
 import hmac
-import json
 
 from sqlalchemy import Connection, delete, insert, select
 
@@ -13,7 +12,8 @@ from consent_service.core import EVERYONE, Core
 from consent_service.errors import GrantMismatch, NotFound, ReplicaUnknown
 from consent_service.grants import Basis
 from consent_service.ids import REPLICA, SHA256_HEX
-from consent_service.ledger.tables import clips, design_reports, log_entries, redemptions, replicas
+from consent_service.ledger import log
+from consent_service.ledger.tables import clips, design_reports, redemptions, replicas
 from consent_service.proofs.seams import KeyPurpose
 from consent_service.vault.sealing import node_proof, seal, spoken_proof, watermark_info
 
@@ -65,7 +65,7 @@ def report_design(
         used = connection.execute(select(redemptions).where(named)).mappings().one_or_none()
         if used is None:
             raise NotFound("no such grant was redeemed", code="grant_unknown")
-        redeemer = _redeemer(connection, used["tenant"], used["leaf"])
+        redeemer = log.entry(connection, used["tenant"], used["leaf"]).get("replica")
         mine = (clips.c.tenant == used["tenant"]) & (clips.c.clip_id == used["clip_id"])
         basis = connection.execute(select(clips.c.basis).where(mine)).scalar()
     if (
@@ -90,11 +90,3 @@ def report_design(
                 "audio_sha256": audio_sha256,
             }
             writing.connection.execute(insert(design_reports), row)
-
-
-def _redeemer(connection: Connection, tenant: str, leaf: int) -> str | None:
-    """The replica that the audit entry of a redemption names."""
-    query = select(log_entries.c.entry).where(log_entries.c.tenant == tenant, log_entries.c.leaf == leaf)
-    entry = json.loads(bytes(connection.execute(query).scalar_one()))
-    replica = entry.get("replica")
-    return replica if isinstance(replica, str) else None
