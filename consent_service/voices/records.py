@@ -7,11 +7,10 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, select, update
 
-from consent_service.access import Permission, may_see
-from consent_service.core import Core, Writing
+from consent_service.core import Writing
 from consent_service.errors import Conflict, InvalidInput, NotFound
 from consent_service.ledger.tables import voices
-from consent_service.models import Principal, Voice
+from consent_service.models import Voice
 
 MAX_TRANSCRIPT = 4000
 
@@ -55,20 +54,6 @@ def change(writing: Writing, voice_id: str, **values: Any) -> Voice:
     mine = (voices.c.tenant == writing.tenant) & (voices.c.voice_id == voice_id)
     writing.connection.execute(update(voices).where(mine).values(**values))
     return to_voice(find(writing.connection, writing.tenant, voice_id))
-
-
-def list_voices(core: Core, by: Principal) -> list[Voice]:
-    with core.read(by, Permission.VOICE_READ) as reading:
-        query = select(voices).where(voices.c.tenant == reading.tenant).order_by(voices.c.created_at)
-        rows = reading.connection.execute(query).mappings()
-        return [to_voice(row) for row in rows if may_see(reading.by, row["voice_id"])]
-
-
-def show(core: Core, by: Principal, voice_id: str) -> Voice:
-    with core.read(by, Permission.VOICE_READ) as reading:
-        if not may_see(reading.by, voice_id):
-            raise NotFound("no such voice", code="voice_unknown")
-        return to_voice(find(reading.connection, reading.tenant, voice_id))
 
 
 def require_transcript(transcript: str) -> str:
