@@ -83,24 +83,13 @@ def decommission(
         # What was certified of a voice that is back (restored, say) is no longer true: it ends once more.
         if found is None or row["state"] != "decommissioned":
             _begin(core, writing, by, row, reason)
-    return _finish(_Run(core, by, voice_id, right))
-
-
-def resume(core: Core, by: Principal) -> list[Voice]:
-    """Finish every decommissioning of the tenant that was interrupted, oldest first."""
-    with core.read(by, Permission.VOICE_DECOMMISSION) as reading:
-        query = select(decommissions.c.voice_id).where(
-            decommissions.c.tenant == reading.tenant, decommissions.c.finished_at.is_(None)
-        )
-        left = reading.connection.execute(query.order_by(decommissions.c.begun_at)).scalars().all()
-    return [_finish(_Run(core, by, voice_id, Permission.VOICE_DECOMMISSION)) for voice_id in left]
+    return finish(core, by, voice_id, right)
 
 
 def certificate(
     core: Core, by: Principal, voice_id: str, *, right: Permission = Permission.CONSENT_READ
 ) -> str:
-    """The signed certificate. Raises NotFound (certificate_missing) for a voice that was not decommissioned to the
-    end."""
+    """`right`: under which the caller asks."""
     with core.read(by, right) as reading:
         row = _found(reading.connection, reading.tenant, voice_id)
         if row is None or not row["certificate"]:
@@ -108,7 +97,11 @@ def certificate(
         return str(row["certificate"])
 
 
-def _finish(run: _Run) -> Voice:
+def finish(
+    core: Core, by: Principal, voice_id: str, right: Permission = Permission.VOICE_DECOMMISSION
+) -> Voice:
+    """Go on where an earlier call was interrupted."""
+    run = _Run(core, by, voice_id, right)
     for step in _STEPS:
         with run.core.read(run.by, run.right) as reading:
             if _is_done(_require(reading.connection, run), step):
