@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, RowMapping, select, update
+from sqlalchemy import Connection, RowMapping, update
 
 from consent_service.clips import stores
 from consent_service.commit.batch import Group
@@ -20,6 +20,7 @@ from consent_service.core import Core, Writing
 from consent_service.errors import Conflict, ConsentError, GrantRevoked, InvalidInput, NotFound
 from consent_service.grants import Grant
 from consent_service.ids import SHA256_HEX
+from consent_service.ledger.rows import find_row, from_row, rows_of
 from consent_service.ledger.tables import clips as clips_table
 from consent_service.proofs.seams import ClipRecord, WatermarkTag
 
@@ -30,24 +31,12 @@ _FIXED: Final = (
 
 
 def to_clip(row: RowMapping) -> ClipRecord:
-    return ClipRecord(
-        clip_id=row["clip_id"],
-        tenant=row["tenant"],
-        voice_id=row["voice_id"],
-        basis=row["basis"],
-        consent_id=row["consent_id"],
-        consent_version=row["consent_version"],
-        purpose=row["purpose"],
-        grantee=row["grantee"],
-        audit_leaf=row["audit_leaf"],
-        audio_sha256=row["audio_sha256"],
-        seconds=row["seconds"],
-        created_at=row["created_at"],
+    mark = row["watermark_tag"]
+    return from_row(
+        ClipRecord,
+        row,
         objects=tuple(row["objects"]),
-        state=row["state"],
-        watermark=None
-        if row["watermark_tag"] is None
-        else WatermarkTag(row["watermark_epoch"], row["watermark_tag"]),
+        watermark=None if mark is None else WatermarkTag(row["watermark_epoch"], mark),
         fingerprint=bytes(row["fingerprint"] or b""),
     )
 
@@ -77,8 +66,7 @@ def new_row(writing: Writing, grant: Grant, leaf: int, mark: WatermarkTag, said:
 
 
 def row_of(connection: Connection, tenant: str, clip_id: str) -> RowMapping | None:
-    query = select(clips_table).where(clips_table.c.tenant == tenant, clips_table.c.clip_id == clip_id)
-    return connection.execute(query).mappings().one_or_none()
+    return find_row(connection, clips_table, tenant, clip_id=clip_id)
 
 
 def register_many(core: Core, records: Sequence[ClipRecord]) -> list[Exception | None]:
@@ -131,7 +119,7 @@ class _Register:
 
 
 def change(writing: Writing, clip_id: str, **values: Any) -> None:
-    mine = (clips_table.c.tenant == writing.tenant) & (clips_table.c.clip_id == clip_id)
+    mine = rows_of(clips_table, writing.tenant, clip_id=clip_id)
     writing.connection.execute(update(clips_table).where(mine).values(**values))
 
 

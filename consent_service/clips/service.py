@@ -16,6 +16,7 @@ from consent_service.clips import data_keys, register, stores, watermarks
 from consent_service.core import Core
 from consent_service.errors import GrantRevoked, NotFound
 from consent_service.ledger import log
+from consent_service.ledger.rows import find_row, find_value
 from consent_service.ledger.tables import clips, consents, redemptions, voices
 from consent_service.models import Principal
 from consent_service.policy import decide, terms
@@ -96,17 +97,12 @@ class Clips:
 
     def logged_at(self, clip_id: str, audio_sha256: str) -> float | None:
         with self._core.ledger.read() as connection:
-            found = connection.execute(
-                select(clips.c.tenant, clips.c.audit_leaf).where(clips.c.clip_id == clip_id)
-            ).one_or_none()
+            query = select(clips.c.tenant, clips.c.audit_leaf).where(clips.c.clip_id == clip_id)
+            found = connection.execute(query).one_or_none()
             if found is None:
                 return None
             grant = log.entry(connection, found.tenant, found.audit_leaf).get("grant")
-            leaf = connection.execute(
-                select(redemptions.c.closing_leaf).where(
-                    redemptions.c.grant_id == grant, redemptions.c.tenant == found.tenant
-                )
-            ).scalar()
+            leaf = find_value(connection, redemptions.c.closing_leaf, found.tenant, grant_id=grant)
             closing = {} if leaf is None else log.entry(connection, found.tenant, leaf)
         return handed_over_at(closing, clip_id, audio_sha256)
 
@@ -141,17 +137,13 @@ def _within_reach(connection: Connection, caller: Principal, clip_id: str) -> Ro
 
 
 def _standing(connection: Connection, clip: RowMapping, now: float) -> Standing:
-    voice = select(voices.c.state).where(
-        voices.c.tenant == clip["tenant"], voices.c.voice_id == clip["voice_id"]
-    )
-    if connection.execute(voice).scalar() == "decommissioned":
+    if find_value(connection, voices.c.state, clip["tenant"], voice_id=clip["voice_id"]) == "decommissioned":
         return Standing.DECOMMISSIONED
     if clip["state"] != "live":
         return Standing.WITHDRAWN
     if clip["consent_id"] is None:
         return Standing.NOT_REQUIRED
-    named = (consents.c.tenant == clip["tenant"]) & (consents.c.consent_id == clip["consent_id"])
-    consent = connection.execute(select(consents).where(named)).mappings().one_or_none()
+    consent = find_row(connection, consents, clip["tenant"], consent_id=clip["consent_id"])
     if consent is None:
         return Standing.UNKNOWN
     if consent["state"] != "live":

@@ -20,6 +20,7 @@ from consent_service.consents import receipts
 from consent_service.core import Core, Writing
 from consent_service.errors import Conflict, NotFound
 from consent_service.ids import require_name
+from consent_service.ledger.rows import find_row, from_row, rows_of
 from consent_service.ledger.tables import clips, consent_versions
 from consent_service.ledger.tables import consents as consents_table
 from consent_service.models import Consent, Principal, RecordedConsent, Revocation
@@ -30,25 +31,12 @@ from consent_service.voices import records as voices
 
 
 def to_consent(row: RowMapping) -> Consent:
-    return Consent(
-        consent_id=row["consent_id"],
-        version=row["version"],
-        tenant=row["tenant"],
-        voice_id=row["voice_id"],
-        subject_id=row["subject_id"],
-        terms=terms.from_json(row["terms"]),
-        state=row["state"],
-        recorded_at=row["recorded_at"],
-        revoked_at=row["revoked_at"],
-        revoked_reason=row["revoked_reason"],
-        evidence=row["evidence"] or {},
-    )
+    return from_row(Consent, row, terms=terms.from_json(row["terms"]), evidence=row["evidence"] or {})
 
 
 def find(connection: Connection, tenant: str, consent_id: str) -> RowMapping:
     """The row of a consent. Raises NotFound, for one of another tenant too."""
-    mine = (consents_table.c.tenant == tenant) & (consents_table.c.consent_id == consent_id)
-    row = connection.execute(select(consents_table).where(mine)).mappings().one_or_none()
+    row = find_row(connection, consents_table, tenant, consent_id=consent_id)
     if row is None:
         raise NotFound("no such consent", code="consent_unknown")
     return row
@@ -115,20 +103,18 @@ def withdraw_clips(writing: Writing, consent_id: str, only: Any = True) -> int:
 
 
 def live_clips(tenant: str, consent_id: str) -> ColumnElement[bool]:
-    return (clips.c.tenant == tenant) & (clips.c.consent_id == consent_id) & (clips.c.state == "live")
+    return rows_of(clips, tenant, consent_id=consent_id, state="live")
 
 
 def change(writing: Writing, consent_id: str, **values: Any) -> None:
-    mine = (consents_table.c.tenant == writing.tenant) & (consents_table.c.consent_id == consent_id)
+    mine = rows_of(consents_table, writing.tenant, consent_id=consent_id)
     writing.connection.execute(update(consents_table).where(mine).values(**values))
 
 
 def history(writing: Writing, consent: Consent) -> list[receipts.Event]:
     """What happened to a consent so far, by the versions that are kept of it."""
-    narrowed_later = (
-        (consent_versions.c.tenant == writing.tenant)
-        & (consent_versions.c.consent_id == consent.consent_id)
-        & (consent_versions.c.version > 1)
+    narrowed_later = rows_of(consent_versions, writing.tenant, consent_id=consent.consent_id) & (
+        consent_versions.c.version > 1
     )
     query = select(consent_versions.c.recorded_at).where(narrowed_later).order_by(consent_versions.c.version)
     given = receipts.Event("given", consent.recorded_at, receipts.PERSON)

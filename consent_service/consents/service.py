@@ -16,6 +16,7 @@ from consent_service.consents import evidence, receipts, records
 from consent_service.core import Core, Writing
 from consent_service.errors import Conflict
 from consent_service.ids import new_id
+from consent_service.ledger.rows import find_value, rows_of
 from consent_service.ledger.tables import clips, subjects
 from consent_service.ledger.tables import consents as consents_table
 from consent_service.models import Consent, ConsentTerms, Narrowing, Principal, RecordedConsent, Revocation
@@ -180,7 +181,7 @@ def _lost(connection: Connection, before: Consent, remaining: ConsentTerms) -> A
 
 def _clip_purposes(connection: Connection, tenant: str, consent_id: str) -> list[str]:
     query = select(clips.c.purpose).distinct()
-    rows = connection.execute(query.where(clips.c.tenant == tenant, clips.c.consent_id == consent_id))
+    rows = connection.execute(query.where(rows_of(clips, tenant, consent_id=consent_id)))
     return [row.purpose for row in rows]
 
 
@@ -209,8 +210,9 @@ def _log_fields(writing: Writing, consent: Consent) -> dict[str, Any]:
 def _evidence(writing: Writing, voice: RowMapping, agreed: ConsentTerms) -> dict[str, Any]:
     """How it is known that this person agreed to this: what their statements prove, under one digest."""
     proved = evidence.evidence_for(writing.connection, voice, agreed.grantee, agreed.purposes)
-    person = (subjects.c.tenant == writing.tenant) & (subjects.c.subject_id == voice["subject_id"])
-    confirmed = writing.connection.execute(select(subjects.c.contact_confirmed_at).where(person)).scalar()
+    confirmed = find_value(
+        writing.connection, subjects.c.contact_confirmed_at, writing.tenant, subject_id=voice["subject_id"]
+    )
     proved |= {"contact_confirmed_at": confirmed}
     return {**proved, "digest": sha256(rfc8785.dumps(proved)).hexdigest()}
 

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final, TypeAlias
 
-from sqlalchemy import Connection, RowMapping, delete, insert, select, update
+from sqlalchemy import Connection, RowMapping, delete, insert, update
 
 from consent_service.access import Permission
 from consent_service.core import Core, Writing
@@ -27,6 +27,7 @@ from consent_service.deletion.certify import certify
 from consent_service.deletion.silence import silence
 from consent_service.errors import Conflict, NotFound, ObjectMissing
 from consent_service.ids import require_name
+from consent_service.ledger.rows import find_row, rows_of
 from consent_service.ledger.tables import decommissions
 from consent_service.models import Principal, Voice
 from consent_service.voices import records
@@ -125,7 +126,7 @@ def _do(step: _Step, run: _Run) -> Report:
 
 
 def _begin(core: Core, writing: Writing, by: Principal, row: RowMapping, reason: str) -> None:
-    of = (decommissions.c.tenant == writing.tenant) & (decommissions.c.voice_id == row["voice_id"])
+    of = rows_of(decommissions, writing.tenant, voice_id=row["voice_id"])
     writing.connection.execute(delete(decommissions).where(of))
     writing.connection.execute(
         insert(decommissions),
@@ -220,8 +221,7 @@ def _is_done(row: RowMapping, step: _Step) -> bool:
 
 
 def _found(connection: Connection, tenant: str, voice_id: str) -> RowMapping | None:
-    mine = (decommissions.c.tenant == tenant) & (decommissions.c.voice_id == voice_id)
-    return connection.execute(select(decommissions).where(mine)).mappings().one_or_none()
+    return find_row(connection, decommissions, tenant, voice_id=voice_id)
 
 
 def _require(connection: Connection, run: _Run) -> RowMapping:
@@ -232,5 +232,5 @@ def _require(connection: Connection, run: _Run) -> RowMapping:
 
 
 def _advance(writing: Writing, voice_id: str, **values: Any) -> None:
-    mine = (decommissions.c.tenant == writing.tenant) & (decommissions.c.voice_id == voice_id)
+    mine = rows_of(decommissions, writing.tenant, voice_id=voice_id)
     writing.connection.execute(update(decommissions).where(mine).values(**values))

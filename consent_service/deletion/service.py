@@ -18,6 +18,7 @@ from consent_service.deletion import decommission, orphans
 from consent_service.deletion.clips import TOMBSTONE
 from consent_service.deletion.erase import speaks_elsewhere
 from consent_service.errors import Conflict, InvalidInput
+from consent_service.ledger.rows import find_value, rows_of
 from consent_service.ledger.tables import clips, consents, decommissions, enrolments, subjects, voices
 from consent_service.models import Principal, Voice, VoiceHoldings
 from consent_service.voices import records
@@ -45,14 +46,13 @@ class Deletion:
             voice = records.find(connection, tenant, voice_id)
 
             def count(table: Table, condition: ColumnElement[bool]) -> int:
-                mine = (table.c.tenant == tenant) & (table.c.voice_id == voice_id)
+                mine = rows_of(table, tenant, voice_id=voice_id)
                 query = select(func.count()).select_from(table).where(mine, condition)
                 return int(connection.execute(query).scalar_one())
 
             subject_id, name = voice["subject_id"], None
             if subject_id is not None and not speaks_elsewhere(connection, tenant, subject_id, voice_id):
-                person = (subjects.c.tenant == tenant) & (subjects.c.subject_id == subject_id)
-                name = connection.execute(select(subjects.c.name).where(person)).scalar()
+                name = find_value(connection, subjects.c.name, tenant, subject_id=subject_id)
             return VoiceHoldings(
                 name=voice["name"],
                 subject_name=name,

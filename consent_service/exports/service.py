@@ -18,6 +18,7 @@ from consent_service.access import Permission
 from consent_service.core import Core, Reading
 from consent_service.errors import InvalidInput
 from consent_service.ledger import log
+from consent_service.ledger.rows import rows_of
 from consent_service.ledger.tables import clips, consents, log_entries, log_nodes, redemptions, voices
 from consent_service.models import Principal
 from consent_service.policy import terms
@@ -151,9 +152,7 @@ def _leaves(connection: Connection, tenant: str, size: int) -> Iterator[bytes]:
 
 
 def _ended(reading: Reading) -> set[str]:
-    query = select(voices.c.voice_id).where(
-        voices.c.tenant == reading.tenant, voices.c.state == "decommissioned"
-    )
+    query = select(voices.c.voice_id).where(rows_of(voices, reading.tenant, state="decommissioned"))
     return set(reading.connection.execute(query).scalars())
 
 

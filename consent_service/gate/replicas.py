@@ -15,6 +15,7 @@ from consent_service.errors import GrantMismatch, InvalidInput, NotFound, Replic
 from consent_service.grants import Basis
 from consent_service.ids import REPLICA, SHA256_HEX
 from consent_service.ledger import log
+from consent_service.ledger.rows import find_value
 from consent_service.ledger.tables import clips, design_reports, redemptions, replicas
 from consent_service.models import Principal
 from consent_service.proofs.seams import KeyPurpose
@@ -66,8 +67,7 @@ class Replicas:
             if used is None:
                 raise NotFound("no such grant was redeemed", code="grant_unknown")
             redeemer = log.entry(connection, used["tenant"], used["leaf"]).get("replica")
-            mine = (clips.c.tenant == used["tenant"]) & (clips.c.clip_id == used["clip_id"])
-            basis = connection.execute(select(clips.c.basis).where(mine)).scalar()
+            basis = find_value(connection, clips.c.basis, used["tenant"], clip_id=used["clip_id"])
         if (
             not hmac.compare_digest(expected, proof)
             or redeemer != replica_id
@@ -77,8 +77,9 @@ class Replicas:
         if basis != Basis.DESIGN.value:
             return
         with self._core.write_as(used["tenant"]) as writing:
-            own = (design_reports.c.tenant == writing.tenant) & (design_reports.c.clip_id == used["clip_id"])
-            before = writing.connection.execute(select(design_reports.c.audio_sha256).where(own)).scalar()
+            before = find_value(
+                writing.connection, design_reports.c.audio_sha256, writing.tenant, clip_id=used["clip_id"]
+            )
             if before not in (None, audio_sha256):
                 raise GrantMismatch("another digest was reported for this clip")
             if before is None:

@@ -30,6 +30,7 @@ from consent_service.consents import records
 from consent_service.core import Core, Reading
 from consent_service.deletion import decommission as deletion
 from consent_service.errors import InvalidInput, NotFound, PermissionDenied
+from consent_service.ledger.rows import from_row, rows_of
 from consent_service.ledger.tables import api_keys, clips, log_entries, redemptions
 from consent_service.ledger.tables import consents as consents_table
 from consent_service.ledger.tables import voices as voices_table
@@ -76,16 +77,15 @@ class SelfService:
     def sign_out(self, by: Principal) -> None:
         """End the caller's session; what follows needs SUBJECT too."""
         with self._core.write(by, Permission.OWN_READ) as writing:
-            mine = (api_keys.c.tenant == writing.tenant) & (api_keys.c.key_id == by.key_id)
+            mine = rows_of(api_keys, writing.tenant, key_id=by.key_id)
             writing.connection.execute(update(api_keys).where(mine).values(revoked_at=writing.now))
             writing.log.append("subject.signed_out", key=by.key_id)
 
     def own_voices(self, by: Principal) -> list[Voice]:
         """The voices of the person who signed in."""
         with self._core.read(by, Permission.OWN_READ) as reading:
-            query = (
-                select(voices_table).where(_own(voices_table, reading)).order_by(voices_table.c.created_at)
-            )
+            own = _own(voices_table, reading)
+            query = select(voices_table).where(own).order_by(voices_table.c.created_at)
             return [voices.to_voice(row) for row in reading.connection.execute(query).mappings()]
 
     def own_consents(self, by: Principal) -> list[Consent]:
@@ -102,14 +102,8 @@ class SelfService:
         with self._core.read(by, Permission.OWN_READ) as reading:
             voice_ids = select(voices_table.c.voice_id).where(_own(voices_table, reading))
             mine = list(reading.connection.execute(voice_ids).scalars())
-            found = [
-                row
-                for query in (
-                    _made(reading.tenant, mine, start),
-                    _handed_out_again(reading.tenant, mine, start),
-                )
-                for row in reading.connection.execute(query.limit(limit + 1))
-            ]
+            queries = _made(reading.tenant, mine, start), _handed_out_again(reading.tenant, mine, start)
+            found = [row for each in queries for row in reading.connection.execute(each.limit(limit + 1))]
             found.sort(key=lambda row: (row.leaf, row.mark), reverse=True)
             page = found[:limit]
             entries = _entries(reading.connection, reading.tenant, [row.leaf for row in page])
@@ -160,7 +154,7 @@ def _require_voice(core: Core, by: Principal, voice_id: str, right: Permission) 
 
 
 def _own(table: Table, reading: Reading) -> ColumnElement[bool]:
-    return (table.c.tenant == reading.tenant) & (table.c.subject_id == _person(reading))
+    return rows_of(table, reading.tenant, subject_id=_person(reading))
 
 
 def _made(tenant: str, voice_ids: list[str], start: _Position) -> Select[Any]:
@@ -207,15 +201,4 @@ def _entries(connection: Connection, tenant: str, leaves: list[int]) -> dict[int
 
 def _use(row: Row[Any], entry: dict[str, Any]) -> Use:
     characters = entry.get("characters")
-    return Use(
-        at=row.at,
-        voice_id=row.voice_id,
-        consent_id=row.consent_id,
-        purpose=row.purpose,
-        grantee=row.grantee,
-        characters=characters if isinstance(characters, int) else None,
-        seconds=row.seconds,
-        clip_id=row.clip_id,
-        reused=row.reused,
-        leaf=row.leaf,
-    )
+    return from_row(Use, row._mapping, characters=characters if isinstance(characters, int) else None)

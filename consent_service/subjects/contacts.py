@@ -20,6 +20,7 @@ from consent_service.access import NewKey
 from consent_service.config import ConsentConfig
 from consent_service.core import Core, Writing
 from consent_service.errors import InvalidInput, LinkInvalid, MessageNotSent
+from consent_service.ledger.rows import rows_of
 from consent_service.ledger.tables import api_keys, subjects
 from consent_service.ledger.tables import voices as voices_table
 from consent_service.mail import Message, Messenger, NoMessenger, Outbox, SmtpMessenger
@@ -143,9 +144,9 @@ def ask_for_confirmation(
 
 def _settle(writing: Writing, subject_id: str, contact: str) -> None:
     """The contact counts from now on; links and sessions of an earlier one don't."""
-    mine = (subjects.c.tenant == writing.tenant) & (subjects.c.subject_id == subject_id)
+    mine = rows_of(subjects, writing.tenant, subject_id=subject_id)
     links.withdraw(writing, subject_id, LinkKind.CHANGE, LinkKind.SIGN_IN)
-    sessions = (api_keys.c.tenant == writing.tenant) & (api_keys.c.subject_id == subject_id)
+    sessions = rows_of(api_keys, writing.tenant, subject_id=subject_id)
     live = api_keys.c.revoked_at.is_(None)
     writing.connection.execute(update(api_keys).where(sessions, live).values(revoked_at=writing.now))
     values = {"contact": contact, "contact_confirmed_at": writing.now}
@@ -164,11 +165,11 @@ def _confirmed(connection: Connection, tenant: str, contact: str) -> Sequence[st
 
 
 def _voice_names(connection: Connection, tenant: str, subject_id: str) -> list[str]:
-    mine = (voices_table.c.tenant == tenant) & (voices_table.c.subject_id == subject_id)
+    mine = rows_of(voices_table, tenant, subject_id=subject_id)
     return list(connection.execute(select(voices_table.c.name).where(mine)).scalars())
 
 
 def _forget_old_keys(writing: Writing, subject_id: str) -> None:
-    mine = (api_keys.c.tenant == writing.tenant) & (api_keys.c.subject_id == subject_id)
+    mine = rows_of(api_keys, writing.tenant, subject_id=subject_id)
     old = api_keys.c.expires_at < writing.now - _KEEP_KEYS_S
     writing.connection.execute(delete(api_keys).where(mine, old))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from sqlalchemy import RowMapping, select
+from sqlalchemy import RowMapping
 
 from consent_service.access import Permission
 from consent_service.core import Core, Writing
 from consent_service.errors import Conflict, NotFound
+from consent_service.ledger.rows import find_row
 from consent_service.ledger.tables import subjects
 from consent_service.mail import Message
 from consent_service.models import ContactState, Principal
@@ -57,8 +58,7 @@ def _person_of(writing: Writing, voice_id: str) -> RowMapping:
     voice = records.find(writing.connection, writing.tenant, voice_id)
     if voice["subject_id"] is None:
         raise NotFound("there is no person behind this voice", code="subject_unknown")
-    mine = (subjects.c.tenant == writing.tenant) & (subjects.c.subject_id == voice["subject_id"])
-    row = writing.connection.execute(select(subjects).where(mine)).mappings().one_or_none()
+    row = find_row(writing.connection, subjects, writing.tenant, subject_id=voice["subject_id"])
     if row is None:
         raise NotFound("nothing is kept of this person any more", code="subject_unknown")
     return row

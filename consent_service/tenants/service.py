@@ -15,6 +15,7 @@ from consent_service.errors import Conflict, InvalidInput, NotFound, PermissionD
 from consent_service.ids import ID, require_name, require_tenant
 from consent_service.ledger import log as audit
 from consent_service.ledger.log import LogWriter
+from consent_service.ledger.rows import find_row, from_row, rows_of
 from consent_service.ledger.tables import api_keys, bindings
 from consent_service.ledger.tables import tenants as tenants_table
 from consent_service.models import Claims, KeyInfo, Principal, Role
@@ -41,9 +42,7 @@ class Tenants:
         with self._core.ledger.write() as connection:
             now = self._core.clock()
             roles = FIRST_ROLES if count(connection) else WHO_INSTALLED
-            if connection.execute(
-                select(tenants_table).where(tenants_table.c.tenant == tenant)
-            ).one_or_none():
+            if find_row(connection, tenants_table, tenant) is not None:
                 raise Conflict("this tenant exists; its operator can make more keys", code="tenant_exists")
             connection.execute(insert(tenants_table), {"tenant": tenant, "created_at": now})
             audit.create_log(connection, tenant)
@@ -116,7 +115,7 @@ class Tenants:
             row = _find_key(writing.connection, writing.tenant, key_id)
             if row["revoked_at"] is not None:
                 return
-            mine = (api_keys.c.tenant == writing.tenant) & (api_keys.c.key_id == key_id)
+            mine = rows_of(api_keys, writing.tenant, key_id=key_id)
             writing.connection.execute(update(api_keys).where(mine).values(revoked_at=writing.now))
             writing.log.append("key.revoked", by=by.key_id, key=key_id)
 
@@ -146,19 +145,10 @@ class Tenants:
                 raise Conflict(
                     "the consent was given to another grantee than the key's", code="grantee_mismatch"
                 )
-            mine = (
-                (bindings.c.tenant == writing.tenant)
-                & (bindings.c.key_id == key_id)
-                & (bindings.c.voice_id == consent.voice_id)
-            )
+            mine = rows_of(bindings, writing.tenant, key_id=key_id, voice_id=consent.voice_id)
             writing.connection.execute(delete(bindings).where(mine))
-            row = {
-                "key_id": key_id,
-                "voice_id": consent.voice_id,
-                "tenant": writing.tenant,
-                "consent_id": consent_id,
-            }
-            writing.connection.execute(insert(bindings), row)
+            bound = {"key_id": key_id, "voice_id": consent.voice_id, "consent_id": consent_id}
+            writing.connection.execute(insert(bindings), {"tenant": writing.tenant, **bound})
             writing.log.append(
                 "key.bound", by=by.key_id, key=key_id, voice=consent.voice_id, consent=consent_id
             )
@@ -176,26 +166,17 @@ def _require_installation(by: Principal) -> None:
 
 
 def _info(row: RowMapping, bound: dict[str, str]) -> KeyInfo:
-    return KeyInfo(
-        key_id=row["key_id"],
-        grantee=row["grantee"],
+    return from_row(
+        KeyInfo,
+        row,
         roles=tuple(Role(role) for role in row["roles"]),
         claims=Claims(**{axis: tuple(values) for axis, values in row["claims"].items()}),
-        label=row["label"],
-        created_at=row["created_at"],
-        expires_at=row["expires_at"],
-        revoked_at=row["revoked_at"],
         bindings=bound,
     )
 
 
 def _find_key(connection: Connection, tenant: str, key_id: str) -> RowMapping:
-    query = select(api_keys.c.grantee, api_keys.c.revoked_at)
-    row = (
-        connection.execute(query.where(api_keys.c.tenant == tenant, api_keys.c.key_id == key_id))
-        .mappings()
-        .one_or_none()
-    )
+    row = find_row(connection, api_keys, tenant, key_id=key_id)
     if row is None:
         raise NotFound("no such key", code="key_unknown")
     return row

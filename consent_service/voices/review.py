@@ -17,6 +17,7 @@ from consent_service.errors import Conflict, InvalidInput, PermissionDenied
 from consent_service.examination.recordings import read_recording
 from consent_service.ids import require_name
 from consent_service.ledger.engine import fail_closed
+from consent_service.ledger.rows import rows_of
 from consent_service.ledger.tables import enrolments
 from consent_service.models import Principal, UnderReview, Voice
 from consent_service.vault.sealing import unpack_reference
@@ -134,11 +135,7 @@ def _is_independent(writing: Writing, by: Principal, makers: list[str], enroller
 def _waiting(connection: Connection, tenant: str, voice_id: str) -> RowMapping:
     """The one challenge of a voice that waits for its reviewer. Raises NotFound, or Conflict when none waits."""
     records.find(connection, tenant, voice_id)
-    mine = (
-        (enrolments.c.tenant == tenant)
-        & (enrolments.c.voice_id == voice_id)
-        & (enrolments.c.state == "review")
-    )
+    mine = rows_of(enrolments, tenant, voice_id=voice_id, state="review")
     row = connection.execute(select(enrolments).where(mine)).mappings().first()
     if row is None:
         raise Conflict("this voice is not waiting for review", code="voice_not_in_review")

@@ -15,7 +15,8 @@ from consent_service.examination.examiner import Examiner
 from consent_service.examination.recordings import Recording, read_part, read_recording
 from consent_service.ids import require_name
 from consent_service.ledger.engine import fail_closed
-from consent_service.ledger.tables import enrolments, subjects
+from consent_service.ledger.rows import rows_of
+from consent_service.ledger.tables import enrolments
 from consent_service.models import Challenge, Principal
 from consent_service.vault.sealing import unpack_reference
 from consent_service.voices import challenges, records
@@ -32,8 +33,7 @@ class Statements:
         grantee = challenges.require_use(grantee, purpose)
         with self._core.write(by, Permission.VOICE_ENROL) as writing:
             voice = _active(writing, voice_id)
-            person = (subjects.c.tenant == writing.tenant) & (subjects.c.subject_id == voice["subject_id"])
-            name = writing.connection.execute(select(subjects.c.name).where(person)).scalar_one()
+            name = challenges.subject_name(writing.connection, voice)
             row = challenges.ask(
                 writing,
                 by,
@@ -110,11 +110,7 @@ def _active(writing: Writing, voice_id: str) -> RowMapping:
 
 
 def _in_review(writing: Writing, voice_id: str) -> bool:
-    waiting = (
-        (enrolments.c.tenant == writing.tenant)
-        & (enrolments.c.voice_id == voice_id)
-        & (enrolments.c.state == "review")
-    )
+    waiting = rows_of(enrolments, writing.tenant, voice_id=voice_id, state="review")
     return writing.connection.execute(select(enrolments.c.enrolment_id).where(waiting)).first() is not None
 
 
