@@ -20,10 +20,7 @@ class Rotation:
         self._core = core
 
     def rotate(
-        self,
-        by: Principal,
-        kinds: Sequence[KeyKind] = USUAL,
-        progress: ProgressCallback = lambda *_: None,
+        self, by: Principal, kinds: Sequence[KeyKind] = USUAL, progress: ProgressCallback = lambda *_: None
     ) -> list[Rotated]:
         """A new current key of each kind, or the end of a rotation that was interrupted; old keys still verify and
         unwrap. Local operation on a machine that may change the keys. Needs INSTALLATION, as the next."""
@@ -31,10 +28,7 @@ class Rotation:
             return [rotate.replace_key(self._core, by, keys, kind, progress) for kind in dict.fromkeys(kinds)]
 
     def retire(
-        self,
-        by: Principal,
-        kinds: Sequence[KeyKind] = USUAL,
-        progress: ProgressCallback = lambda *_: None,
+        self, by: Principal, kinds: Sequence[KeyKind] = USUAL, progress: ProgressCallback = lambda *_: None
     ) -> list[Retired]:
         """Forget superseded keys. Raises Conflict: key_overlap while others may still use them, key_in_use while
         something is wrapped under them."""
