@@ -1,7 +1,7 @@
 """The gate: look up what the ledger knows, let `policy` decide, sign what it permits, audit what it refuses.
 
 One request and a thousand go the same way, so that they can't be decided differently: a handful of queries
-for all of them, in one snapshot. An Allow writes nothing; it is `redemption` that makes it count. A refusal
+for all of them, in one snapshot. An Allow writes nothing; it is `redeem` that makes it count. A refusal
 is on the disk before the caller hears of it.
 """
 

@@ -3,7 +3,7 @@
     publish     the next key lies in its ring, unused, until every process must have seen it
     announce    each tenant's log says which key follows which
     promote     the next key becomes the current one; a superseded signing secret is gone from this moment
-    close off   log and receipt keys only: each tenant's log says until where the old key counts (`superseding`)
+    close off   log and receipt keys only: each tenant's log says until where the old key counts (`superseded`)
     rewrap      key-encryption keys only: every voice's data key, one by one
     retire      on command, after the overlap: the old key is forgotten
 

@@ -122,13 +122,13 @@ class SelfService:
             return str(row["receipt"])
 
     def revoke_own_consent(self, by: Principal, consent_id: str, reason: str = "withdrawn") -> Revocation:
-        """As `revoke_consent`, by the person. NotFound for anybody else's."""
+        """As `consents.revoke`, by the person. NotFound for anybody else's."""
         with self._core.read(by, Permission.OWN_REVOKE) as reading:
             subject_id = _person(reading)
         return records.revoke(self._core, by, consent_id, reason, subject_id=subject_id)
 
     def decommission_own_voice(self, by: Principal, voice_id: str, reason: str) -> Voice:
-        """As `decommission`, by the person: irreversible, nobody is asked. NotFound for anybody else's."""
+        """As `deletion.decommission`, by the person: irreversible, nobody is asked. NotFound for anybody else's."""
         # A voice's person never changes: what was theirs here is theirs in the transactions that follow.
         _require_voice(self._core, by, voice_id, Permission.OWN_DECOMMISSION)
         return deletion.decommission(self._core, by, voice_id, reason, right=Permission.OWN_DECOMMISSION)
