@@ -48,7 +48,7 @@ class Permission(StrEnum):
     OWN_READ = "own_read"
     OWN_REVOKE = "own_revoke"
     OWN_DECOMMISSION = "own_decommission"
-    # What the parts of a platform do around a clip (`parts`).
+    # What the parts of a platform do around a clip (`gate.platform`).
     REPLICA_REGISTER = "replica_register"
     GRANT_REDEEM = "grant_redeem"
     FEED_READ = "feed_read"
