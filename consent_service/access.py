@@ -20,6 +20,7 @@ from typing import Final
 from sqlalchemy import Connection, RowMapping, bindparam, insert, select
 
 from consent_service.errors import InvalidInput, PermissionDenied, Unauthenticated
+from consent_service.ledger.rows import from_row
 from consent_service.ledger.tables import api_keys
 from consent_service.models import Claims, Principal, Role
 
@@ -47,7 +48,7 @@ class Permission(StrEnum):
     OWN_READ = "own_read"
     OWN_REVOKE = "own_revoke"
     OWN_DECOMMISSION = "own_decommission"
-    # What the parts of a platform do around a clip (`parts`).
+    # What the parts of a platform do around a clip (`gate.platform`).
     REPLICA_REGISTER = "replica_register"
     GRANT_REDEEM = "grant_redeem"
     FEED_READ = "feed_read"
@@ -220,14 +221,11 @@ def is_live(revoked_at: float | None, expires_at: float | None, now: float) -> b
 
 
 def _principal(row: RowMapping) -> Principal:
-    return Principal(
-        tenant=row["tenant"],
-        key_id=row["key_id"],
-        grantee=row["grantee"],
+    return from_row(
+        Principal,
+        row,
         roles=frozenset(Role(role) for role in row["roles"]),
         claims=Claims(**{axis: tuple(values) for axis, values in row["claims"].items()}),
-        label=row["label"],
-        subject_id=row["subject_id"],
     )
 
 

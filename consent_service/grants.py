@@ -28,7 +28,6 @@ from consent_service.proofs import canonical
 GRANT_VERSION: Final = 2
 PRESET_PREFIX: Final = "preset:"  # `Grant.voice_id` of a preset speaker: this, then its name
 DESIGN_VOICE: Final = "design"  # `Grant.voice_id` of a voice that is described in words
-DEFAULT_START_WITHIN_S: Final = 30.0
 # The one markup an utterance may hold, in canonical form; group 1: milliseconds. Heard as silence.
 PAUSE_MARKUP: Final = re.compile(r"\[pause ([0-9]{1,5})ms\]", re.ASCII)
 

@@ -318,7 +318,7 @@ class Consent:
 
 @dataclass(frozen=True, slots=True)
 class RecordedConsent:
-    """What `record_consent` gives back: the consent, its signed receipt, and the bearer token, shown once."""
+    """What `consents.record` gives back: the consent, its signed receipt, and the bearer token, shown once."""
 
     consent: Consent
     receipt: str

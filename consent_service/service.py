@@ -35,8 +35,7 @@ from consent_service.rotation.service import Rotation
 from consent_service.self_service.service import SelfService
 from consent_service.subjects import contacts
 from consent_service.subjects.service import Subjects
-from consent_service.tenants import keys
-from consent_service.tenants.service import Tenants
+from consent_service.tenants.service import Tenants, count
 from consent_service.voices.service import Voices
 
 DEFAULT_PAGE: Final = page_at("127.0.0.1", 8000)  # of a service that nobody told where it listens
@@ -89,7 +88,7 @@ class ConsentService:
     def ready(self) -> None:
         """Ledger and keys answer. Raises LedgerUnavailable or VaultError."""
         with self._core.ledger.read() as connection:
-            keys.count(connection)
+            count(connection)
         self._core.keys.current_key_id(KeyPurpose.GRANT)
 
     @property

@@ -8,6 +8,8 @@ the label; anything else raises StampFailed and nothing leaves. The private key 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -73,43 +75,26 @@ class Stamper:
         check_samples(samples, sample_rate)  # before any work is spent on what is not a clip
         load_profile(disclosure.profile)
         wanted = wanted or Delivery(WAV, sample_rate)
-        try:
+        with _stamping("the clip could not be marked"):
             label = aigc_label(disclosure)
             data = self._marking.encoded(_prepared(samples, sample_rate, wanted), wanted, label)
             data, sidecar = self._sign(data, wanted.format, disclosure)
-        except StampFailed:
-            raise
-        except Exception as exc:
-            raise StampFailed(f"the clip could not be marked ({type(exc).__name__})") from exc
         return _stamped(data, samples, sample_rate, wanted.format, sidecar)
 
     def transcode(self, clip: Original, wanted: Delivery, clip_id: str, now: float) -> Signed | None:
         """A clip that left here, in another format and under an id of its own, with its manifest inside the new one;
         None where it is that already. now: Unix seconds. Raises StampFailed; then nothing may leave."""
-        try:
+        with _stamping("the clip could not be transcoded"):
+            trust = self._writer.trust()
             return transcode(
-                clip,
-                wanted,
-                clip_id,
-                now,
-                marking=self._marking,
-                signer=self._signer,
-                trust=self._writer.trust(),
+                clip, wanted, clip_id, now, marking=self._marking, signer=self._signer, trust=trust
             )
-        except StampFailed:
-            raise
-        except Exception as exc:
-            raise StampFailed(f"the clip could not be transcoded ({type(exc).__name__})") from exc
 
     def announce(self, disclosure: Disclosure) -> str:
         """The signed token that goes before a stream's first byte. Raises StampFailed; then nothing may be sent."""
         load_profile(disclosure.profile)
-        try:
+        with _stamping("the stream could not be announced"):
             return issue(disclosure, self._writer.leaves)
-        except StampFailed:
-            raise
-        except Exception as exc:
-            raise StampFailed(f"the stream could not be announced ({type(exc).__name__})") from exc
 
     def stamp_stream(
         self, samples: Samples, sample_rate: int, sent: bytes, form: Format, disclosure: Disclosure
@@ -120,18 +105,25 @@ class Stamper:
         Raises StampFailed.
         """
         check_samples(samples, sample_rate)
-        try:
+        with _stamping("the stream could not be signed"):
             sidecar = self._writer.detach(sent, form.media_type, disclosure, presence=False)
-        except StampFailed:
-            raise
-        except Exception as exc:
-            raise StampFailed(f"the stream could not be signed ({type(exc).__name__})") from exc
         return _stamped(sent, samples, sample_rate, form, sidecar)
 
     def _sign(self, data: bytes, form: Format, disclosure: Disclosure) -> tuple[bytes, bytes | None]:
         if form.embeds_manifest:
             return self._writer.embed(data, form.media_type, disclosure), None
         return data, self._writer.detach(data, form.media_type, disclosure)
+
+
+@contextmanager
+def _stamping(failed: str) -> Iterator[None]:
+    """Whatever goes wrong within is StampFailed: `failed`, and the error's type."""
+    try:
+        yield
+    except StampFailed:
+        raise
+    except Exception as exc:
+        raise StampFailed(f"{failed} ({type(exc).__name__})") from exc
 
 
 def _stamped(

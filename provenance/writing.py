@@ -50,9 +50,8 @@ class ManifestWriter:
         presence: bool = True,
     ) -> bytes:
         """The same file with its manifest inside. parents: what it was made from. Raises StampFailed."""
-        signed, _, trust = self._signed(
-            data, media_type, disclosure, detached=False, presence=presence, parents=parents
-        )
+        said = definition(disclosure, media_type, presence=presence)
+        signed, _, trust = self._signed(data, media_type, said, parents, detached=False)
         _check(signed, None, media_type, disclosure, trust)
         return signed
 
@@ -66,9 +65,8 @@ class ManifestWriter:
         parents: Sequence[Parent] = (),
     ) -> bytes:
         """A manifest over exactly these bytes, to be kept beside them. Raises StampFailed."""
-        _, sidecar, trust = self._signed(
-            data, media_type, disclosure, detached=True, presence=presence, parents=parents
-        )
+        said = definition(disclosure, media_type, presence=presence)
+        _, sidecar, trust = self._signed(data, OPAQUE, said, parents, detached=True)
         _check(data, sidecar, media_type, disclosure, trust)
         return sidecar
 
@@ -81,20 +79,11 @@ class ManifestWriter:
             return self._trust
 
     def _signed(
-        self,
-        data: bytes,
-        media_type: str,
-        disclosure: Disclosure,
-        *,
-        detached: bool,
-        presence: bool = True,
-        parents: Sequence[Parent] = (),
+        self, data: bytes, form: str, said: dict[str, Any], parents: Sequence[Parent], *, detached: bool
     ) -> tuple[bytes, bytes, TrustContext]:
         """(the file, the manifest store, what trusts it)."""
-        said = definition(disclosure, media_type, presence=presence)
         if parents:
             said = derived(said, parents)
-        form = OPAQUE if detached else media_type
         return self.leaves.under_one_leaf(
             lambda leaf: self._under(leaf, data, form, said, parents, detached=detached)
         )

@@ -20,6 +20,7 @@ from sqlalchemy import insert, select
 from consent_service.core import EVERYONE, Core
 from consent_service.errors import InvalidInput
 from consent_service.ids import require_tenant
+from consent_service.ledger.rows import find_row
 from consent_service.ledger.tables import clip_stores
 from consent_service.vault.sealing import NODE_FOLDER
 
@@ -36,12 +37,11 @@ def register(core: Core, uri: str, kind: str, tenant: str | None) -> None:
         "tenant": EVERYONE if tenant is None else require_tenant(tenant),
         "uri_sha256": hashlib.sha256(place.encode()).hexdigest(),
     }
-    mine = (clip_stores.c.tenant == row["tenant"]) & (clip_stores.c.uri_sha256 == row["uri_sha256"])
     with core.ledger.read() as connection:
-        if connection.execute(select(clip_stores.c.kind).where(mine)).one_or_none():
+        if find_row(connection, clip_stores, **row) is not None:
             return
     with core.ledger.write() as connection:
-        if connection.execute(select(clip_stores.c.kind).where(mine)).one_or_none() is None:
+        if find_row(connection, clip_stores, **row) is None:
             values = {**row, "uri": place, "kind": kind, "registered_at": core.clock()}
             connection.execute(insert(clip_stores), values)
 

@@ -7,7 +7,7 @@ itself collects, and that it knows.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence, Sized
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -50,11 +50,7 @@ class Mark:
     """How far a group had come."""
 
     log: LogMark
-    redeemed: int
-    clips: int
-    closed: int
-    spoken: int
-    registered: int
+    lengths: tuple[int, ...]  # of what was collected, list by list
 
 
 @dataclass(slots=True)
@@ -119,34 +115,27 @@ class Group:
         self._registered.append((clip_id, dict(self.clips[clip_id])))
         self.clips[clip_id] |= values
 
+    @property
+    def _collected(self) -> tuple[list[Any], ...]:
+        return (self._redeemed, self._clips, self._closed, self._registered, self._spoken)
+
     def mark(self) -> Mark:
-        written: tuple[Sized, ...] = (
-            self._redeemed,
-            self._clips,
-            self._closed,
-            self._spoken,
-            self._registered,
-        )
-        return Mark(self.writing.log.mark(), *(len(each) for each in written))
+        return Mark(self.writing.log.mark(), tuple(map(len, self._collected)))
 
     def undo(self, to: Mark) -> None:
         """Forget what was written since."""
         self.writing.log.undo(to.log)
-        for row in self._redeemed[to.redeemed :]:
+        redeemed, _, closed, registered, spoken = to.lengths
+        for row in self._redeemed[redeemed:]:
             del self.used[row["grant_id"]]
-        for row in self._closed[to.closed :]:
+        for row in self._closed[closed:]:
             self.used[row["grant"]].closing_leaf = None
-        for clip_id, before in reversed(self._registered[to.registered :]):
+        for clip_id, before in reversed(self._registered[registered:]):
             self.clips[clip_id] = before
-        for consent_id, characters in self._spoken[to.spoken :]:
+        for consent_id, characters in self._spoken[spoken:]:
             self._characters[consent_id] -= characters
-        del (
-            self._redeemed[to.redeemed :],
-            self._clips[to.clips :],
-            self._closed[to.closed :],
-            self._spoken[to.spoken :],
-            self._registered[to.registered :],
-        )
+        for written, length in zip(self._collected, to.lengths, strict=True):
+            del written[length:]
 
     def flush(self) -> None:
         """Write what was collected; the log's part is flushed with the transaction."""
@@ -234,13 +223,5 @@ def _state(row: Sequence[Any]) -> State:
     if consent_id is not None:
         consent = ConsentFacts(consent_id, version, of_voice, stands, terms.parse(agreed), used)
     key = None if replica_key is None else bytes(replica_key)
-    return State(
-        revoked_at,
-        expires_at,
-        key,
-        state,
-        epoch,
-        prompt_digest or "",
-        None if salt is None else bytes(salt),
-        consent,
-    )
+    salt = None if salt is None else bytes(salt)
+    return State(revoked_at, expires_at, key, state, epoch, prompt_digest or "", salt, consent)

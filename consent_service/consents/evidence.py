@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, select
 
 from consent_service.errors import InvalidInput
+from consent_service.ledger.rows import rows_of
 from consent_service.ledger.tables import consent_versions, consents, enrolments
 from consent_service.policy import purposes
 
@@ -43,7 +44,7 @@ def evidence_for(
 
     Raises InvalidInput (evidence_does_not_cover) when the person said no such thing, or took it back.
     """
-    mine = (enrolments.c.tenant == voice["tenant"]) & (enrolments.c.voice_id == voice["voice_id"])
+    mine = rows_of(enrolments, voice["tenant"], voice_id=voice["voice_id"])
     approved = enrolments.c.state == "approved"
     proofs = list(connection.execute(select(enrolments).where(mine, approved)).mappings())
     said = [row for row in proofs if row["grantee"] == grantee]
@@ -74,7 +75,7 @@ def evidence_for(
 
 def _taken_back(connection: Connection, voice: RowMapping, grantee: str) -> Iterator[_TakenBack]:
     """Every withdrawal and narrowing of a consent of this voice for this grantee."""
-    mine = (consents.c.tenant == voice["tenant"]) & (consents.c.voice_id == voice["voice_id"])
+    mine = rows_of(consents, voice["tenant"], voice_id=voice["voice_id"])
     for consent in connection.execute(select(consents).where(mine)).mappings():
         if consent["terms"]["grantee"] != grantee or (consent["version"], consent["state"]) == (1, "live"):
             continue

@@ -66,7 +66,7 @@ def body(
         "state": consent.state,
         "pii_processing": _processing(config, consent.voice_id, agreed),
         "party_identifiers": [
-            _controller(config, consent.tenant),
+            _controller(config),
             {"party_id": GRANTEE, "party_name": agreed.grantee, "party_role": "recipient"},
         ],
         "events": [_event(event) for event in history],
@@ -118,7 +118,7 @@ def _processing(config: ConsentConfig, voice_id: str, agreed: ConsentTerms) -> d
     return {name: value for name, value in said.items() if value is not None}
 
 
-def _controller(config: ConsentConfig, tenant: str) -> dict[str, Any]:
+def _controller(config: ConsentConfig) -> dict[str, Any]:
     party = {"party_id": CONTROLLER, "party_name": config.provider, "party_role": "controller"}
     return party | ({"party_contact": config.privacy_contact} if config.privacy_contact else {})
 

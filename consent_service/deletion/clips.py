@@ -17,6 +17,7 @@ from sqlalchemy import ColumnElement, Connection, func, select, update
 
 from consent_service.clips import stores
 from consent_service.core import Core
+from consent_service.ledger.rows import rows_of
 from consent_service.ledger.tables import clips, redemptions
 from consent_service.objects import delete_every_copy, everything_under
 
@@ -113,7 +114,7 @@ def _delete(uris: Iterable[str]) -> None:
 
 
 def _mine(tenant: str, voice_id: str) -> ColumnElement[bool]:
-    return (clips.c.tenant == tenant) & (clips.c.voice_id == voice_id)
+    return rows_of(clips, tenant, voice_id=voice_id)
 
 
 def _chunks(uris: Iterable[str]) -> Iterator[list[str]]:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final, TypeAlias
 
-from sqlalchemy import Connection, RowMapping, delete, insert, select, update
+from sqlalchemy import Connection, RowMapping, delete, insert, update
 
 from consent_service.access import Permission
 from consent_service.core import Core, Writing
@@ -27,6 +27,7 @@ from consent_service.deletion.certify import certify
 from consent_service.deletion.silence import silence
 from consent_service.errors import Conflict, NotFound, ObjectMissing
 from consent_service.ids import require_name
+from consent_service.ledger.rows import find_row, rows_of
 from consent_service.ledger.tables import decommissions
 from consent_service.models import Principal, Voice
 from consent_service.voices import records
@@ -83,24 +84,13 @@ def decommission(
         # What was certified of a voice that is back (restored, say) is no longer true: it ends once more.
         if found is None or row["state"] != "decommissioned":
             _begin(core, writing, by, row, reason)
-    return _finish(_Run(core, by, voice_id, right))
-
-
-def resume(core: Core, by: Principal) -> list[Voice]:
-    """Finish every decommissioning of the tenant that was interrupted, oldest first."""
-    with core.read(by, Permission.VOICE_DECOMMISSION) as reading:
-        query = select(decommissions.c.voice_id).where(
-            decommissions.c.tenant == reading.tenant, decommissions.c.finished_at.is_(None)
-        )
-        left = reading.connection.execute(query.order_by(decommissions.c.begun_at)).scalars().all()
-    return [_finish(_Run(core, by, voice_id, Permission.VOICE_DECOMMISSION)) for voice_id in left]
+    return finish(core, by, voice_id, right)
 
 
 def certificate(
     core: Core, by: Principal, voice_id: str, *, right: Permission = Permission.CONSENT_READ
 ) -> str:
-    """The signed certificate. Raises NotFound (certificate_missing) for a voice that was not decommissioned to the
-    end."""
+    """`right`: under which the caller asks."""
     with core.read(by, right) as reading:
         row = _found(reading.connection, reading.tenant, voice_id)
         if row is None or not row["certificate"]:
@@ -108,7 +98,11 @@ def certificate(
         return str(row["certificate"])
 
 
-def _finish(run: _Run) -> Voice:
+def finish(
+    core: Core, by: Principal, voice_id: str, right: Permission = Permission.VOICE_DECOMMISSION
+) -> Voice:
+    """Go on where an earlier call was interrupted."""
+    run = _Run(core, by, voice_id, right)
     for step in _STEPS:
         with run.core.read(run.by, run.right) as reading:
             if _is_done(_require(reading.connection, run), step):
@@ -132,7 +126,7 @@ def _do(step: _Step, run: _Run) -> Report:
 
 
 def _begin(core: Core, writing: Writing, by: Principal, row: RowMapping, reason: str) -> None:
-    of = (decommissions.c.tenant == writing.tenant) & (decommissions.c.voice_id == row["voice_id"])
+    of = rows_of(decommissions, writing.tenant, voice_id=row["voice_id"])
     writing.connection.execute(delete(decommissions).where(of))
     writing.connection.execute(
         insert(decommissions),
@@ -227,8 +221,7 @@ def _is_done(row: RowMapping, step: _Step) -> bool:
 
 
 def _found(connection: Connection, tenant: str, voice_id: str) -> RowMapping | None:
-    mine = (decommissions.c.tenant == tenant) & (decommissions.c.voice_id == voice_id)
-    return connection.execute(select(decommissions).where(mine)).mappings().one_or_none()
+    return find_row(connection, decommissions, tenant, voice_id=voice_id)
 
 
 def _require(connection: Connection, run: _Run) -> RowMapping:
@@ -239,5 +232,5 @@ def _require(connection: Connection, run: _Run) -> RowMapping:
 
 
 def _advance(writing: Writing, voice_id: str, **values: Any) -> None:
-    mine = (decommissions.c.tenant == writing.tenant) & (decommissions.c.voice_id == voice_id)
+    mine = rows_of(decommissions, writing.tenant, voice_id=voice_id)
     writing.connection.execute(update(decommissions).where(mine).values(**values))

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Table, delete, func, select, text, update
 from consent_service.core import Core, Writing
 from consent_service.errors import LedgerUnavailable
 from consent_service.ledger.engine import Ledger, fail_closed
+from consent_service.ledger.rows import find_value, rows_of
 from consent_service.ledger.tables import (
     bindings,
     consents,
@@ -42,13 +43,12 @@ _SMALL: Final = (subjects, subject_links, salts, enrolments, voices, consents, r
 def forget_messages(core: Core, tenant: str, voice_id: str) -> None:
     """Delete what a laptop's outbox holds for the person; a mail server's copies are out of reach."""
     with core.ledger.read() as connection:
-        mine = (voices.c.tenant == tenant) & (voices.c.voice_id == voice_id)
-        subject_id = connection.execute(select(voices.c.subject_id).where(mine)).scalar()
+        subject_id = find_value(connection, voices.c.subject_id, tenant, voice_id=voice_id)
         contacts = {
             contact
             for table in (subjects, subject_links)
             for contact in connection.execute(
-                select(table.c.contact).where(table.c.tenant == tenant, table.c.subject_id == subject_id)
+                select(table.c.contact).where(rows_of(table, tenant, subject_id=subject_id))
             ).scalars()
         }
     with fail_closed():
@@ -60,7 +60,7 @@ def erase(writing: Writing, voice_id: str) -> dict[str, Any]:
     connection, tenant = writing.connection, writing.tenant
 
     def of(table: Table) -> Any:
-        return (table.c.tenant == tenant) & (table.c.voice_id == voice_id)
+        return rows_of(table, tenant, voice_id=voice_id)
 
     subject_id = connection.execute(select(voices.c.subject_id).where(of(voices))).scalar_one()
     objects = [voice_id, *connection.execute(select(consents.c.consent_id).where(of(consents))).scalars()]
@@ -69,7 +69,7 @@ def erase(writing: Writing, voice_id: str) -> dict[str, Any]:
     if last:
         objects.append(subject_id)
         for table in (subject_links, subjects):
-            mine = (table.c.tenant == tenant) & (table.c.subject_id == subject_id)
+            mine = rows_of(table, tenant, subject_id=subject_id)
             connection.execute(delete(table).where(mine))
     connection.execute(update(voices).where(of(voices)).values(name="", said_salt=None))
     connection.execute(update(enrolments).where(of(enrolments)).values(note="", nonce="", evidence=None))
@@ -78,7 +78,7 @@ def erase(writing: Writing, voice_id: str) -> dict[str, Any]:
     connection.execute(delete(bindings).where(of(bindings)))
     unsalted = 0
     for object_id in objects:
-        mine = (salts.c.tenant == tenant) & (salts.c.object_id == object_id)
+        mine = rows_of(salts, tenant, object_id=object_id)
         unsalted += connection.execute(delete(salts).where(mine)).rowcount
     return {"what": list(ERASED), "salts": unsalted, "subject": subject_id, "subject_erased": last}
 
@@ -124,8 +124,7 @@ def _scrub_postgresql(ledger: Ledger) -> dict[str, Any]:
 def speaks_elsewhere(connection: Connection, tenant: str, subject_id: str, voice_id: str) -> bool:
     """Whether the person has another voice here: then their name and contact stay."""
     others = (
-        (voices.c.tenant == tenant)
-        & (voices.c.subject_id == subject_id)
+        rows_of(voices, tenant, subject_id=subject_id)
         & (voices.c.voice_id != voice_id)
         & (voices.c.state != "decommissioned")
     )

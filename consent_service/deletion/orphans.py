@@ -12,6 +12,7 @@ from sqlalchemy import Connection, select
 
 from consent_service.access import Permission
 from consent_service.core import Core
+from consent_service.ledger.rows import find_value, rows_of
 from consent_service.ledger.tables import enrolments, voices
 from consent_service.models import Principal
 from consent_service.vault.vault import CLIPS
@@ -66,13 +67,12 @@ def _destroy_statement(core: Core, by: Principal, voice_id: str, kind: str) -> b
 
 
 def _is_orphan(connection: Connection, tenant: str, voice_id: str, now: float) -> bool:
-    mine = (voices.c.tenant == tenant) & (voices.c.voice_id == voice_id)
-    state = connection.execute(select(voices.c.state).where(mine)).scalar()
+    state = find_value(connection, voices.c.state, tenant, voice_id=voice_id)
     if state is None or state == "refused":
         return True
     if state != "enrolling":
         return False
-    theirs = (enrolments.c.tenant == tenant) & (enrolments.c.voice_id == voice_id)
+    theirs = rows_of(enrolments, tenant, voice_id=voice_id)
     ends = connection.execute(select(enrolments.c.expires_at).where(theirs)).scalars().all()
     return all(now > end for end in ends)
 
@@ -80,6 +80,6 @@ def _is_orphan(connection: Connection, tenant: str, voice_id: str, now: float) -
 def _is_loose(connection: Connection, tenant: str, kind: str, now: float) -> bool:
     if not kind.startswith(_STATEMENT):
         return False
-    mine = (enrolments.c.tenant == tenant) & (enrolments.c.enrolment_id == kind.removeprefix(_STATEMENT))
+    mine = rows_of(enrolments, tenant, enrolment_id=kind.removeprefix(_STATEMENT))
     row = connection.execute(select(enrolments.c.state, enrolments.c.expires_at).where(mine)).one_or_none()
     return row is None or row.state == "refused" or (row.state == "pending" and now > row.expires_at)

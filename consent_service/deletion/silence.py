@@ -8,6 +8,7 @@ from sqlalchemy import RowMapping, select, update
 
 from consent_service.consents.records import end, to_consent
 from consent_service.core import Core, Writing
+from consent_service.ledger.rows import rows_of
 from consent_service.ledger.tables import clips, consents, enrolments
 from consent_service.models import Principal
 from consent_service.voices import records
@@ -17,17 +18,17 @@ def silence(core: Core, writing: Writing, by: Principal, row: RowMapping, reason
     """Consents revoked, clips withdrawn, challenges refused, epoch raised, feed told, audited. Returns what the
     certificate says of the voice as it was."""
     voice_id, epoch = row["voice_id"], row["epoch"] + 1
-    of = (consents.c.tenant == writing.tenant) & (consents.c.voice_id == voice_id)
+    of = rows_of(consents, writing.tenant, voice_id=voice_id)
     given = (
         writing.connection.execute(select(consents).where(of).order_by(consents.c.recorded_at))
         .mappings()
         .all()
     )
-    spoken = (enrolments.c.tenant == writing.tenant) & (enrolments.c.voice_id == voice_id)
+    spoken = rows_of(enrolments, writing.tenant, voice_id=voice_id)
     digests = select(enrolments.c.statement_digest).where(spoken, enrolments.c.statement_digest != "")
     statements = sorted(writing.connection.execute(digests).scalars())
     live = [to_consent(each) for each in given if each["state"] == "live"]
-    mine = (clips.c.tenant == writing.tenant) & (clips.c.voice_id == voice_id) & (clips.c.state == "live")
+    mine = rows_of(clips, writing.tenant, voice_id=voice_id, state="live")
     # No examiner's or reviewer's word that comes later may bring the voice back.
     undecided = spoken & enrolments.c.state.in_(("pending", "review"))
     writing.connection.execute(update(enrolments).where(undecided).values(state="refused"))

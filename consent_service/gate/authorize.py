@@ -1,7 +1,7 @@
 """The gate: look up what the ledger knows, let `policy` decide, sign what it permits, audit what it refuses.
 
 One request and a thousand go the same way, so that they can't be decided differently: a handful of queries
-for all of them, in one snapshot. An Allow writes nothing; it is `redemption` that makes it count. A refusal
+for all of them, in one snapshot. An Allow writes nothing; it is `redeem` that makes it count. A refusal
 is on the disk before the caller hears of it.
 """
 
@@ -28,41 +28,46 @@ from consent_service.proofs import canonical
 from consent_service.proofs.seams import KeyPurpose
 
 
-def authorize(core: Core, limits: Limits, by: Principal, claim: SpeechClaim) -> Allow | Deny:
-    """Decide one claim. Raises RateLimited in place of a refusal that is one too many."""
-    (decision,) = authorize_many(core, limits, by, [claim])
-    if isinstance(decision, Deny) and decision.code == RateLimited.code:
-        raise limits.too_many_refusals(by.key_id)
-    return decision
+class Authorizer:
+    """Decides claims. Thread-safe."""
 
+    def __init__(self, core: Core, limits: Limits) -> None:
+        self._core, self._limits = core, limits
 
-def authorize_many(
-    core: Core, limits: Limits, by: Principal, claims: Sequence[SpeechClaim]
-) -> list[Allow | Deny]:
-    """Decide every claim, in order. Raises Unauthenticated, PermissionDenied or LedgerUnavailable.
+    def authorize(self, by: Principal, claim: SpeechClaim) -> Allow | Deny:
+        """Look up, decide (`policy.decide`), sign. A refusal is audited too; RateLimited after too many."""
+        (decision,) = self.authorize_many(by, [claim])
+        if isinstance(decision, Deny) and decision.code == RateLimited.code:
+            raise self._limits.too_many_refusals(by.key_id)
+        return decision
 
-    Each refused claim costs one of the caller's refusals, however they are bundled; one for which there is none left is
-    denied as `rate_limited` and not recorded. What is permitted is granted all the same."""
-    judged = judge(core, by, claims)
-    caller, now = judged.known.caller, judged.at
-    if not judged.may_speak:
-        limits.before_refusals(caller.key_id)
-        _note(core, caller, [{"code": PermissionDenied.code, "requests": len(claims)}])
-        access.require(caller, Permission.SPEAK)
-    decisions: list[Allow | Deny] = []
-    refused: list[dict[str, Any]] = []
-    may_record = limits.refusals_to_record(caller.key_id, sum(isinstance(v, Deny) for v in judged.verdicts))
-    for claim, verdict in zip(claims, judged.verdicts, strict=True):
-        if not isinstance(verdict, Deny):
-            decisions.append(_allow(core, caller, claim, verdict, now))
-        elif len(refused) == may_record:
-            decisions.append(deny(RateLimited.code))
-        else:
-            refused.append({"code": verdict.code, **_told(claim, judged.known)})
-            decisions.append(verdict)
-    if refused:
-        _note(core, caller, refused)
-    return decisions
+    def authorize_many(self, by: Principal, claims: Sequence[SpeechClaim]) -> list[Allow | Deny]:
+        """The same decisions, in order, from one look-up. Raises Unauthenticated, PermissionDenied, LedgerUnavailable.
+
+        Each refused claim costs one of the caller's refusals, however they are bundled; one for which there is none
+        left is denied as `rate_limited` and not recorded. What is permitted is granted all the same."""
+        judged = judge(self._core, by, claims)
+        caller, now = judged.known.caller, judged.at
+        if not judged.may_speak:
+            self._limits.before_refusals(caller.key_id)
+            _note(self._core, caller, [{"code": PermissionDenied.code, "requests": len(claims)}])
+            access.require(caller, Permission.SPEAK)
+        decisions: list[Allow | Deny] = []
+        refused: list[dict[str, Any]] = []
+        may_record = self._limits.refusals_to_record(
+            caller.key_id, sum(isinstance(v, Deny) for v in judged.verdicts)
+        )
+        for claim, verdict in zip(claims, judged.verdicts, strict=True):
+            if not isinstance(verdict, Deny):
+                decisions.append(_allow(self._core, caller, claim, verdict, now))
+            elif len(refused) == may_record:
+                decisions.append(deny(RateLimited.code))
+            else:
+                refused.append({"code": verdict.code, **_told(claim, judged.known)})
+                decisions.append(verdict)
+        if refused:
+            _note(self._core, caller, refused)
+        return decisions
 
 
 @dataclass(frozen=True, slots=True)

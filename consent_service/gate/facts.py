@@ -13,7 +13,7 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import Connection, Select, Text, and_, bindparam, cast, select
+from sqlalchemy import Column, ColumnElement, Connection, Select, Text, and_, bindparam, cast, select
 
 from consent_service import access
 from consent_service.ledger.tables import api_keys, bindings, consents, voices
@@ -108,10 +108,7 @@ def _read(
             raise access.unauthenticated()
         if known is None:
             known = Known(_principal(tenant, by.key_id, grantee, roles, claims, label, subject))
-        (voice_id, kind, state, epoch), (consent_id, version, stands, agreed, used, token) = (
-            rest[:4],
-            rest[4:],
-        )
+        voice_id, kind, state, epoch, consent_id, version, stands, agreed, used, token = rest
         if voice_id is None:
             continue
         known.voices[voice_id] = VoiceFacts(voice_id, kind, state, epoch)
@@ -137,57 +134,29 @@ def _query(by: str, *, one: bool) -> Select[Any]:
     """Key, its voice and that voice's consent, side by side. What is missing is NULL, so that a key is answered for
     whatever it asks. A consent of another voice, like one of another tenant, is not there."""
     key, voice, consent, binding = api_keys.c, voices.c, consents.c, bindings.c
+
     # A list of values is put into the statement's text each time that it runs: one value is not worth that.
-    named = (
-        voice.voice_id == bindparam("voice")
-        if one
-        else voice.voice_id.in_(bindparam("voices", expanding=True))
-    )
-    token = consent.token_sha256
-    held = token == bindparam("token") if one else token.in_(bindparam("tokens", expanding=True))
-    tables = api_keys.outerjoin(
-        voices,
-        and_(voice.tenant == key.tenant, named),
-    )
+    def is_one_of(column: Column[Any], name: str) -> ColumnElement[bool]:
+        return column == bindparam(name) if one else column.in_(bindparam(f"{name}s", expanding=True))
+
+    named, held = is_one_of(voice.voice_id, "voice"), is_one_of(consent.token_sha256, "token")
+    tables = api_keys.outerjoin(voices, and_(voice.tenant == key.tenant, named))
+    of_voice = and_(consent.tenant == key.tenant, consent.voice_id == voice.voice_id)
     if by == "binding":
-        tables = tables.outerjoin(
-            bindings,
-            and_(
-                binding.key_id == key.key_id,
-                binding.voice_id == voice.voice_id,
-                binding.tenant == key.tenant,
-            ),
-        ).outerjoin(
-            consents,
-            and_(
-                consent.consent_id == binding.consent_id,
-                consent.tenant == key.tenant,
-                consent.voice_id == voice.voice_id,
-            ),
-        )
+        of_both = and_(binding.key_id == key.key_id, binding.voice_id == voice.voice_id)
+        tables = tables.outerjoin(bindings, and_(of_both, binding.tenant == key.tenant))
+        tables = tables.outerjoin(consents, and_(consent.consent_id == binding.consent_id, of_voice))
     else:
-        tables = tables.outerjoin(
-            consents,
-            and_(
-                consent.tenant == key.tenant,
-                consent.voice_id == voice.voice_id,
-                held,
-            ),
-        )
+        tables = tables.outerjoin(consents, and_(of_voice, held))
     of_key = (
-        key.tenant,
-        key.grantee,
-        cast(key.roles, Text),
-        cast(key.claims, Text),
-        key.label,
-        key.subject_id,
-    )
-    of_voice = (voice.voice_id, voice.kind, voice.state, voice.epoch)
+        key.tenant, key.grantee, cast(key.roles, Text), cast(key.claims, Text), key.label, key.subject_id,
+        key.expires_at, key.revoked_at,
+    )  # fmt: skip
     agreed = cast(consent.terms, Text)
     of_consent = (
         consent.consent_id, consent.version, consent.state, agreed, consent.characters_used, consent.token_sha256,
     )  # fmt: skip
-    wanted = (*of_key, key.expires_at, key.revoked_at, *of_voice, *of_consent)
+    wanted = (*of_key, voice.voice_id, voice.kind, voice.state, voice.epoch, *of_consent)
     return select(*wanted).select_from(tables).where(key.key_id == bindparam("key"))
 
 

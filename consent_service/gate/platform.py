@@ -15,6 +15,7 @@ from consent_service.core import Core
 from consent_service.errors import GrantMismatch, NotFound
 from consent_service.gate.service import Gate
 from consent_service.grants import GrantVerifier
+from consent_service.ledger.rows import find_row, from_row
 from consent_service.ledger.tables import redemptions, revocations
 from consent_service.models import Closing, Principal, Redeemed, Revocation
 from consent_service.proofs.seams import ClipRecord, KeyPurpose, Standing
@@ -93,13 +94,8 @@ class PlatformApi:
             query = (
                 select(revocations).where(feed.tenant == reading.tenant, feed.seq > after).order_by(feed.seq)
             )
-            rows = reading.connection.execute(query.limit(max(1, min(limit, MOST_REVOCATIONS))))
-            return [
-                Revocation(
-                    row.seq, row.tenant, row.voice_id, row.voice_epoch, row.consent_id, row.reason, row.at
-                )
-                for row in rows
-            ]
+            rows = reading.connection.execute(query.limit(max(1, min(limit, MOST_REVOCATIONS)))).mappings()
+            return [from_row(Revocation, row) for row in rows]
 
     def _require(self, by: Principal, permission: Permission) -> None:
         with self._core.read(by, permission):
@@ -107,8 +103,7 @@ class PlatformApi:
 
     def _require_redeemed(self, by: Principal, permission: Permission, grant_id: str) -> None:
         with self._core.read(by, permission) as reading:
-            mine = (redemptions.c.tenant == reading.tenant) & (redemptions.c.grant_id == grant_id)
-            if reading.connection.execute(select(redemptions.c.leaf).where(mine)).one_or_none() is None:
+            if find_row(reading.connection, redemptions, reading.tenant, grant_id=grant_id) is None:
                 raise NotFound("no such grant was redeemed", code="grant_unknown")
 
     def _require_own_grant(self, by: Principal, token: str) -> None:

@@ -42,7 +42,9 @@ class Redeemer:
         self._verifiers: dict[tuple[tuple[str, bytes], ...], GrantVerifier] = {}
 
     def redeem(self, token: str, replica_id: str) -> Redeemed:
-        """Use a grant up for a replica, and seal the reference to it."""
+        """Use a grant up: signature, start time, nonce, revocation, audit entry and clip record in one
+        transaction; then seal the reference to the replica's key. Raises GrantError subclasses,
+        ReplicaUnknown."""
         outcome = self.redeem_many([token], replica_id)[0]
         if isinstance(outcome, Redeemed):
             return outcome
@@ -80,7 +82,9 @@ class Redeemer:
         return told
 
     def redeem_cached(self, token: str, cached_clip_id: str) -> Redeemed:
-        """Use a grant up for a clip that is there already."""
+        """Use a grant up to hand over a clip that exists already: the same checks and an audit entry, no
+        reference. GrantMismatch when the cached clip's tenant, voice, consent, purpose, grantee or text is
+        not the grant's; GrantRevoked when the cached clip is not live."""
         grant = self._admitted(token)
         if isinstance(grant, Exception):
             raise grant
@@ -89,8 +93,20 @@ class Redeemer:
         except ConsentError as exc:
             self._limits.after_redemption(grant.key_id, exc)
             raise
-        with _closed_on_failure(self._core, grant):
+        with self._closed_on_failure(grant):
             return Redeemed(grant, committed.value, committed.checkpoint.text())
+
+    def close(self, grant_id: str, closing: Closing) -> int:
+        """The second audit record of a redeemed grant; returns its leaf index. Idempotent."""
+        if closing.outcome not in _OUTCOMES or not CODE.fullmatch(closing.reason):
+            raise InvalidInput("a closing has a known outcome, and a stable code as its reason")
+        if closing.audio_sha256 or closing.seconds:
+            register.require_audio(closing.audio_sha256 or "0" * 64, closing.seconds)
+        with self._core.ledger.look() as connection:
+            tenant = connection.execute(_TENANT_OF, {"of": grant_id}).scalar()
+        if tenant is None:
+            raise no_such_grant()
+        return self._core.committer(tenant).submit(Close(grant_id, closing)).value
 
     def _admitted(self, token: str) -> Grant | GrantError | RateLimited:
         """Signature and rate limit only: a forged grant belongs to no tenant and leaves no entry in any log."""
@@ -118,7 +134,7 @@ class Redeemer:
         """Checkpoint and sealed reference. `opened`: the references of this call, so that each is decrypted once."""
         grant, entitled = operation.grant, committed.value
         try:
-            with _closed_on_failure(self._core, grant):
+            with self._closed_on_failure(grant):
                 checkpoint = committed.checkpoint.text()
                 if not grant.basis.is_clone:
                     return Redeemed(grant, entitled.leaf, checkpoint, watermark=operation.mark)
@@ -134,18 +150,16 @@ class Redeemer:
         except Exception as exc:  # noqa: BLE001 - it is this grant's outcome
             return exc
 
-
-def close(core: Core, grant_id: str, closing: Closing) -> int:
-    """The second audit record. Returns the leaf of the first call, whatever a later one says."""
-    if closing.outcome not in _OUTCOMES or not CODE.fullmatch(closing.reason):
-        raise InvalidInput("a closing has a known outcome, and a stable code as its reason")
-    if closing.audio_sha256 or closing.seconds:
-        register.require_audio(closing.audio_sha256 or "0" * 64, closing.seconds)
-    with core.ledger.look() as connection:
-        tenant = connection.execute(_TENANT_OF, {"of": grant_id}).scalar()
-    if tenant is None:
-        raise no_such_grant()
-    return core.committer(tenant).submit(Close(grant_id, closing)).value
+    @contextmanager
+    def _closed_on_failure(self, grant: Grant) -> Iterator[None]:
+        """What fails after the commit is told to the log as well as to the caller."""
+        try:
+            yield
+        except Exception as exc:
+            with suppress(CodedError):
+                reason = exc.code if isinstance(exc, CodedError) else "internal_error"
+                self.close(grant.grant_id, Closing("failed", reason=reason))
+            raise
 
 
 def close_all(core: Core, tenant: str, grant_ids: Sequence[str], closing: Closing) -> None:
@@ -156,15 +170,3 @@ def close_all(core: Core, tenant: str, grant_ids: Sequence[str], closing: Closin
 
 
 _TENANT_OF: Final = select(redemptions.c.tenant).where(redemptions.c.grant_id == bindparam("of"))
-
-
-@contextmanager
-def _closed_on_failure(core: Core, grant: Grant) -> Iterator[None]:
-    """What fails after the commit is told to the log as well as to the caller."""
-    try:
-        yield
-    except Exception as exc:
-        with suppress(CodedError):
-            reason = exc.code if isinstance(exc, CodedError) else "internal_error"
-            close(core, grant.grant_id, Closing("failed", reason=reason))
-        raise

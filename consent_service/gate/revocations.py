@@ -19,6 +19,7 @@ from sqlalchemy import bindparam, func, select
 
 from consent_service.core import Core
 from consent_service.errors import LedgerUnavailable
+from consent_service.ledger.rows import from_row
 from consent_service.ledger.tables import revocations as table
 from consent_service.ledger.transaction import CHANNEL
 from consent_service.models import Revocation
@@ -39,10 +40,8 @@ def revocations(core: Core, after: int, limit: int) -> list[Revocation]:
     """Entries with seq > `after`, oldest first. A consumer that pulled up to the last one missed none before
     it."""
     with core.ledger.look() as connection:
-        return [
-            Revocation(row.seq, row.tenant, row.voice_id, row.voice_epoch, row.consent_id, row.reason, row.at)
-            for row in connection.execute(_AFTER, {"after": after, "most": min(limit, MAX_AT_ONCE)})
-        ]
+        rows = connection.execute(_AFTER, {"after": after, "most": min(limit, MAX_AT_ONCE)}).mappings()
+        return [from_row(Revocation, row) for row in rows]
 
 
 def head(core: Core) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -129,6 +130,13 @@ def entries(connection: Connection, tenant: str, start: int, stop: int) -> Itera
     # Options of the query, not of the connection: those would stay, and a later UPDATE has no cursor to stream.
     for row in connection.execute(query.order_by(leaf).execution_options(yield_per=1000)):
         yield bytes(row.entry)
+
+
+def entry(connection: Connection, tenant: str, leaf: int) -> dict[str, Any]:
+    """One leaf, read. Raises ValueError for one that the log does not have."""
+    (raw,) = entries(connection, tenant, leaf, leaf + 1)
+    fields: dict[str, Any] = json.loads(raw)
+    return fields
 
 
 def inclusion_proof(connection: Connection, tenant: str, leaf: int, size: int) -> list[bytes]:

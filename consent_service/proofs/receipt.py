@@ -8,26 +8,20 @@ organisation publishes.
 
 from __future__ import annotations
 
-import base64
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
-import rfc8785
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
 from consent_service.errors import ProofInvalid
+from consent_service.proofs.statement import Signer, sign_statement, text_of, verify_statement
 from consent_service.proofs.trust import TrustedKeys
 
 RECEIPT_TYPE: Final = "vouch.consent-receipt.v1"
 MAX_BYTES: Final = 1 << 20  # far above any receipt; what is longer is not read
 
 
-def sign_receipt(body: Mapping[str, Any], sign: Callable[[bytes], tuple[str, bytes]]) -> str:
+def sign_receipt(body: Mapping[str, Any], sign: Signer) -> str:
     """One line of canonical JSON: the body and its signature. `sign` returns (key id, 64 bytes)."""
-    signed = {**body, "type": RECEIPT_TYPE}
-    return _render(signed, *sign(rfc8785.dumps(signed)))
+    return sign_statement(RECEIPT_TYPE, body, sign, member="receipt")
 
 
 def verify_receipt(receipt: str | bytes, keys: TrustedKeys | Mapping[str, bytes]) -> dict[str, Any]:
@@ -37,22 +31,8 @@ def verify_receipt(receipt: str | bytes, keys: TrustedKeys | Mapping[str, bytes]
     public_keys = keys.statements if isinstance(keys, TrustedKeys) else keys
     if len(receipt) > MAX_BYTES:
         raise ProofInvalid("not a receipt: it is far too long")
-    try:
-        text = receipt if isinstance(receipt, str) else receipt.decode()
-        document = json.loads(text)
-        body, proof = dict(document["receipt"]), document["signature"]
-        kid, signature = proof["kid"], base64.b64decode(proof["value"], validate=True)
-        raw, message = public_keys[kid], rfc8785.dumps(body)
-        # Whatever is not exactly what was written (a member too many, a space) has been touched.
-        exact = _render(body, kid, signature) == text and body["type"] == RECEIPT_TYPE
-    except (ValueError, KeyError, TypeError, RecursionError, rfc8785.CanonicalizationError) as exc:
-        raise ProofInvalid("not a receipt, or signed by a key that is not trusted here") from exc
-    if not exact:
-        raise ProofInvalid("the receipt is not in canonical form")
-    try:
-        Ed25519PublicKey.from_public_bytes(raw).verify(signature, message)
-    except InvalidSignature as exc:
-        raise ProofInvalid("the receipt's signature does not verify") from exc
+    text = receipt if isinstance(receipt, str) else text_of(receipt)
+    body = verify_statement(RECEIPT_TYPE, text, public_keys, member="receipt")
     if isinstance(keys, TrustedKeys):
         keys.verify_resting_on(_checkpoint_of(body), text)
     return body
@@ -63,8 +43,3 @@ def _checkpoint_of(body: Mapping[str, Any]) -> str:
         return str(body["audit"]["checkpoint"])
     except (KeyError, TypeError) as exc:
         raise ProofInvalid("the receipt does not say where the log tells of it") from exc
-
-
-def _render(signed: Mapping[str, Any], key_id: str, signature: bytes) -> str:
-    proof = {"alg": "Ed25519", "kid": key_id, "value": base64.b64encode(signature).decode("ascii")}
-    return rfc8785.dumps({"receipt": dict(signed), "signature": proof}).decode()

@@ -2,7 +2,8 @@
 
     {"signature": {"alg": "Ed25519", "kid": …, "value": base64}, "statement": {"type": …, …}}
 
-Certificates of deletion, lists of standings and the head of a bundle are such statements. The type is signed, so
+Certificates of deletion, lists of standings and the head of a bundle are such statements; in a receipt the member is
+called `receipt`. The type is signed, so
 that none can stand in for another. The reader takes only what the writer would have written, byte for byte.
 """
 
@@ -23,20 +24,23 @@ from consent_service.errors import ProofInvalid
 Signer: TypeAlias = Callable[[bytes], tuple[str, bytes]]  # message → (key id, 64 bytes)
 
 
-def sign_statement(kind: str, body: Mapping[str, Any], sign: Signer) -> str:
-    """One line of canonical JSON, without a line break."""
+def sign_statement(kind: str, body: Mapping[str, Any], sign: Signer, *, member: str = "statement") -> str:
+    """One line of canonical JSON, without a line break. member: the name under which the body stands."""
     stated = {**body, "type": kind}
-    return _render(stated, *sign(rfc8785.dumps(stated)))
+    return _render(member, stated, *sign(rfc8785.dumps(stated)))
 
 
-def verify_statement(kind: str, text: str, public_keys: Mapping[str, bytes]) -> dict[str, Any]:
+def verify_statement(
+    kind: str, text: str, public_keys: Mapping[str, bytes], *, member: str = "statement"
+) -> dict[str, Any]:
     """What is stated. `public_keys`: key id → 32 raw bytes. Raises ProofInvalid on any change."""
     try:
         document = json.loads(text)
-        stated, proof = dict(document["statement"]), document["signature"]
+        stated, proof = dict(document[member]), document["signature"]
         kid, signature = proof["kid"], base64.b64decode(proof["value"], validate=True)
         key, message = public_keys.get(kid), rfc8785.dumps(stated)
-        exact = _render(stated, kid, signature) == text and stated["type"] == kind
+        # Whatever is not exactly what was written (a member too many, a space) has been touched.
+        exact = _render(member, stated, kid, signature) == text and stated["type"] == kind
     except (ValueError, KeyError, TypeError, RecursionError, rfc8785.CanonicalizationError) as exc:
         raise ProofInvalid(f"not a {kind}") from exc
     if not exact:
@@ -63,6 +67,6 @@ def canonical_digest(body: Mapping[str, Any]) -> str:
     return hashlib.sha256(rfc8785.dumps(dict(body))).hexdigest()
 
 
-def _render(stated: Mapping[str, Any], key_id: str, signature: bytes) -> str:
+def _render(member: str, stated: Mapping[str, Any], key_id: str, signature: bytes) -> str:
     proof = {"alg": "Ed25519", "kid": key_id, "value": base64.b64encode(signature).decode("ascii")}
-    return rfc8785.dumps({"signature": proof, "statement": dict(stated)}).decode()
+    return rfc8785.dumps({"signature": proof, member: dict(stated)}).decode()

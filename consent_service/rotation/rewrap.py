@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Collection
 from typing import Final, TypeAlias
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from consent_service.core import Core
 from consent_service.errors import (
@@ -23,6 +23,7 @@ from consent_service.errors import (
 )
 from consent_service.keys.ring import Ring
 from consent_service.keys.rings import RingProvider
+from consent_service.ledger.rows import find_value
 from consent_service.ledger.tables import voices
 from consent_service.vault.vault import CLIPS, key_aad
 
@@ -79,6 +80,5 @@ def _is_current(core: Core, keys: RingProvider, tenant: str, voice_id: str) -> b
 def _is_settled(connection: Connection, tenant: str, voice_id: str) -> bool:
     if voice_id == CLIPS:  # made under the same lock, once
         return True
-    query = select(voices.c.state).where(voices.c.tenant == tenant, voices.c.voice_id == voice_id)
-    state = connection.execute(query).scalar()
+    state = find_value(connection, voices.c.state, tenant, voice_id=voice_id)
     return state is not None and state not in _IN_FLUX

@@ -3,7 +3,7 @@
     publish     the next key lies in its ring, unused, until every process must have seen it
     announce    each tenant's log says which key follows which
     promote     the next key becomes the current one; a superseded signing secret is gone from this moment
-    close off   log and receipt keys only: each tenant's log says until where the old key counts (`superseding`)
+    close off   log and receipt keys only: each tenant's log says until where the old key counts (`superseded`)
     rewrap      key-encryption keys only: every voice's data key, one by one
     retire      on command, after the overlap: the old key is forgotten
 
@@ -16,7 +16,7 @@ processes need none.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -57,7 +57,7 @@ class KeyKind(StrEnum):
 USUAL: Final = (KeyKind.GRANT, KeyKind.LOG, KeyKind.RECEIPT, KeyKind.KEK)
 _KEEP_SECRET: Final = frozenset({Ring.KEK, Ring.WATERMARK})
 _TO_FINISH: Final = frozenset({Ring.KEK, *superseded.BOUNDED})  # by steps that follow the promotion
-_RETIRABLE: Final = frozenset({Ring.GRANT, Ring.KEK})
+RETIRABLE: Final = frozenset({KeyKind.GRANT, KeyKind.KEK})
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,27 +81,11 @@ class Retired:
     key_ids: tuple[str, ...]
 
 
-def rotate(
-    core: Core, by: Principal, kinds: Sequence[KeyKind], progress: ProgressCallback = lambda *_: None
-) -> list[Rotated]:
-    """Rotate each kind, or finish its rotation. Raises Conflict (key_not_new) when the KMS has no new key."""
-    with alone(core, by) as keys:
-        return [_rotate(core, by, keys, kind, progress) for kind in dict.fromkeys(kinds)]
-
-
-def retire(
-    core: Core, by: Principal, kinds: Sequence[KeyKind], progress: ProgressCallback = lambda *_: None
-) -> list[Retired]:
-    """Forget superseded keys. Raises Conflict: key_overlap while their overlap lasts, key_in_use while something
-    is wrapped under them."""
-    with alone(core, by) as keys:
-        rings = [Ring(kind.value) for kind in dict.fromkeys(kinds) if kind is not KeyKind.MANIFEST]
-        return [_retire(core, by, keys, ring, progress) for ring in rings if ring in _RETIRABLE]
-
-
-def _rotate(
+def replace_key(
     core: Core, by: Principal, keys: RingProvider, kind: KeyKind, progress: ProgressCallback
 ) -> Rotated:
+    """A new current key of one kind, or the end of its rotation. Raises Conflict (key_not_new) when the KMS has no new
+    key."""
     if kind is KeyKind.MANIFEST:
         return renew_leaf(core, by, keys)
     ring = Ring(kind.value)
@@ -157,7 +141,10 @@ def renew_leaf(core: Core, by: Principal | None, keys: RingProvider) -> Rotated:
     return Rotated(KeyKind.MANIFEST, old, new)
 
 
-def _retire(core: Core, by: Principal, keys: RingProvider, ring: Ring, progress: ProgressCallback) -> Retired:
+def retire_keys(
+    core: Core, by: Principal, keys: RingProvider, ring: Ring, progress: ProgressCallback
+) -> Retired:
+    """Forget the superseded keys of one ring. Raises Conflict (key_overlap, key_in_use)."""
     held = keys.ring(ring)
     leaving = tuple(held.superseded)
     if not leaving:

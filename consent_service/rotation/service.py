@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from consent_service.core import Core
+from consent_service.keys.ring import Ring
 from consent_service.models import Principal
 from consent_service.rotation import rotate, signing_certificate
 from consent_service.rotation.rewrap import ProgressCallback
@@ -19,24 +20,21 @@ class Rotation:
         self._core = core
 
     def rotate(
-        self,
-        by: Principal,
-        kinds: Sequence[KeyKind] = USUAL,
-        progress: ProgressCallback | None = None,
+        self, by: Principal, kinds: Sequence[KeyKind] = USUAL, progress: ProgressCallback = lambda *_: None
     ) -> list[Rotated]:
         """A new current key of each kind, or the end of a rotation that was interrupted; old keys still verify and
         unwrap. Local operation on a machine that may change the keys. Needs INSTALLATION, as the next."""
-        return rotate.rotate(self._core, by, kinds, progress or (lambda *_: None))
+        with rotate.alone(self._core, by) as keys:
+            return [rotate.replace_key(self._core, by, keys, kind, progress) for kind in dict.fromkeys(kinds)]
 
     def retire(
-        self,
-        by: Principal,
-        kinds: Sequence[KeyKind] = USUAL,
-        progress: ProgressCallback | None = None,
+        self, by: Principal, kinds: Sequence[KeyKind] = USUAL, progress: ProgressCallback = lambda *_: None
     ) -> list[Retired]:
         """Forget superseded keys. Raises Conflict: key_overlap while others may still use them, key_in_use while
         something is wrapped under them."""
-        return rotate.retire(self._core, by, kinds, progress or (lambda *_: None))
+        with rotate.alone(self._core, by) as keys:
+            wanted = [kind for kind in dict.fromkeys(kinds) if kind in rotate.RETIRABLE]
+            return [rotate.retire_keys(self._core, by, keys, Ring(kind.value), progress) for kind in wanted]
 
     def certificate_outlook(self) -> LeafOutlook | None:
         """Until when manifests can be signed, and whether that will be prolonged by itself; None for keys that are

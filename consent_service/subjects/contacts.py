@@ -13,21 +13,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import Connection, RowMapping, delete, select, update
+from sqlalchemy import Connection, delete, select, update
 
 from consent_service import access
-from consent_service.access import NewKey, Permission
+from consent_service.access import NewKey
 from consent_service.config import ConsentConfig
 from consent_service.core import Core, Writing
-from consent_service.errors import Conflict, InvalidInput, LinkInvalid, MessageNotSent, NotFound
+from consent_service.errors import InvalidInput, LinkInvalid, MessageNotSent
+from consent_service.ledger.rows import rows_of
 from consent_service.ledger.tables import api_keys, subjects
 from consent_service.ledger.tables import voices as voices_table
 from consent_service.mail import Message, Messenger, NoMessenger, Outbox, SmtpMessenger
-from consent_service.models import Claims, ContactState, Principal, Role, Session
+from consent_service.models import Claims, ContactState, Role, Session
 from consent_service.subjects import links
 from consent_service.subjects.links import LinkKind
-from consent_service.subjects.messages import agree_to_change, ask_to_confirm, sign_in_link
-from consent_service.voices import records
+from consent_service.subjects.messages import ask_to_confirm, sign_in_link
 
 OUTBOX: Final = "outbox"  # in the data directory
 SESSION_S: Final = 3600.0
@@ -61,20 +61,6 @@ def require_contact(contact: str) -> str:
     return found
 
 
-def propose_contact(core: Core, post: Post, by: Principal, voice_id: str, contact: str) -> ContactState:
-    """Send the link that makes a contact count: to the contact itself, or, while another is confirmed, to that one."""
-    contact = require_contact(contact)
-    with core.write(by, Permission.CONTACT_PROPOSE) as writing:
-        person = _person_of(writing, voice_id)
-        if person["contact_confirmed_at"] is not None and person["contact"] == contact:
-            raise Conflict("this contact is confirmed already", code="contact_unchanged")
-        message = _propose(core, post, writing, person, contact, by.key_id)
-    post.messenger.send(message)
-    return (
-        ContactState.CHANGE_PENDING if person["contact_confirmed_at"] else ContactState.CONFIRMATION_PENDING
-    )
-
-
 def confirm_contact(core: Core, post: Post, token: str) -> ContactState:
     """Use a link of the kind `confirm` or `change`. Raises LinkInvalid."""
     link = links.verify(core, token, LinkKind.CONFIRM, LinkKind.CHANGE)
@@ -84,7 +70,7 @@ def confirm_contact(core: Core, post: Post, token: str) -> ContactState:
         subject_id, contact = str(row["subject_id"]), str(row["contact"])
         if link.kind is LinkKind.CHANGE:
             writing.log.append("subject.contact_change_agreed", subject=subject_id)
-            message = _ask_to_confirm(core, post, writing, subject_id, contact, row["requested_by"])
+            message = ask_for_confirmation(core, post, writing, subject_id, contact, row["requested_by"])
         else:
             _settle(writing, subject_id, contact)
     if message is None:
@@ -148,57 +134,24 @@ def sign_in(core: Core, token: str) -> Session:
     return Session(key.token, str(row["subject_id"]), expires_at)
 
 
-def sign_out(core: Core, by: Principal) -> None:
-    """End the caller's own session."""
-    with core.write(by, Permission.OWN_READ) as writing:
-        mine = (api_keys.c.tenant == writing.tenant) & (api_keys.c.key_id == by.key_id)
-        writing.connection.execute(update(api_keys).where(mine).values(revoked_at=writing.now))
-        writing.log.append("subject.signed_out", key=by.key_id)
-
-
-def _propose(core: Core, post: Post, writing: Writing, person: RowMapping, contact: str, by: str) -> Message:
-    subject_id, is_change = str(person["subject_id"]), person["contact_confirmed_at"] is not None
-    # Only the latest proposal stands; a link of an earlier one must not bring it back.
-    links.withdraw(writing, subject_id, LinkKind.CONFIRM, LinkKind.CHANGE)
-    writing.log.append("subject.contact_proposed", by=by, subject=subject_id, change=is_change)
-    if not is_change:
-        return _ask_to_confirm(core, post, writing, subject_id, contact, by)
-    token = links.issue(writing, subject_id=subject_id, kind=LinkKind.CHANGE, contact=contact, by=by)
-    return agree_to_change(str(person["contact"]), contact, post.page, writing.tenant, token, core.config)
-
-
-def _ask_to_confirm(
+def ask_for_confirmation(
     core: Core, post: Post, writing: Writing, subject_id: str, contact: str, by: str
 ) -> Message:
+    """The message with the link that makes a contact count."""
     token = links.issue(writing, subject_id=subject_id, kind=LinkKind.CONFIRM, contact=contact, by=by)
     return ask_to_confirm(contact, post.page, writing.tenant, token, core.config)
 
 
 def _settle(writing: Writing, subject_id: str, contact: str) -> None:
     """The contact counts from now on; links and sessions of an earlier one don't."""
-    mine = (subjects.c.tenant == writing.tenant) & (subjects.c.subject_id == subject_id)
+    mine = rows_of(subjects, writing.tenant, subject_id=subject_id)
     links.withdraw(writing, subject_id, LinkKind.CHANGE, LinkKind.SIGN_IN)
-    sessions = (api_keys.c.tenant == writing.tenant) & (api_keys.c.subject_id == subject_id)
+    sessions = rows_of(api_keys, writing.tenant, subject_id=subject_id)
     live = api_keys.c.revoked_at.is_(None)
     writing.connection.execute(update(api_keys).where(sessions, live).values(revoked_at=writing.now))
     values = {"contact": contact, "contact_confirmed_at": writing.now}
     writing.connection.execute(update(subjects).where(mine).values(**values))
     writing.log.append("subject.contact_confirmed", subject=subject_id)
-
-
-def _person_of(writing: Writing, voice_id: str) -> RowMapping:
-    voice = records.find(writing.connection, writing.tenant, voice_id)
-    if voice["subject_id"] is None:
-        raise NotFound("there is no person behind this voice", code="subject_unknown")
-    return _person(writing, str(voice["subject_id"]))
-
-
-def _person(writing: Writing, subject_id: str) -> RowMapping:
-    mine = (subjects.c.tenant == writing.tenant) & (subjects.c.subject_id == subject_id)
-    row = writing.connection.execute(select(subjects).where(mine)).mappings().one_or_none()
-    if row is None:
-        raise NotFound("nothing is kept of this person any more", code="subject_unknown")
-    return row
 
 
 def _confirmed(connection: Connection, tenant: str, contact: str) -> Sequence[str]:
@@ -212,11 +165,11 @@ def _confirmed(connection: Connection, tenant: str, contact: str) -> Sequence[st
 
 
 def _voice_names(connection: Connection, tenant: str, subject_id: str) -> list[str]:
-    mine = (voices_table.c.tenant == tenant) & (voices_table.c.subject_id == subject_id)
+    mine = rows_of(voices_table, tenant, subject_id=subject_id)
     return list(connection.execute(select(voices_table.c.name).where(mine)).scalars())
 
 
 def _forget_old_keys(writing: Writing, subject_id: str) -> None:
-    mine = (api_keys.c.tenant == writing.tenant) & (api_keys.c.subject_id == subject_id)
+    mine = rows_of(api_keys, writing.tenant, subject_id=subject_id)
     old = api_keys.c.expires_at < writing.now - _KEEP_KEYS_S
     writing.connection.execute(delete(api_keys).where(mine, old))

@@ -14,12 +14,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, delete, insert, select, update
+from sqlalchemy import Connection, RowMapping, delete, insert, select, update
 
 from consent_service.access import digest_of
 from consent_service.core import Core, Writing
 from consent_service.errors import LinkInvalid
 from consent_service.ids import TENANT, new_id
+from consent_service.ledger.rows import find_row, rows_of
 from consent_service.ledger.tables import subject_links
 
 _TOKEN: Final = re.compile(rf"({TENANT.pattern})\.(link_[0-9a-f]{{32}})\.([A-Za-z0-9_-]{{43}})")
@@ -85,13 +86,13 @@ def verify(core: Core, token: str, *kinds: LinkKind) -> Token:
 def use_up(writing: Writing, token: Token) -> RowMapping:
     """The link's row, used from now on. Raises LinkInvalid."""
     row = _find(writing.connection, writing.tenant, token.link_id, token.secret, writing.now)
-    values = {"used_at": writing.now}
-    writing.connection.execute(update(subject_links).where(_is(writing.tenant, token.link_id)).values(values))
+    used = rows_of(subject_links, writing.tenant, link_id=token.link_id)
+    writing.connection.execute(update(subject_links).where(used).values(used_at=writing.now))
     return row
 
 
 def _find(connection: Connection, tenant: str, link_id: str, secret: str, now: float) -> RowMapping:
-    row = connection.execute(select(subject_links).where(_is(tenant, link_id))).mappings().one_or_none()
+    row = find_row(connection, subject_links, tenant, link_id=link_id)
     expected = _NO_SECRET if row is None else bytes(row["secret_sha256"])
     matches = hmac.compare_digest(digest_of(secret), expected)
     if not matches or row is None or row["used_at"] is not None or now >= row["expires_at"]:
@@ -99,44 +100,23 @@ def _find(connection: Connection, tenant: str, link_id: str, secret: str, now: f
     return row
 
 
-def _is(tenant: str, link_id: str) -> ColumnElement[bool]:
-    return (subject_links.c.tenant == tenant) & (subject_links.c.link_id == link_id)
-
-
 def withdraw(writing: Writing, subject_id: str, *kinds: LinkKind) -> None:
     """Forget a person's links of these kinds: those that are out no longer work."""
-    writing.connection.execute(
-        delete(subject_links).where(
-            subject_links.c.tenant == writing.tenant,
-            subject_links.c.subject_id == subject_id,
-            subject_links.c.kind.in_([kind.value for kind in kinds]),
-        )
-    )
+    named = subject_links.c.kind.in_([kind.value for kind in kinds])
+    own = rows_of(subject_links, writing.tenant, subject_id=subject_id)
+    writing.connection.execute(delete(subject_links).where(own, named))
 
 
 def live(connection: Connection, tenant: str, subject_id: str, kind: LinkKind, now: float) -> int:
     """How many links of a kind are out and still work."""
-    links = subject_links.c
-    rows = connection.execute(
-        select(links.link_id).where(
-            links.tenant == tenant,
-            links.subject_id == subject_id,
-            links.kind == kind.value,
-            links.used_at.is_(None),
-            links.expires_at > now,
-        )
-    )
-    return len(rows.all())
+    unused = rows_of(subject_links, tenant, subject_id=subject_id, kind=kind.value, used_at=None)
+    query = select(subject_links.c.link_id).where(unused, subject_links.c.expires_at > now)
+    return len(connection.execute(query).all())
 
 
 def forget_expired(writing: Writing, subject_id: str) -> None:
-    links = subject_links.c
-    gone = (
-        (links.tenant == writing.tenant)
-        & (links.subject_id == subject_id)
-        & (links.expires_at <= writing.now)
-    )
-    writing.connection.execute(delete(subject_links).where(gone))
+    own = rows_of(subject_links, writing.tenant, subject_id=subject_id)
+    writing.connection.execute(delete(subject_links).where(own, subject_links.c.expires_at <= writing.now))
 
 
 def _invalid() -> LinkInvalid:

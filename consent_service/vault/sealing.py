@@ -35,7 +35,7 @@ class ReplicaKey:
         self.public_bytes = self._private.public_key().public_bytes_raw()
 
     def proof(self, node_secret: bytes) -> bytes:
-        """What `ConsentService.register_replica` asks for."""
+        """What `gate.register_replica` asks for."""
         return node_proof(node_secret, self.replica_id, self.public_bytes)
 
     def open(self, sealed: bytes, info: bytes) -> bytes:

@@ -16,6 +16,7 @@ from consent_service.examination.challenge.words import draw
 from consent_service.examination.findings import Examined
 from consent_service.examination.transcript import Asked
 from consent_service.ids import new_id, require_name
+from consent_service.ledger.rows import find_row, rows_of
 from consent_service.ledger.tables import enrolments, subjects
 from consent_service.models import Challenge, Principal
 from consent_service.policy import purposes
@@ -53,9 +54,9 @@ def require_use(grantee: str, purpose: str) -> str:
     return require_name(grantee, "a grantee")
 
 
-def to_challenge(row: Mapping[str, Any], language: str, subject_name: str) -> Challenge:
+def to_challenge(row: Mapping[str, Any], language: str, subject: str) -> Challenge:
     words = sentence(
-        language, subject=subject_name, grantee=row["grantee"], purpose=row["purpose"], nonce=row["nonce"]
+        language, subject=subject, grantee=row["grantee"], purpose=row["purpose"], nonce=row["nonce"]
     )
     return Challenge(row["enrolment_id"], row["voice_id"], words, language, row["expires_at"])
 
@@ -63,15 +64,18 @@ def to_challenge(row: Mapping[str, Any], language: str, subject_name: str) -> Ch
 def to_asked(connection: Connection, row: RowMapping) -> Asked:
     """What was asked, put together again from what the ledger keeps of it."""
     voice = records.find(connection, row["tenant"], row["voice_id"])
-    person = (subjects.c.tenant == row["tenant"]) & (subjects.c.subject_id == voice["subject_id"])
-    name = connection.execute(select(subjects.c.name).where(person)).scalar_one()
-    language = voice["language"]
+    language, name = voice["language"], subject_name(connection, voice)
     return Asked(language, row["purpose"], row["nonce"], to_challenge(dict(row), language, name).sentence)
 
 
+def subject_name(connection: Connection, voice: RowMapping) -> str:
+    """Of the person behind a voice."""
+    person = rows_of(subjects, voice["tenant"], subject_id=voice["subject_id"])
+    return str(connection.execute(select(subjects.c.name).where(person)).scalar_one())
+
+
 def find(connection: Connection, tenant: str, enrolment_id: str) -> RowMapping:
-    mine = (enrolments.c.tenant == tenant) & (enrolments.c.enrolment_id == enrolment_id)
-    row = connection.execute(select(enrolments).where(mine)).mappings().one_or_none()
+    row = find_row(connection, enrolments, tenant, enrolment_id=enrolment_id)
     if row is None:
         raise NotFound("no such enrolment", code="enrolment_unknown")
     return row
@@ -131,7 +135,7 @@ def statement_object(row: RowMapping) -> str:
 
 
 def advance(writing: Writing, row: RowMapping, **values: Any) -> None:
-    mine = (enrolments.c.tenant == writing.tenant) & (enrolments.c.enrolment_id == row["enrolment_id"])
+    mine = rows_of(enrolments, writing.tenant, enrolment_id=row["enrolment_id"])
     writing.connection.execute(update(enrolments).where(mine).values(**values))
 
 

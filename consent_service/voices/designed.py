@@ -27,58 +27,60 @@ from consent_service.vault.sealing import pack_reference
 from consent_service.voices import records
 
 
-def keep(
-    core: Core,
-    examiner: Examiner,
-    by: Principal,
-    *,
-    name: str,
-    language: str,
-    reference: bytes,
-    transcript: str,
-    clip_id: str,
-) -> Voice:
-    """Make the clip of a one-off design a voice of its own."""
-    name, text = require_name(name, "a voice's name"), records.require_transcript(transcript)
-    require_language(language)
-    recording = read_recording(reference)
-    digest, voice_id = hashlib.sha256(reference).hexdigest(), new_id("voice")
-    with core.read(by, Permission.VOICE_ENROL) as reading:
-        _require_ours(reading.connection, reading.tenant, clip_id, digest)
-    # No transaction waits for an examiner.
-    own = examiner.own_clip(reference)
-    if own is None or not own.intact or (own.clip_id, own.basis) != (clip_id, Basis.DESIGN.value):
-        raise _not_designed()
-    try:
-        with core.write(by, Permission.VOICE_ENROL) as writing:
-            _require_ours(writing.connection, writing.tenant, clip_id, digest)
-            core.vault.create_key(writing.tenant, voice_id)
-            packed = pack_reference(recording.wav, text)
-            prompt_digest = core.vault.store(writing.tenant, voice_id, "reference", packed, origin=clip_id)
-            row = {
-                "voice_id": voice_id,
-                "tenant": writing.tenant,
-                "name": name,
-                "kind": "designed",
-                "state": "active",
-                "epoch": 1,
-                "language": language,
-                "created_at": writing.now,
-                "prompt_digest": prompt_digest,
-            }
-            writing.connection.execute(insert(tables.voices), row)
-            writing.log.append(
-                "voice.kept",
-                by=by.key_id,
-                voice=voice_id,
-                name=writing.log.commit_to(voice_id, "name", name),
-                clip=clip_id,
-                reference=prompt_digest,
-            )
-            return records.to_voice(records.find(writing.connection, writing.tenant, voice_id))
-    except BaseException:
-        core.vault.destroy(by.tenant, voice_id)
-        raise
+class DesignedVoices:
+    """Clips of designs that became voices."""
+
+    def __init__(self, core: Core, examiner: Examiner) -> None:
+        self._core, self._examiner = core, examiner
+
+    def keep(
+        self, by: Principal, *, name: str, language: str, reference: bytes, transcript: str, clip_id: str
+    ) -> Voice:
+        """Keep a designed voice. Its reference must be a registered clip of basis "design" of this tenant that its
+        replica answered for (`report_design`), unaltered, with our signed manifest in it; never an upload of anything
+        else. Raises InvalidInput (reference_not_designed), ExaminationUnavailable."""
+        name, text = require_name(name, "a voice's name"), records.require_transcript(transcript)
+        require_language(language)
+        recording = read_recording(reference)
+        digest, voice_id = hashlib.sha256(reference).hexdigest(), new_id("voice")
+        with self._core.read(by, Permission.VOICE_ENROL) as reading:
+            _require_ours(reading.connection, reading.tenant, clip_id, digest)
+        # No transaction waits for an examiner.
+        own = self._examiner.own_clip(reference)
+        if own is None or not own.intact or (own.clip_id, own.basis) != (clip_id, Basis.DESIGN.value):
+            raise _not_designed()
+        try:
+            with self._core.write(by, Permission.VOICE_ENROL) as writing:
+                _require_ours(writing.connection, writing.tenant, clip_id, digest)
+                self._core.vault.create_key(writing.tenant, voice_id)
+                packed = pack_reference(recording.wav, text)
+                prompt_digest = self._core.vault.store(
+                    writing.tenant, voice_id, "reference", packed, origin=clip_id
+                )
+                row = {
+                    "voice_id": voice_id,
+                    "tenant": writing.tenant,
+                    "name": name,
+                    "kind": "designed",
+                    "state": "active",
+                    "epoch": 1,
+                    "language": language,
+                    "created_at": writing.now,
+                    "prompt_digest": prompt_digest,
+                }
+                writing.connection.execute(insert(tables.voices), row)
+                writing.log.append(
+                    "voice.kept",
+                    by=by.key_id,
+                    voice=voice_id,
+                    name=writing.log.commit_to(voice_id, "name", name),
+                    clip=clip_id,
+                    reference=prompt_digest,
+                )
+                return records.to_voice(records.find(writing.connection, writing.tenant, voice_id))
+        except BaseException:
+            self._core.vault.destroy(by.tenant, voice_id)
+            raise
 
 
 def _require_ours(connection: Connection, tenant: str, clip_id: str, digest: str) -> None:

@@ -5,36 +5,24 @@ from __future__ import annotations
 import unicodedata
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, select, update
+from sqlalchemy import Connection, RowMapping, update
 
-from consent_service.access import Permission, may_see
-from consent_service.core import Core, Writing
+from consent_service.core import Writing
 from consent_service.errors import Conflict, InvalidInput, NotFound
+from consent_service.ledger.rows import find_row, from_row, rows_of
 from consent_service.ledger.tables import voices
-from consent_service.models import Principal, Voice
+from consent_service.models import Voice
 
 MAX_TRANSCRIPT = 4000
 
 
 def to_voice(row: RowMapping) -> Voice:
-    return Voice(
-        voice_id=row["voice_id"],
-        tenant=row["tenant"],
-        name=row["name"],
-        kind=row["kind"],
-        state=row["state"],
-        epoch=row["epoch"],
-        language=row["language"],
-        created_at=row["created_at"],
-        prompt_digest=row["prompt_digest"],
-        retain_until=row["retain_until"],
-    )
+    return from_row(Voice, row)
 
 
 def find(connection: Connection, tenant: str, voice_id: str) -> RowMapping:
     """The row of a voice. Raises NotFound, for one of another tenant too."""
-    query = select(voices).where(voices.c.tenant == tenant, voices.c.voice_id == voice_id)
-    row = connection.execute(query).mappings().one_or_none()
+    row = find_row(connection, voices, tenant, voice_id=voice_id)
     if row is None:
         raise NotFound("no such voice", code="voice_unknown")
     return row
@@ -52,23 +40,9 @@ def require_state(connection: Connection, tenant: str, voice_id: str, state: str
 
 def change(writing: Writing, voice_id: str, **values: Any) -> Voice:
     """Update a voice and return it."""
-    mine = (voices.c.tenant == writing.tenant) & (voices.c.voice_id == voice_id)
+    mine = rows_of(voices, writing.tenant, voice_id=voice_id)
     writing.connection.execute(update(voices).where(mine).values(**values))
     return to_voice(find(writing.connection, writing.tenant, voice_id))
-
-
-def list_voices(core: Core, by: Principal) -> list[Voice]:
-    with core.read(by, Permission.VOICE_READ) as reading:
-        query = select(voices).where(voices.c.tenant == reading.tenant).order_by(voices.c.created_at)
-        rows = reading.connection.execute(query).mappings()
-        return [to_voice(row) for row in rows if may_see(reading.by, row["voice_id"])]
-
-
-def show(core: Core, by: Principal, voice_id: str) -> Voice:
-    with core.read(by, Permission.VOICE_READ) as reading:
-        if not may_see(reading.by, voice_id):
-            raise NotFound("no such voice", code="voice_unknown")
-        return to_voice(find(reading.connection, reading.tenant, voice_id))
 
 
 def require_transcript(transcript: str) -> str:

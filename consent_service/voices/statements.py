@@ -15,83 +15,91 @@ from consent_service.examination.examiner import Examiner
 from consent_service.examination.recordings import Recording, read_part, read_recording
 from consent_service.ids import require_name
 from consent_service.ledger.engine import fail_closed
-from consent_service.ledger.tables import enrolments, subjects
+from consent_service.ledger.rows import rows_of
+from consent_service.ledger.tables import enrolments
 from consent_service.models import Challenge, Principal
 from consent_service.vault.sealing import unpack_reference
 from consent_service.voices import challenges, records
 
 
-def begin(core: Core, by: Principal, voice_id: str, *, grantee: str, purpose: str) -> Challenge:
-    """Say what the person behind an active voice must read aloud."""
-    grantee = challenges.require_use(grantee, purpose)
-    with core.write(by, Permission.VOICE_ENROL) as writing:
-        voice = _active(writing, voice_id)
-        person = (subjects.c.tenant == writing.tenant) & (subjects.c.subject_id == voice["subject_id"])
-        name = writing.connection.execute(select(subjects.c.name).where(person)).scalar_one()
-        row = challenges.ask(
-            writing,
-            by,
-            kind="statement",
-            voice_id=voice_id,
-            language=voice["language"],
-            grantee=grantee,
-            purpose=purpose,
-        )
-        writing.log.append(
-            "voice.statement_begun",
-            by=by.key_id,
-            enrolment=row["enrolment_id"],
-            voice=voice_id,
-            purpose=purpose,
-            grantee=writing.log.commit_to(row["enrolment_id"], "grantee", grantee),
-        )
-    return challenges.to_challenge(row, voice["language"], name)
+class Statements:
+    """Further statements of a voice."""
 
+    def __init__(self, core: Core, examiner: Examiner) -> None:
+        self._core, self._examiner = core, examiner
 
-def complete(
-    core: Core, examiner: Examiner, by: Principal, statement_id: str, *, statement: bytes, note: str
-) -> bool:
-    """Examine and seal the statement. Returns whether it counts already: False until its reviewer has approved."""
-    heard = read_part(statement, "statement")
-    note = require_name(note, "a note", 500) if note else ""
-    with core.write(by, Permission.VOICE_ENROL) as writing:
-        row = challenges.answerable(
-            writing.connection, writing.tenant, statement_id, "statement", writing.now
-        )
-        asked = challenges.to_asked(writing.connection, row)
-        voice = _active(writing, row["voice_id"])
-        writing.log.append(
-            "voice.reference_read",
-            by=by.key_id,
-            voice=row["voice_id"],
-            enrolment=statement_id,
-            why="compared with a statement",
-        )
-    try:
-        examined = examiner.examine(
-            asked, reference=_sealed(core, voice["tenant"], voice["voice_id"], voice["prompt_digest"]),
-            statement=heard, files=(statement,),
-        )  # fmt: skip
-    except RecordingRejected as refused:
-        with core.write(by, Permission.VOICE_ENROL) as writing:
-            if challenges.find(writing.connection, writing.tenant, statement_id)["state"] == "pending":
-                challenges.turn_away(writing, by, row, refused)
-        raise
-    doubtful = examiner.reviews_always or bool(examined.doubts)
-    with core.write(by, Permission.VOICE_ENROL) as writing:
-        row = challenges.find(writing.connection, writing.tenant, statement_id)
-        challenges.require_pending(row)
-        _active(writing, row["voice_id"])
-        if doubtful and _in_review(writing, row["voice_id"]):
-            raise Conflict(
-                "another statement of this voice waits for its reviewer; let it be decided first",
-                code="statement_in_review",
+    def begin(self, by: Principal, voice_id: str, *, grantee: str, purpose: str) -> Challenge:
+        """A further statement of an active voice, for a grantee or purpose that its enrolment does not cover."""
+        grantee = challenges.require_use(grantee, purpose)
+        with self._core.write(by, Permission.VOICE_ENROL) as writing:
+            voice = _active(writing, voice_id)
+            name = challenges.subject_name(writing.connection, voice)
+            row = challenges.ask(
+                writing,
+                by,
+                kind="statement",
+                voice_id=voice_id,
+                language=voice["language"],
+                grantee=grantee,
+                purpose=purpose,
             )
-        told = challenges.answer(core, writing, by, row, examined, statement, note, doubtful=doubtful)
-        writing.log.append(
-            "voice.statement_given", by=by.key_id, enrolment=statement_id, voice=row["voice_id"], **told
-        )
-    return not doubtful
+            writing.log.append(
+                "voice.statement_begun",
+                by=by.key_id,
+                enrolment=row["enrolment_id"],
+                voice=voice_id,
+                purpose=purpose,
+                grantee=writing.log.commit_to(row["enrolment_id"], "grantee", grantee),
+            )
+        self._examiner.warm_up()
+        return challenges.to_challenge(row, voice["language"], name)
+
+    def complete(self, by: Principal, statement_id: str, *, statement: bytes, note: str = "") -> bool:
+        """Examine the recorded statement, compare it with the sealed reference, and seal it. True: it counts at
+        once; False: it waits for `review`. Raises like `complete_enrolment`, and Conflict
+        (statement_in_review) while another one waits."""
+        heard = read_part(statement, "statement")
+        note = require_name(note, "a note", 500) if note else ""
+        with self._core.write(by, Permission.VOICE_ENROL) as writing:
+            row = challenges.answerable(
+                writing.connection, writing.tenant, statement_id, "statement", writing.now
+            )
+            asked = challenges.to_asked(writing.connection, row)
+            voice = _active(writing, row["voice_id"])
+            writing.log.append(
+                "voice.reference_read",
+                by=by.key_id,
+                voice=row["voice_id"],
+                enrolment=statement_id,
+                why="compared with a statement",
+            )
+        try:
+            examined = self._examiner.examine(
+                asked, reference=_sealed(self._core, voice["tenant"], voice["voice_id"], voice["prompt_digest"]),
+                statement=heard, files=(statement,),
+            )  # fmt: skip
+        except RecordingRejected as refused:
+            with self._core.write(by, Permission.VOICE_ENROL) as writing:
+                if challenges.find(writing.connection, writing.tenant, statement_id)["state"] == "pending":
+                    challenges.turn_away(writing, by, row, refused)
+            raise
+        doubtful = self._examiner.reviews_always or bool(examined.doubts)
+        with self._core.write(by, Permission.VOICE_ENROL) as writing:
+            row = challenges.find(writing.connection, writing.tenant, statement_id)
+            challenges.require_pending(row)
+            _active(writing, row["voice_id"])
+            if doubtful and _in_review(writing, row["voice_id"]):
+                raise Conflict(
+                    "another statement of this voice waits for its reviewer; let it be decided first",
+                    code="statement_in_review",
+                )
+            told = challenges.answer(
+                self._core, writing, by, row, examined, statement, note, doubtful=doubtful
+            )
+            writing.log.append(
+                "voice.statement_given", by=by.key_id, enrolment=statement_id, voice=row["voice_id"], **told
+            )
+        return not doubtful
 
 
 def _active(writing: Writing, voice_id: str) -> RowMapping:
@@ -102,11 +110,7 @@ def _active(writing: Writing, voice_id: str) -> RowMapping:
 
 
 def _in_review(writing: Writing, voice_id: str) -> bool:
-    waiting = (
-        (enrolments.c.tenant == writing.tenant)
-        & (enrolments.c.voice_id == voice_id)
-        & (enrolments.c.state == "review")
-    )
+    waiting = rows_of(enrolments, writing.tenant, voice_id=voice_id, state="review")
     return writing.connection.execute(select(enrolments.c.enrolment_id).where(waiting)).first() is not None
 
 

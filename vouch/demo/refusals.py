@@ -4,8 +4,6 @@ inside the cluster would try."""
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 import httpx
@@ -61,13 +59,6 @@ def show_refusals(
     ):
         _note(steps, seen, name, (403, code), (403, wanted_code))
     return seen
-
-
-def _in_a_lasting_loop(work: Coroutine[Any, Any, T]) -> T:
-    """Serve's handles stay bound to the loop of their first call and complain when it ends."""
-    loop = asyncio.new_event_loop()
-    threading.Thread(target=loop.run_forever, name="serve-handles", daemon=True).start()
-    return asyncio.run_coroutine_threadsafe(work, loop).result()
 
 
 async def _at_the_handle(

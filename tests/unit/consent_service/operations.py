@@ -8,20 +8,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from consent_service.access import Permission
-from consent_service.clips.service import Clips
-from consent_service.consents.service import Consents
-from consent_service.deletion.service import Deletion
-from consent_service.exports.log import Log
-from consent_service.exports.service import Exports
 from consent_service.gate.platform import PlatformApi
-from consent_service.gate.service import Gate
 from consent_service.models import Claims, Closing, EnrolmentAnswer, Narrowing, Principal, Role
 from consent_service.proofs.seams import ClipRecord
-from consent_service.rotation.service import Rotation
-from consent_service.self_service.service import SelfService
-from consent_service.subjects.service import Subjects
-from consent_service.tenants.service import Tenants
-from consent_service.voices.service import Voices
+from consent_service.service import ConsentService
 from tests.assets.installation import Tenant
 from tests.assets.voiced import voiced
 
@@ -196,20 +186,19 @@ OPERATIONS: Mapping[str, Operation] = {
 }
 
 
-SERVICES: Mapping[str, type] = {
-    "tenants": Tenants, "subjects": Subjects, "voices": Voices, "consents": Consents, "gate": Gate, "clips": Clips,
-    "platform": PlatformApi, "self_service": SelfService, "deletion": Deletion, "rotation": Rotation,
-    "exports": Exports, "log": Log,
-}  # fmt: skip
+DOMAINS = (
+    "tenants", "subjects", "voices", "consents", "gate", "clips", "platform", "self_service", "deletion", "rotation",
+    "exports", "log",
+)  # fmt: skip
 
 
-def asking_for_a_principal() -> set[str]:
-    """The public methods of every domain's service whose first argument is the caller, as `domain.method`."""
+def asking_for_a_principal(service: ConsentService) -> set[str]:
+    """The public operations of every domain whose first argument is the caller, as `domain.operation`."""
     return {
         f"{domain}.{name}"
-        for domain, owner in SERVICES.items()
-        for name, method in inspect.getmembers(owner, inspect.isfunction)
-        if not name.startswith("_") and next(iter(list(inspect.signature(method).parameters)[1:]), "") == "by"
+        for domain in DOMAINS
+        for name, operation in inspect.getmembers(getattr(service, domain), inspect.ismethod)
+        if not name.startswith("_") and next(iter(inspect.signature(operation).parameters), "") == "by"
     }
 
 

@@ -100,8 +100,8 @@ def test_what_a_key_may_do_is_read_from_the_ledger_and_not_from_the_caller(world
         world.service.voices.list_all(Principal("acme", "0" * 16, "studio", frozenset(Role), Claims()))
 
 
-def test_every_operation_that_takes_a_principal_has_its_cell() -> None:
-    assert asking_for_a_principal() == set(OPERATIONS)
+def test_every_operation_that_takes_a_principal_has_its_cell(world: Tenant) -> None:
+    assert asking_for_a_principal(world.service) == set(OPERATIONS)
     assert {permission for permission, _ in OPERATIONS.values()} == set(Permission)
     assert set(PERMISSIONS) == set(Role)
 

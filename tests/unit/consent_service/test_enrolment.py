@@ -36,9 +36,8 @@ def begin(world: Tenant, **changes: Any) -> Challenge:
 
 def complete(world: Tenant, challenge: Challenge, **changes: Any) -> Any:
     usual = {"reference": voiced(4.0), "transcript": "as said", "statement": voiced(3.5)}
-    return world.service.voices.complete_enrolment(
-        world.admin, challenge.enrolment_id, **{**usual, **changes}
-    )
+    answer = EnrolmentAnswer(**{**usual, **changes})
+    return world.service.voices.complete_enrolment(world.admin, challenge.enrolment_id, answer)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -194,12 +194,12 @@ def test_a_new_leaf_signs_and_the_old_one_stays_under_the_same_root(world: Tenan
 
 def test_a_rotation_is_told_to_every_tenant_s_log_by_key_ids_alone(world: Tenant, tmp_path: Path) -> None:
     rival = ConsentService.open(world.config, clock=world.clock)
-    rival_admin = rival.authenticate(rival.bootstrap_tenant("rival"))
+    rival_admin = rival.authenticate(rival.tenants.bootstrap("rival"))
     rotated = world.service.rotation.rotate(world.admin, [*USUAL, KeyKind.MANIFEST, KeyKind.WATERMARK])
     world.clock.now += 1.1 * DAY
     world.service.rotation.retire(world.admin)
     ours = [entry for entry in world.log() if str(entry["kind"]) in ("key.rotated", "key.retired")]
-    theirs = [json.loads(e) for e in rival.audit_entries(rival_admin) if "key.rotated" in e]
+    theirs = [json.loads(e) for e in rival.log.entries(rival_admin) if "key.rotated" in e]
     assert [(e["ring"], e["old"], e["new"]) for e in ours if "new" in e] == [
         (r.kind, r.old, r.new) for r in rotated
     ]
