@@ -9,6 +9,8 @@ VENV    := .venv
 BIN     := $(VENV)/bin
 STAMP   := $(VENV)/.installed
 EXTRAS  := embedded,dev
+# Processes that share the tests; WORKERS=0: none beside pytest's own, as a debugger wants it.
+WORKERS ?= 2
 # The first interpreter that is new enough, the one we test with before others. PYTHON=… chooses another.
 PYTHON  ?= $(shell for p in python3.11 python3.12 python3 python; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; break; }; done)
@@ -33,14 +35,14 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)  ## The whole story on this machine: enrol, consent, clone, verify, revoke, refused
 	@$(BIN)/vouch demo
 
-test-fast: $(STAMP)  ## While you write: no Ray, no compiler, no PostgreSQL, no stamping
-	@$(BIN)/python -m pytest -q tests/unit tests/contract -m "not (long or slow or ray or aws or postgresql)"
+test-fast: $(STAMP)  ## While you write: no Ray, no compiler, no model, no PostgreSQL, no stamping
+	@$(BIN)/python -m pytest -q -n $(WORKERS) tests/unit tests/contract -m "not (long or slow or ray or aws or postgresql)"
 
 test: $(STAMP)  ## Every test but the long ones
-	@$(BIN)/python -m pytest -m "not long"
+	@$(BIN)/python -m pytest -n $(WORKERS) -m "not long"
 
 test-long: $(STAMP)  ## Every test, with soaks, fuzzing and fault runs
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n $(WORKERS)
 
 lint: $(STAMP)  ## Style, types and the walls between the rooms
 	@$(BIN)/ruff check .

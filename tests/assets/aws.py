@@ -5,8 +5,10 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
+import botocore.loaders
 import pytest
 from botocore.session import Session
 from moto.server import ThreadedMotoServer
@@ -48,7 +50,10 @@ def aws_server() -> Iterator[str]:
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
+    with pytest.MonkeyPatch.context() as patch:
+        # Most of the time that a client costs goes into botocore's own JSON: read once, not for each.
+        patch.setattr(botocore.loaders, "create_loader", cache(botocore.loaders.create_loader))
+        yield f"http://{host}:{port}"
     server.stop()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -22,25 +22,24 @@ def tiny_checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path
 
 
 @pytest.fixture(scope="session")
-def configs(tiny_checkpoints: dict[str, Path]) -> dict[str, EngineConfig]:
-    checkpoints = {kind: str(folder) for kind, folder in tiny_checkpoints.items()}
-    return {
-        "embedded": EngineConfig.model_validate({"name": "embedded"}),
-        "qwen": EngineConfig.model_validate(
-            {
-                "name": "qwen",
-                "device": "cpu",
-                "compile": "off",
-                "max_frames": MAX_FRAMES,
-                "on_runaway": "cut",
-                **checkpoints,
-            }
-        ),
-    }
+def configs(request: pytest.FixtureRequest) -> Mapping[str, EngineConfig]:
+    """By engine. The checkpoints are written when the first test asks for the engine that has some."""
+
+    class Configs(dict[str, EngineConfig]):
+        def __missing__(self, name: str) -> EngineConfig:
+            values: dict[str, object] = {"name": name}
+            if name == "qwen":
+                checkpoints = request.getfixturevalue("tiny_checkpoints")
+                values |= {kind: str(folder) for kind, folder in checkpoints.items()}
+                values |= {"device": "cpu", "compile": "off", "max_frames": MAX_FRAMES, "on_runaway": "cut"}
+            self[name] = EngineConfig.model_validate(values)
+            return self[name]
+
+    return Configs()
 
 
 @pytest.fixture(scope="session")
-def loaded(configs: dict[str, EngineConfig]) -> Iterator[dict[str, SpeechEngine]]:
+def loaded(configs: Mapping[str, EngineConfig]) -> Iterator[dict[str, SpeechEngine]]:
     """Loaded on first use, closed at the end."""
 
     class Engines(dict[str, SpeechEngine]):
@@ -54,7 +53,7 @@ def loaded(configs: dict[str, EngineConfig]) -> Iterator[dict[str, SpeechEngine]
         engine.close()
 
 
-@pytest.fixture(params=["embedded", "qwen"])
+@pytest.fixture(params=["embedded", pytest.param("qwen", marks=pytest.mark.slow)])
 def engine_name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -65,5 +64,5 @@ def engine(engine_name: str, loaded: dict[str, SpeechEngine]) -> SpeechEngine:
 
 
 @pytest.fixture
-def config(engine_name: str, configs: dict[str, EngineConfig]) -> EngineConfig:
+def config(engine_name: str, configs: Mapping[str, EngineConfig]) -> EngineConfig:
     return configs[engine_name]

@@ -22,6 +22,8 @@ from speech.text import prepare
 from tests.assets.grants import granted
 from tests.assets.recordings import hum, reference
 
+pytestmark = pytest.mark.slow
+
 SAID = prepare("Good morning.", "en")
 
 

@@ -18,6 +18,8 @@ from tests.assets.bench_lines import figures_in
 from vouch.bench.engine import config_for
 from vouch.bench.figures import Figure
 
+pytestmark = pytest.mark.slow
+
 
 def figures(capsys: pytest.CaptureFixture[str], *words: str, zeros: tuple[str, ...]) -> list[dict[str, Any]]:
     main(words)

@@ -8,6 +8,7 @@ from benchmarks.gate import main
 from tests.assets.bench_lines import figures_in
 
 
+@pytest.mark.slow
 def test_batches_are_measured_against_their_database(capsys: pytest.CaptureFixture[str]) -> None:
     main(["--seconds", "0"])
     peers = {line["case"]: line.get("peer") for line in figures_in(capsys.readouterr().out, bench="gate")}

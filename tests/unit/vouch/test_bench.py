@@ -29,6 +29,7 @@ def figures(vouch: Vouch, *words: object) -> list[dict[str, Any]]:
     return figures_in(result.stdout, bench=str(words[0]))
 
 
+@pytest.mark.slow
 def test_stamping_is_measured_against_its_ingredients(vouch: Vouch) -> None:
     lines = figures(vouch, "stamp", "--seconds", 0, "--clip-seconds", 1)
     peers = {(line["case"].partition("-")[0], line["peer"]) for line in lines if "chunk" not in line["case"]}
@@ -40,6 +41,7 @@ def test_stamping_is_measured_against_its_ingredients(vouch: Vouch) -> None:
     }
 
 
+@pytest.mark.slow
 def test_the_gate_is_measured_against_its_database(vouch: Vouch) -> None:
     lines = figures(vouch, "gate", "--seconds", 0)
     peers = {line["case"]: line.get("peer") for line in lines}
@@ -51,6 +53,7 @@ def test_the_gate_is_measured_against_its_database(vouch: Vouch) -> None:
                 assert peers[f"{database}-{written}-{callers}"] == "sqlalchemy-insert-commit"
 
 
+@pytest.mark.slow
 def test_a_figure_of_a_database_is_taken_on_that_database() -> None:
     with server(None) as url:
         assert url is not None
@@ -68,6 +71,7 @@ def test_the_embedded_engine_has_a_figure_for_each_mode_and_no_peer(vouch: Vouch
     assert all(set(line) == KEYS and line["unit"] == "frames/s" for line in lines)
 
 
+@pytest.mark.slow
 def test_qwen_is_measured_against_qwen_tts_on_the_same_checkpoint(vouch: Vouch, tmp_path: Path) -> None:
     tiny_qwen.build_one(tmp_path / "base", "base")
     lines = figures(
@@ -86,6 +90,7 @@ def test_qwen_is_measured_against_qwen_tts_on_the_same_checkpoint(vouch: Vouch, 
     assert [(line["case"], line["peer"]) for line in lines] == [("qwen-cpu-clone-1", "qwen-tts")]
 
 
+@pytest.mark.slow
 def test_tiny_random_weights_are_measured_with_many_streams_beside_qwen_tts(vouch: Vouch) -> None:
     lines = figures(
         vouch, "engine", "--tiny", "--device", "cpu", "--concurrency", "1,8", "--seconds", 0, "--eager"
