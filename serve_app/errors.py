@@ -166,7 +166,7 @@ STATUS: Final[dict[str, int]] = {
 
 RETRY_AFTER_S: Final = {
     "overloaded": 2, "ledger_unavailable": 2, "revocations_unknown": 1, "gate_failed": 2, "rate_limited": 5,
-    "decoding_unavailable": 2, "engine_unavailable": 5,
+    "decoding_unavailable": 2, "engine_unavailable": 5, "examination_unavailable": 5,
 }  # fmt: skip
 
 

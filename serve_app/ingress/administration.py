@@ -10,6 +10,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import ValidationError
 
 from consent_service.models import ConsentTerms
+from serve_app.deadline import takes_its_time
 from serve_app.errors import RequestRefused
 from serve_app.gate.uploads import ReaderKey, SealedUpload, read_bounded, seal_upload
 from serve_app.ingress.context import ApiKey, Context, Ctx
@@ -84,6 +85,7 @@ async def complete_enrolment(
     it crosses a handle.
     """
     body, sealed = await _receive(CompleteEnrolmentBody, enrolment_id, request, ctx, api_key)
+    takes_its_time()
     voice: dict[str, Any] = _plain(
         await ctx.gate.complete_enrolment(
             api_key, enrolment_id, sealed, transcript=body.transcript, note=body.note
@@ -113,6 +115,7 @@ async def complete_statement(
 ) -> dict[str, Any]:
     """The recorded statement, in base64. `counts`: at once; else it waits for a reviewer."""
     body, sealed = await _receive(CompleteStatementBody, statement_id, request, ctx, api_key)
+    takes_its_time()
     counts = await ctx.gate.complete_statement(api_key, statement_id, sealed, note=body.note)
     return {"statement_id": statement_id, "counts": counts}
 
@@ -150,6 +153,7 @@ def _parse(model: type[_Upload], raw: bytes) -> _Upload:
 async def keep_designed_voice(body: KeepDesignBody, ctx: Ctx, api_key: ApiKey) -> dict[str, Any]:
     """Keep the voice of a clip that /v1/voice-design made: its reference is our own engine's output."""
     audio = (await ctx.clips.fetch(api_key, body.clip_id)).audio
+    takes_its_time()
     kept: dict[str, Any] = _plain(
         await ctx.gate.keep_designed_voice(api_key, **body.model_dump(), reference=audio)
     )
@@ -186,6 +190,7 @@ async def review(voice_id: str, body: ReviewBody, ctx: Ctx, api_key: ApiKey) -> 
 @router.post("/v1/voices/{voice_id}/decommission", tags=["voices"])
 async def decommission(voice_id: str, body: ReasonBody, ctx: Ctx, api_key: ApiKey) -> dict[str, Any]:
     """Irreversible: revokes every consent and destroys the voice's key and recordings."""
+    takes_its_time()
     gone: dict[str, Any] = _plain(await ctx.gate.decommission(api_key, voice_id, body.reason))
     return gone
 

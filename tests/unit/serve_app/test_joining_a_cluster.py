@@ -9,7 +9,7 @@ import grpc
 import pytest
 
 from serve_app import runtime
-from serve_app.runtime import ClusterUnreachable
+from serve_app.runtime.start import ClusterUnreachable
 
 
 class Head(grpc.GenericRpcHandler):
