@@ -5,7 +5,7 @@
 
 One JSON line for each run goes to standard output: how it ended and after how many seconds; what the command prints
 goes to standard error. `--until`: a command that runs until it is stopped has done well once a line matches; it is
-then interrupted as by Ctrl-C. The exit code is 0 when every run did well. Ctrl-C ends the command and the load.
+then interrupted as by Ctrl-C. The exit code is 0 when every run did well. Ctrl-C or SIGTERM ends both.
 """
 
 from __future__ import annotations
@@ -94,6 +94,7 @@ def main() -> int:
     parser.add_argument("--until", help="a regular expression; a line that matches it is the end that counts")
     parser.add_argument("command", nargs="+", help="after `--`")
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     done_well = True
     for _ in range(given.times):
         result = run(given.command, count=given.load, until=given.until)

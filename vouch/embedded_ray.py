@@ -31,8 +31,7 @@ SETTINGS: Final = {
     "RAY_agent_register_timeout_ms": str(_LONG_MS),
     "RAY_gcs_server_port_wait_time_s": str(_LONG_S),
     "RAY_gcs_server_request_timeout_seconds": str(_LONG_S),
-    "RAY_gcs_rpc_server_connect_timeout_s": "600",
-    "RAY_gcs_rpc_server_reconnect_timeout_s": "600",
+    "RAY_gcs_rpc_server_connect_timeout_s": "60",
     "RAY_py_gcs_connect_timeout_s": "600",
     "RAY_raylet_client_num_connect_attempts": "600",  # a second each
     # A raylet that has ended refuses connections, which counts at once; one that is slow to answer has not ended.
@@ -57,7 +56,9 @@ def patience() -> Iterator[None]:
     """Within it, a Ray that `ray.init` starts may take its time. Enter it before `ray.serve` is imported. The settings
     stay in the environment: processes that Ray starts later read them too. What the operator has set stays as it is.
 
-    `ray.init` then raises Failed (ray_not_started) as soon as a process that it waits for has ended.
+    `ray.init` then raises Failed (ray_not_started) as soon as a process that it waits for has ended. Once the node is
+    there and this process registers with it, that is in the hands of Ray's own code: it ends this process, with a line
+    of its own and exit code 1, at once for the raylet and after a minute for the GCS server.
     """
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)

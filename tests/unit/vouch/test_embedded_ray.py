@@ -51,7 +51,7 @@ def test_patience_replaces_functions_that_this_ray_has_and_puts_them_back() -> N
 
 def test_a_node_that_registers_late_is_waited_for() -> None:
     start, answers = _Start(), iter([RuntimeError(), RuntimeError(), {"node": "here"}])
-    raylet = process(start, "raylet", "input()")
+    raylet = process(start, "raylet", "import time; time.sleep(600)")
 
     def look() -> dict[str, str]:
         answer = next(answers)
