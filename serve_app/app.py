@@ -26,12 +26,13 @@ from serve_app.config import AppConfig
 from serve_app.gate.consent_api import GateConsentApi, SealedConsentApi
 from serve_app.gate.consent_gate import ConsentGate
 from serve_app.gate.protocol import Gate
-from serve_app.handles import Callee, remote
+from serve_app.handles import Callee, remote, until_answered
 from serve_app.ingress.caller import believe_no_forwarded_header
 from serve_app.ingress.edge import ignore_control_headers
 from serve_app.ingress.http import build_http
 from serve_app.memory import no_core_dumps
 from serve_app.metrics import RayMetrics
+from serve_app.runtime.failures import reasons_told
 from serve_app.version import VERSION
 from serve_app.voice.protocol import VoiceReplica
 from serve_app.voice.watch import RevocationWatch
@@ -51,9 +52,10 @@ class GateDeployment:
 
     def __init__(self, config: AppConfig) -> None:
         no_core_dumps()
-        service = ConsentService.open(config.consent)
-        gate: Gate = ConsentGate(service)
-        consents: SealedConsentApi = GateConsentApi(service)
+        with reasons_told():
+            service = ConsentService.open(config.consent)
+            gate: Gate = ConsentGate(service)
+            consents: SealedConsentApi = GateConsentApi(service)
         self._callee = Callee(call_signer(config)).offer(Gate, gate).offer(SealedConsentApi, consents)
 
     async def call(self, call: SignedCall) -> Any:
@@ -98,18 +100,19 @@ class VoiceDeployment:
             stale_after_s=config.voice.stale_after_s,
             metrics=metrics,
         )
-        engine = await asyncio.to_thread(load_engine, config.engine)
-        self._worker = VoiceWorker(
-            engine,
-            consent_gate,
-            replica_id=serve.get_replica_context().replica_id.unique_id,
-            node_secret=load_node_secret(config.consent.data_dir),
-            metrics=metrics,
-            watch=watch,
-        )
+        with reasons_told():
+            engine = await asyncio.to_thread(load_engine, config.engine)
+            self._worker = VoiceWorker(
+                engine,
+                consent_gate,
+                replica_id=serve.get_replica_context().replica_id.unique_id,
+                node_secret=load_node_secret(config.consent.data_dir),
+                metrics=metrics,
+                watch=watch,
+            )
+            await until_answered(self._worker.start)
         replica: VoiceReplica = self._worker
         self._callee = Callee(call_signer(config)).offer(VoiceReplica, replica)
-        await self._worker.start()
 
     async def call(self, call: SignedCall) -> Any:
         return await self._callee.call(call)
@@ -140,13 +143,17 @@ class IngressDeployment:
         ignore_control_headers()
         believe_no_forwarded_header()
         self._config = config
-        self._context = await open_context(
-            config,
-            gate_remote(gate, config),
-            consents_remote(gate, config),
-            voice_remote(voice, config),
-            RayMetrics(),
-        )
+        metrics = RayMetrics()
+        with reasons_told():
+            self._context = await until_answered(
+                lambda: open_context(
+                    config,
+                    gate_remote(gate, config),
+                    consents_remote(gate, config),
+                    voice_remote(voice, config),
+                    metrics,
+                )
+            )
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         return build_http(self._context, self._config.ingress, version=VERSION)

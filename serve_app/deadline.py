@@ -26,6 +26,14 @@ async def deadline(seconds: float) -> AsyncGenerator[asyncio.Timeout]:
             _running.reset(token)
 
 
+def takes_its_time() -> None:
+    """From here on the request waits for something that has a limit of its own: its deadline is lifted. Only after the
+    body has been read."""
+    timer = _running.get()
+    if timer is not None and not timer.expired():
+        timer.reschedule(None)
+
+
 def why_cancelled() -> str:
     """Of a request that was cancelled: `deadline_exceeded`, or `disconnected`."""
     timer = _running.get()

@@ -14,7 +14,7 @@ import asyncio
 import contextlib
 import inspect
 import logging
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Protocol, Self, TypeVar, cast
@@ -27,6 +27,7 @@ from serve_app.errors import Refused, RequestRefused
 log = logging.getLogger("vouch.serve")
 
 P = TypeVar("P")  # a protocol
+T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 
 # For what examines recordings, or deletes: it takes the time it takes, and has limits of its own. This one, far above
@@ -35,6 +36,7 @@ UNTIL_DONE_S: Final = 6 * 3600.0
 
 _TIME_LIMIT: Final = "__time_limit_s__"
 _END: Final = object()
+_NOT_YET: Final = frozenset({"ledger_unavailable", "overloaded"})
 
 
 class PeerLost(RequestRefused):
@@ -122,6 +124,19 @@ def local(protocol: type[P], target: P) -> P:
 def fail_closed(protocol: type[P], target: P) -> P:
     """The gate as those see it who depend on its word: whatever it does that is not an answer is a refusal."""
     return stub(protocol, _FailClosed(target))
+
+
+async def until_answered(ask: Callable[[], Awaitable[T]], *, pause_s: float = 1.0) -> T:
+    """For a part that starts beside its callee: what `ask` returns once the callee answers in time. Raises
+    RequestRefused for every other refusal. What calls this must be safe to begin anew."""
+    while True:
+        try:
+            return await ask()
+        except RequestRefused as exc:
+            if exc.code not in _NOT_YET:
+                raise
+            log.warning("the start waits for an answer: %s", exc.code)
+        await asyncio.sleep(pause_s)
 
 
 class SignedHandle:

@@ -158,7 +158,9 @@ CONSENT_STATUS: Final = StatusTable(
     },
 )  # fmt: skip
 # Seconds after which another try makes sense, where it is not the usual.
-RETRY_AFTER_S: Final = {"engine_unavailable": 5.0, "revocations_unknown": 1.0, "rate_limited": 5.0}
+RETRY_AFTER_S: Final = {
+    "engine_unavailable": 5.0, "examination_unavailable": 5.0, "revocations_unknown": 1.0, "rate_limited": 5.0,
+}  # fmt: skip
 _USUAL_RETRY_AFTER_S: Final = 2.0
 
 
@@ -192,7 +194,7 @@ def answer(request_id: str, error: Exception, table: StatusTable = CONSENT_STATU
     headers: dict[str, str] = {**getattr(error, "headers", {})}
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    if (wait_s := _retry_after_s(error, code, status)) > 0.0:
+    if (wait_s := retry_after_s(error, table)) > 0.0:
         headers["Retry-After"] = str(math.ceil(wait_s))
     return JSONResponse(ErrorBody(error=detail).model_dump(), status_code=status, headers=headers)
 
@@ -203,11 +205,14 @@ def _type_of(status: int) -> ErrorType:
     return "refused" if status in (401, 403) else "invalid_request"
 
 
-def _retry_after_s(error: Exception, code: str, status: int) -> float:
+def retry_after_s(error: Exception, table: StatusTable = CONSENT_STATUS) -> float:
+    """Seconds after which another try makes sense; 0.0 where it would not change the answer."""
     own: float | None = getattr(error, "retry_after_s", None)
     if own is not None:
         return own
-    return RETRY_AFTER_S.get(code, _USUAL_RETRY_AFTER_S if status == 503 else 0.0)
+    code = str(getattr(error, "code", Unexpected.code))
+    unavailable = table.of(code, getattr(error, "kind", None) or type(error)) == 503
+    return RETRY_AFTER_S.get(code, _USUAL_RETRY_AFTER_S if unavailable else 0.0)
 
 
 def install(app: FastAPI, table: StatusTable = CONSENT_STATUS) -> None:

@@ -15,6 +15,7 @@ from consent_service.http.consent_api import Caller, ConsentApi, ConsentCalls, P
 from consent_service.http.local import LocalConsentApi
 from consent_service.models import EnrolmentAnswer, Voice
 from consent_service.service import ConsentService
+from serve_app.deadline import takes_its_time
 from serve_app.gate.uploads import ReaderKey, SealedUpload, UploadKeys, seal_to_reader, seal_upload
 from serve_app.handles import UNTIL_DONE_S, methods_of, time_limit
 
@@ -108,9 +109,12 @@ class SealingConsentApi:
     def __getattr__(self, name: str) -> Any:
         if name not in _AS_THEY_ARE:
             raise AttributeError(name)
+        if name in _UNTIL_DONE:
+            takes_its_time()
         return getattr(self._consents, name)
 
     async def complete_enrolment(self, caller: Caller, enrolment_id: str, answer: EnrolmentAnswer) -> Voice:
+        takes_its_time()
         recordings = {"reference": answer.reference, "statement": answer.statement}
         uploads = await self._seal(caller, enrolment_id, recordings)
         return await self._consents.complete_sealed_enrolment(
@@ -120,6 +124,7 @@ class SealingConsentApi:
     async def complete_statement(
         self, caller: Caller, statement_id: str, statement: bytes, note: str
     ) -> bool:
+        takes_its_time()
         uploads = await self._seal(caller, statement_id, {"statement": statement})
         return await self._consents.complete_sealed_statement(
             caller, statement_id, uploads["statement"], note
@@ -128,6 +133,7 @@ class SealingConsentApi:
     async def keep_designed_voice(
         self, caller: Caller, *, name: str, language: str, reference: bytes, transcript: str, clip_id: str
     ) -> Voice:
+        takes_its_time()
         # It should be a clip of ours; until the gate has looked, it may be anybody's recording.
         uploads = await self._seal(caller, clip_id, {"reference": reference})
         return await self._consents.keep_sealed_design(
@@ -154,6 +160,9 @@ class SealingConsentApi:
 
 
 _AS_THEY_ARE: Final = frozenset(method.name for method in methods_of(ConsentCalls))
+_UNTIL_DONE: Final = frozenset(
+    method.name for method in methods_of(SealedConsentApi) if method.time_limit_s == UNTIL_DONE_S
+)
 
 
 def consent_api(consents: SealedConsentApi) -> ConsentApi:

@@ -14,9 +14,10 @@ from statistics import quantiles
 import httpx
 
 from serve_app.config import AppConfig
-from serve_app.runtime import running
+from serve_app.runtime.start import running
 from vouch.bench.figures import Figure
 from vouch.bench.house import PURPOSE, temporary_house
+from vouch.embedded_ray import patience
 from vouch.output import Failed
 
 
@@ -36,7 +37,7 @@ def measure(url: str | None, api_key: str, seconds: float, *, clients: int) -> I
         return
     with temporary_house() as house:
         config = AppConfig.local(house.config.data_dir, http={"port": 0})
-        with running(config, drain=False) as app:
+        with patience(), running(config, drain=False) as app:
             yield from _figures(app.url, house.narrator_key, seconds, clients)
 
 

@@ -16,6 +16,7 @@ import typer
 
 from vouch.commands.options import Json
 from vouch.demo.steps import Promise, Steps
+from vouch.embedded_ray import patience
 from vouch.output import Failed, emit, err, reporting
 
 TOTAL = 8
@@ -35,24 +36,26 @@ def demo(
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop what was started, whoever asks
         began = time.monotonic()
         os.environ.setdefault("RAY_DATA_USE_DATASOURCE_V2", "0")
-        _quieten()
+        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
         err.print("importing Ray and the rooms …", markup=False)
-        from vouch.demo.story import Story
-
         steps = Steps(TOTAL, quiet=as_json)
-        story = Story(folder, steps)
         failure: Exception | None = None
-        try:
-            story.run()
-        except Promise as exc:
-            failure = exc
-        finally:
-            summary = steps.write(
-                folder / "summary.json",
-                rows=story.rows,
-                seconds=round(time.monotonic() - began, 1),
-                engine="embedded",
-            )
+        with patience():
+            _quieten()
+            from vouch.demo.story import Story
+
+            story = Story(folder, steps)
+            try:
+                story.run()
+            except Promise as exc:
+                failure = exc
+            finally:
+                summary = steps.write(
+                    folder / "summary.json",
+                    rows=story.rows,
+                    seconds=round(time.monotonic() - began, 1),
+                    engine="embedded",
+                )
         if failure is not None:
             raise Failed("not_as_promised", str(failure))
         emit(summary, as_json=as_json, human=_lines(summary, folder))
@@ -60,7 +63,6 @@ def demo(
 
 def _quieten() -> None:
     """Ray's own remarks do not belong in the story; they stay in its session's logs."""
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     importlib.import_module("ray.data")  # sets its own levels and filters when imported: ours must come after
     warnings.filterwarnings("ignore", category=DeprecationWarning)
     for name in ("ray", "ray.data", "ray.serve"):

@@ -20,6 +20,7 @@ from provenance.formats.delivery import delivery
 from vouch import ray_token
 from vouch.commands.lexicon import LexiconFile, read_lexicon
 from vouch.commands.options import AudioFormat, Disclaimer, Json, Loudness, SampleRate
+from vouch.embedded_ray import patience
 from vouch.home import Home, open_home
 from vouch.output import emit, err, reporting
 
@@ -64,7 +65,8 @@ def narrate_command(
         )
         with _progress(quiet=as_json) as report:
             if address is None:
-                summary = narrate(config, report)
+                with patience():
+                    summary = narrate(config, report)
             else:
                 ray_token.present(home.config.consent.data_dir)
                 job = submit(config, address)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -22,6 +22,10 @@ from vouch.commands.lexicon import LexiconFile, read_lexicon
 from vouch.commands.options import AudioFormat, Disclaimer, Json, Language, Loudness, SampleRate
 from vouch.home import open_home
 from vouch.output import Failed, emit, err, reporting
+from vouch.retrying import awaited
+
+_TRIES: Final = 10
+_FINAL: Final = frozenset({"engine_unavailable"})  # the engine of this process
 
 
 def say(
@@ -70,6 +74,10 @@ def say(
         )
         utterance = replace(utterance, text=disclaimed(utterance.text, spoken))
 
+        def tell(line: str) -> None:
+            if not as_json:
+                err.print(line, markup=False)
+
         async def make() -> Clip:
             if not as_json:
                 err.print(f"speaking with the {home.config.engine.name} engine …", markup=False)
@@ -78,7 +86,9 @@ def say(
                 found = _voice(voice, instruct, info.speakers)
                 key = home.api_key("narrator")
                 request = ClipRequest(key, found, utterance, purpose, consent_token, seed, delivery=wanted)
-                return await context.clips.create_clip(request)
+                return await awaited(
+                    lambda: context.clips.create_clip(request), tell, tries=_TRIES, final=_FINAL
+                )
 
         clip = asyncio.run(make())
         output.write_bytes(clip.audio)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import signal
 import threading
+from contextlib import ExitStack
 from enum import StrEnum
 from typing import Annotated
 
 import typer
 
-from serve_app.runtime import running
+from serve_app.runtime.start import running
 from vouch import ray_token
 from vouch.commands.options import Json
+from vouch.embedded_ray import patience
 from vouch.home import app_config, open_home
 from vouch.output import emit, err, reporting
+from vouch.waiting import Waiting, tell_on_stderr
 
 
 class Profile(StrEnum):
@@ -45,10 +48,15 @@ def up(
             with open_home(config):
                 pass  # makes ledger and keys the first time
             ray_token.protect(config.consent.data_dir)
-        err.print("starting Ray and the application …", markup=False)
+        if not as_json:
+            err.print("starting Ray and the application …", markup=False)
         stop = threading.Event()
         signal.signal(signal.SIGTERM, signal.default_int_handler)
-        with running(config, dashboard=dashboard) as app:
+        with ExitStack() as started:
+            if config.profile == "local":
+                started.enter_context(patience())
+            with Waiting(tell_on_stderr(as_json=as_json)) as waiting:
+                app = started.enter_context(running(config, dashboard=dashboard, waits_for=waiting.now_for))
             for number in (
                 signal.SIGTERM,
                 signal.SIGINT,
@@ -66,4 +74,5 @@ def up(
             emit(status, as_json=as_json, human=human)
             while not stop.wait(0.5):
                 pass
-            err.print("stopping …", markup=False)
+            if not as_json:
+                err.print("stopping …", markup=False)

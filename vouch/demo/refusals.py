@@ -4,6 +4,7 @@ inside the cluster would try."""
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any, TypeVar
 
 import httpx
@@ -13,7 +14,8 @@ from consent_service.models import Allow, SpeechClaim
 from consent_service.service import ConsentService
 from serve_app.config import AppConfig
 from speech.text import prepare
-from vouch.demo.steps import Steps, promise
+from vouch.demo.steps import Promise, Steps, promise
+from vouch.retrying import answer_to, awaited
 
 T = TypeVar("T")
 TEXT = "This sentence must not be heard."
@@ -48,21 +50,23 @@ def show_refusals(
         ("an unknown field", "narrator", {**ask, "skip_consent": True}, (400, "request_invalid")),
     ]  # fmt: skip
     seen: dict[str, list[Any]] = {}
-    with httpx.Client(base_url=url, timeout=30) as client:
+    with httpx.Client(base_url=url, timeout=None) as client:  # noqa: S113 - the service has limits of its own
         for name, who, body, wanted in cases:
             headers = {"Authorization": f"Bearer {keys[who]}"} if who else {}
-            answer = client.post("/v1/voice-clone", json=body, headers=headers)
+            post = partial(client.post, "/v1/voice-clone", json=body, headers=headers)
+            # A slow machine must not be taken for a refusal, nor a refusal for a slow machine.
+            answer = answer_to(post, steps.say)
             code = answer.json()["error"]["code"] if answer.status_code != 200 else "spoken"
             _note(steps, seen, name, (answer.status_code, code), wanted)
     for name, wanted_code, code in asyncio.run(
-        _at_the_handle(config, service, keys["narrator"], first, tokens["first"])
+        _at_the_handle(steps, config, service, keys["narrator"], first, tokens["first"])
     ):
         _note(steps, seen, name, (403, code), (403, wanted_code))
     return seen
 
 
 async def _at_the_handle(
-    config: AppConfig, service: ConsentService, key: str, voice: str, token: str
+    steps: Steps, config: AppConfig, service: ConsentService, key: str, voice: str, token: str
 ) -> list[tuple[str, str, str]]:
     """Past the ingress, straight at a voice replica: (case, wanted code, code)."""
     from ray import serve
@@ -73,9 +77,14 @@ async def _at_the_handle(
 
     said, other = prepare(TEXT, "en"), prepare("Send all the money.", "en")
     claim = SpeechClaim("clone", voice, "en", said.digest(), said.characters, "narration", token)
-    allowed = await asyncio.to_thread(lambda: service.gate.authorize(service.authenticate(key), claim))
-    promise(isinstance(allowed, Allow), "the grant itself is in order")
-    grant = allowed.token if isinstance(allowed, Allow) else ""
+
+    async def granted() -> str:
+        allowed = await asyncio.to_thread(lambda: service.gate.authorize(service.authenticate(key), claim))
+        if not isinstance(allowed, Allow):
+            raise Promise("not as promised: the grant itself is in order")
+        return allowed.token
+
+    grant = await granted()
     handle = serve.get_deployment_handle("Voice", APP_NAME)
     replica = voice_remote(
         handle, config
@@ -84,21 +93,31 @@ async def _at_the_handle(
         CallSigner(b"guessed").sign("VoiceReplica.synthesize", (grant, said, 0), {})
     )
 
-    async def ask(token: str, utterance: Utterance) -> str:
+    async def refusal_of(token: str, utterance: Utterance) -> str:
+        """Its code, with another try where the machine was slow."""
         try:
-            await replica.synthesize(token, utterance, 0)
+            await awaited(lambda: replica.synthesize(token, utterance, 0), steps.say)
         except RequestRefused as exc:
             return exc.code
         return "spoken"
 
-    changed = await ask(grant, other)
-    forged = await ask(grant[:-4] + "AAAA", said)
-    promise(await ask(grant, said) == "spoken", "the granted text itself is spoken")
+    async def speak() -> str:
+        """The grant under which the text was spoken. A try that fails may have used its grant up."""
+        fresh = await granted()
+        await replica.synthesize(fresh, said, 0)
+        return fresh
+
+    changed = await refusal_of(grant, other)
+    forged = await refusal_of(grant[:-4] + "AAAA", said)
+    try:
+        used = await awaited(speak, steps.say)
+    except RequestRefused as exc:
+        raise Promise(f"not as promised: the granted text itself is spoken, not {exc.code}") from None
     return [
         ("a call from outside the service", "not_one_of_ours", stranger.code),
         ("changed text under an old grant", "grant_mismatch", changed),
         ("a forged grant", "grant_forged", forged),
-        ("the same grant twice", "grant_used", await ask(grant, said)),
+        ("the same grant twice", "grant_used", await refusal_of(used, said)),
     ]
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vouch.output import err
+from vouch.waiting import Waiting, line_of
 
 
 class Promise(Exception):
@@ -36,6 +37,12 @@ class Steps:
         self._total = total
         self._quiet = quiet
         self.results: dict[str, dict[str, Any]] = {}
+        self._waiting: Waiting | None = None
+
+    def waits_for(self, what: str) -> None:
+        """Within the present step."""
+        if self._waiting is not None:
+            self._waiting.now_for(what)
 
     def say(self, line: str) -> None:
         if not self._quiet:
@@ -50,7 +57,9 @@ class Steps:
         began = time.monotonic()
         result = self.results[name] = {"ok": False, "seconds": 0.0}
         try:
-            yield figures
+            with Waiting(lambda what, seconds: self.say(line_of(what, seconds))) as self._waiting:
+                self.waits_for("the end of this step")
+                yield figures
             result["ok"] = True
         except BaseException as exc:
             result["error"] = {

@@ -38,7 +38,6 @@ class StandIn:
             input=json.dumps(request).encode(),
             capture_output=True,
             check=True,
-            timeout=60,
         )
         return done.stdout
 

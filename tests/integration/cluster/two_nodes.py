@@ -23,7 +23,7 @@ SETTINGS = {
 
 
 def main(folder: Path) -> None:
-    from serve_app.runtime import serve_environment
+    from serve_app.runtime.environment import serve_environment
 
     (folder / "ray").mkdir()
     # Cluster notes its address under Ray's default folder: make that ours, not one we share with another Ray.
@@ -33,7 +33,8 @@ def main(folder: Path) -> None:
 
     from serve_app.app import APP_NAME
     from serve_app.config import AppConfig
-    from serve_app.runtime import free_ports, running
+    from serve_app.runtime.environment import free_ports
+    from serve_app.runtime.start import running
 
     head = {
         "num_cpus": 4,

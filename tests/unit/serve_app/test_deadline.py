@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from serve_app.clips.stream import ClipStream, closing_of_stream
-from serve_app.deadline import deadline, why_cancelled
+from serve_app.deadline import deadline, takes_its_time, why_cancelled
 from serve_app.ingress.stream_response import ClipStreamResponse
 from tests.unit.serve_app.house import House, Studio
 
@@ -108,3 +108,28 @@ def test_only_who_went_away_is_written_down_as_gone(
 ) -> None:
     closing = closing_of_stream(why)
     assert (closing.outcome, closing.reason) == written
+
+
+def test_what_has_a_limit_of_its_own_has_no_deadline() -> None:
+    async def decommission() -> tuple[float | None, float | None]:
+        async with deadline(60) as timer:
+            before = timer.when()
+            takes_its_time()
+            return before, timer.when()
+
+    before, after = asyncio.run(decommission())
+    assert before is not None
+    assert after is None
+
+
+def test_a_deadline_that_has_passed_is_not_lifted() -> None:
+    async def late() -> None:
+        async with deadline(60) as timer:
+            expire(timer)
+            try:
+                await asyncio.Event().wait()
+            finally:
+                takes_its_time()
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(late())

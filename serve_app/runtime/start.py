@@ -15,49 +15,26 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import httpx
 import psutil
 
 from serve_app.config import AppConfig
+from serve_app.runtime.environment import free_ports, serve_environment
+from serve_app.runtime.failures import StartFailedError, start_failed
 
 log = logging.getLogger("vouch.serve")
 
-# A whole clip, and an enrolment's recordings, pass without Ray's proxy process: HAProxy speaks to the replica itself.
-_SERVE_SETTINGS = {
-    "RAY_SERVE_ENABLE_HA_PROXY": "1",
-    "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
-    # What passes between replicas: an enrolment's recordings, the samples of a long clip. Ray's default of 4 MB is
-    # 43 seconds of speech.
-    "RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH": str(256 * 1024**2),
-    "RAY_SERVE_REPLICA_UTILIZATION_WINDOW_S": "60",
-    "RAY_SERVE_REPLICA_UTILIZATION_REPORT_INTERVAL_S": "5",
-    # A replica that is shut down waits this long for requests that HAProxy may still send.
-    "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "2",
-    "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": "5",
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_worker_maximum_startup_concurrency": "8",  # more actors than cores: small ones, waiting most of the time
-    "RAY_SERVE_LOG_TO_STDERR": "0",
-    "RAY_SERVE_REQUEST_PATH_LOG_BUFFER_SIZE": "1",  # else a warning waits for 999 others
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-}
-_PORTS = (
-    "RAY_SERVE_HAPROXY_METRICS_PORT",
-    "RAY_SERVE_HAPROXY_STATS_PORT",
-    "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT",
-    "RAY_SERVE_FALLBACK_PROXY_GRPC_PORT",
-)
-
-
+_PROXIES_READY_WITHIN_S: Final = 3600  # Serve's own 60 s are a constant
 _SHORT: Final = Path("/tmp")  # noqa: S108 - the paths of Unix sockets must be short
 _PREFIX: Final = "vouch-"
 _OWNER: Final = "owner.pid"
+_POLL_S: Final = 0.2
 
 
 class PortTakenError(RuntimeError):
@@ -92,71 +69,45 @@ class Running:
         return self.folder / "session_latest" / "logs"
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports nobody listens on at this moment, all different."""
-    held: list[socket.socket] = []
-    try:
-        for _ in range(count):
-            sock = socket.socket()
-            sock.bind(("127.0.0.1", 0))
-            held.append(sock)
-        return [sock.getsockname()[1] for sock in held]
-    finally:
-        for sock in held:
-            sock.close()
-
-
-def serve_environment(folder: Path) -> dict[str, str]:
-    """The settings of one Serve instance; everything that HAProxy writes goes under `folder`."""
-    proxy = folder / "haproxy"
-    proxy.mkdir(parents=True, exist_ok=True)
-    *fixed, low = free_ports(len(_PORTS) + 1)
-    low = 20_000 + low % 10_000  # below the ephemeral range, where replicas' own ports may be asked for
-    return {
-        **_SERVE_SETTINGS,
-        **{name: str(port) for name, port in zip(_PORTS, fixed, strict=True)},
-        "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(proxy / "haproxy.cfg"),
-        "RAY_SERVE_HAPROXY_SOCKET_PATH": str(proxy / "admin.sock"),
-        "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(proxy),
-        "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(proxy / "server-state"),
-        "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(proxy / "metrics.sock"),
-        "RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT": str(low),
-        "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT": str(low + 400),
-        "RAY_SERVE_DIRECT_INGRESS_MIN_GRPC_PORT": str(low + 401),
-        "RAY_SERVE_DIRECT_INGRESS_MAX_GRPC_PORT": str(low + 800),
-    }
-
-
 @contextmanager
 def running(
-    config: AppConfig, *, dashboard: bool = False, drain: bool = True, ready_timeout_s: float = 180.0
+    config: AppConfig,
+    *,
+    dashboard: bool = False,
+    drain: bool = True,
+    waits_for: Callable[[str], object] = lambda _: None,
 ) -> Iterator[Running]:
     """Start the application, wait until it is ready, stop what was started on the way out.
 
     Profile `local` starts a Ray of its own; `cluster` joins the one that `RAY_ADDRESS` (or this node) names, and
-    leaves it, and other applications on it, as they were. `drain`: let requests in flight end first.
-    Raises PortTakenError, ClusterUnreachable, or RuntimeError when the application does not become ready.
+    leaves it, and other applications on it, as they were. `drain`: let requests in flight end first. `waits_for` is
+    told what is waited for, each time that changes. No clock ends the wait: a process that has ended does, and a
+    replica that cannot start.
+    Raises PortTakenError, ClusterUnreachable or StartFailedError.
     """
     _sweep_up_after_the_dead()
     port = config.http.port or free_ports(1)[0]
     config = config.on_port(port)
     _require_free(config.http.host, port)
-    with _own_ray(dashboard=dashboard) if config.profile == "local" else _cluster_ray() as (folder, address):
+    logs = config.consent.data_dir / "logs" / "failed-start"
+    waits_for("Ray")
+    with (
+        _own_ray(logs, dashboard=dashboard) if config.profile == "local" else _cluster_ray() as (
+            folder,
+            address,
+        )
+    ):
         from ray import serve
 
-        from serve_app.app import APP_NAME, build_app
+        from serve_app.app import APP_NAME
 
         logging.getLogger("ray.serve").setLevel(logging.WARNING)
         try:
-            serve.start(
-                proxy_location=config.http.proxy_location,
-                http_options={"host": config.http.host, "port": port},
-            )
-            serve.run(build_app(config), name=APP_NAME, route_prefix="/", blocking=False)
-            # From here on this process only waits; its router's remarks on that are of no use to anyone.
-            logging.getLogger("ray.serve").setLevel(logging.CRITICAL)
-            url = f"http://{config.http.host}:{port}"
-            _wait_ready(url, ready_timeout_s)
+            try:
+                url = _start(config, port, waits_for)
+            except Exception as exc:
+                started = folder if config.profile == "local" else None
+                raise start_failed("application_not_started", exc, logs=logs, ray=started) from exc
             yield Running(url, folder, address)
         finally:
             with _without_rays_word(), suppress(Exception):
@@ -166,8 +117,77 @@ def running(
                     serve.shutdown()
 
 
+def _start(config: AppConfig, port: int, waits_for: Callable[[str], object]) -> str:
+    """Deploy the application and wait until it answers; its URL."""
+    from ray import serve
+
+    from serve_app.app import APP_NAME, build_app
+
+    waits_for("Ray Serve's controller and proxies")
+    with _proxies_may_take_their_time():
+        serve.start(
+            proxy_location=config.http.proxy_location, http_options={"host": config.http.host, "port": port}
+        )
+        serve.run_many(
+            [serve.RunTarget(target=build_app(config), name=APP_NAME, route_prefix="/")],
+            wait_for_ingress_deployment_creation=False,
+            wait_for_applications_running=False,
+        )
+    while (waiting := _not_yet_running(serve.status().applications.get(APP_NAME), config)) is not None:
+        waits_for(waiting)
+        time.sleep(_POLL_S)
+    # From here on this process only waits; its router's remarks on that are of no use to anyone.
+    logging.getLogger("ray.serve").setLevel(logging.CRITICAL)
+    waits_for("the proxy, which leads to the ingress")
+    url = f"http://{config.http.host}:{port}"
+    while not _is_ready(url):
+        _require_ray()
+        time.sleep(_POLL_S)
+    return url
+
+
+def _not_yet_running(application: Any, config: AppConfig) -> str | None:
+    """What of it is waited for, as Serve's status has it; None: nothing. Raises StartFailedError."""
+    if application is None:
+        return "Ray Serve's controller"
+    if application.status.value == "DEPLOY_FAILED":
+        reasons = [application.message, *(one.message for one in application.deployments.values())]
+        raise RuntimeError("\n".join(reasons))  # `start_failed` finds what the replica said
+    if application.status.value == "RUNNING":
+        return None
+    parts = {
+        "Gate": "the consent gate",
+        "Voice": f"the voice replica, which loads the {config.engine.name} engine",
+        "Ingress": "the ingress",
+    }
+    up = {name for name, one in application.deployments.items() if one.status.value == "HEALTHY"}
+    return ", ".join(what for name, what in parts.items() if name not in up) or "Ray Serve's controller"
+
+
+def _require_ray() -> None:
+    """Raises StartFailedError when the Ray that this process started has lost its node."""
+    from ray._private import worker
+
+    node = worker._global_node
+    ended = [kind for kind, _ in node.dead_processes()] if node is not None and node.is_head() else []
+    if "raylet" in ended or "gcs_server" in ended:
+        raise StartFailedError("ray_not_started", f"Ray's node is gone: {', '.join(ended)} ended")
+
+
 @contextmanager
-def _own_ray(*, dashboard: bool) -> Iterator[tuple[Path, str]]:
+def _proxies_may_take_their_time() -> Iterator[None]:
+    from ray.serve._private import api, client
+
+    before = api.HTTP_PROXY_TIMEOUT
+    api.HTTP_PROXY_TIMEOUT = client.HTTP_PROXY_TIMEOUT = _PROXIES_READY_WITHIN_S
+    try:
+        yield
+    finally:
+        api.HTTP_PROXY_TIMEOUT = client.HTTP_PROXY_TIMEOUT = before
+
+
+@contextmanager
+def _own_ray(logs: Path, *, dashboard: bool) -> Iterator[tuple[Path, str]]:
     """An embedded Ray with ports and folders of its own: (its folder, the dashboard's address)."""
     if "ray.serve" in sys.modules:
         log.warning("ray.serve was imported before its settings were made; HAProxy may meet another instance")
@@ -177,7 +197,7 @@ def _own_ray(*, dashboard: bool) -> Iterator[tuple[Path, str]]:
     import ray
 
     try:
-        with _job_agent_port(free_ports(1)[0]):
+        try:
             context = ray.init(
                 address="local",
                 num_cpus=max(8, os.cpu_count() or 1),  # logical: small deployments share few cores
@@ -188,6 +208,8 @@ def _own_ray(*, dashboard: bool) -> Iterator[tuple[Path, str]]:
                 logging_level=logging.ERROR,
                 object_store_memory=300_000_000,
             )
+        except Exception as exc:
+            raise start_failed("ray_not_started", exc, logs=logs, ray=folder / "ray") from exc
         yield folder / "ray", f"http://{context.dashboard_url}" if context.dashboard_url else ""
     finally:
         with _without_rays_word(), suppress(Exception):
@@ -202,21 +224,6 @@ def _without_rays_word() -> Iterator[None]:
     error that the controller is gone. Standard output belongs to the command, and with `--json` it holds one value."""
     with redirect_stdout(io.StringIO()):
         yield
-
-
-@contextmanager
-def _job_agent_port(port: int) -> Iterator[None]:
-    """Every Ray on a machine gives its job agent port 52365, and one that finds it taken takes no jobs, silently.
-    `ray.init` has no argument for it; `ray start` has, so the parameter is there and only the default is in the way.
-    """
-    from ray._private import parameter
-
-    before = parameter.RayParams
-    parameter.RayParams = partial(before, dashboard_agent_listen_port=port)
-    try:
-        yield
-    finally:
-        parameter.RayParams = before
 
 
 @contextmanager
@@ -304,16 +311,8 @@ def _end_proxies(folder: Path) -> None:
                 process.kill()
 
 
-def _wait_ready(url: str, timeout_s: float) -> None:
-    until = time.monotonic() + timeout_s
-    last = "no answer"
-    while time.monotonic() < until:
-        try:
-            answer = httpx.get(f"{url}/readyz", timeout=10)
-            if answer.status_code == 200:
-                return
-            last = answer.text
-        except httpx.HTTPError as exc:
-            last = type(exc).__name__
-        time.sleep(0.1)
-    raise RuntimeError(f"the application did not become ready within {timeout_s:.0f} s: {last}")
+def _is_ready(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/readyz", timeout=60).status_code == 200
+    except httpx.HTTPError:
+        return False

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 import pytest
 
-from serve_app import runtime
-from serve_app.runtime import ClusterUnreachable
+from serve_app.runtime import start
+from serve_app.runtime.start import ClusterUnreachable
 
 
 class Head(grpc.GenericRpcHandler):
@@ -40,7 +40,7 @@ def head(request: pytest.FixtureRequest) -> Iterator[str]:
 def test_a_cluster_that_wants_a_token_is_told_as_that(head: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
     monkeypatch.setenv("RAY_ADDRESS", head)
-    with pytest.raises(ClusterUnreachable, match="RAY_AUTH_MODE=token") as refused, runtime._cluster_ray():
+    with pytest.raises(ClusterUnreachable, match="RAY_AUTH_MODE=token") as refused, start._cluster_ray():
         pass
     assert refused.value.code == "cluster_unauthenticated"
     assert head in refused.value.message
@@ -51,10 +51,10 @@ def test_a_cluster_that_answers_anything_else_is_left_to_ray(
     head: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
-    runtime._require_no_token(head)
+    start._require_no_token(head)
 
 
 @pytest.mark.parametrize("head", [grpc.StatusCode.UNAUTHENTICATED], indirect=True)
 def test_who_says_how_to_authenticate_is_not_asked_before(head: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
-    runtime._require_no_token(head)
+    start._require_no_token(head)

@@ -1,0 +1,1 @@
+"""Starting and stopping the online door on this machine or on a cluster."""
