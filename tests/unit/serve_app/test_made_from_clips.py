@@ -18,8 +18,8 @@ from provenance.labels.aigc import aigc_label
 from provenance.stamp import Stamper
 from provenance.transcode import Original
 from provenance.trust import TrustContext
+from tests.unit.serve_app.clips.test_renditions import fetch, verified
 from tests.unit.serve_app.house import House, Studio
-from tests.unit.serve_app.test_renditions import fetch, verified
 
 LINES = ("The lamp was lit at nine, and nobody came.", "By ten the oil was gone, and so was the light.")
 

@@ -39,7 +39,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
     def begin(value: str, before: str = "", **changes: Any) -> ExaminerProcess:
         path = tmp_path / f"examiner{len(made)}.py"
-        path.write_text(LOOP.format(root=str(Path(__file__).parents[3]), before=before, value=value))
+        path.write_text(LOOP.format(root=str(Path(__file__).parents[4]), before=before, value=value))
         config = ExaminationConfig(memory_mb=512, **changes)
         made.append(ExaminerProcess((sys.executable, "-S", str(path)), config))
         return made[-1]

@@ -108,7 +108,7 @@ def test_an_unexpected_error_is_answered_and_logged_by_its_place_alone(
         answer = through(house, breaks)
     assert (answer.status_code, code_of(answer)) == (500, "internal_error")
     assert SECRET not in answer.text + caplog.text
-    assert "ValueError at tests.unit.serve_app.test_edge:" in caplog.text
+    assert "ValueError at tests.unit.serve_app.ingress.test_edge:" in caplog.text
 
 
 async def swallows(scope: Scope, receive: Receive, send: Send) -> None:

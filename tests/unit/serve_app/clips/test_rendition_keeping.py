@@ -15,8 +15,8 @@ from provenance.formats.delivery import delivery
 from serve_app.clips.publisher import Fetched
 from serve_app.clips.store import ClipStore, StagedClip
 from serve_app.errors import RequestRefused
+from tests.unit.serve_app.clips.test_renditions import asked_of, clip, fetch, verified
 from tests.unit.serve_app.house import Held, House, Studio, code_of, raising
-from tests.unit.serve_app.test_renditions import asked_of, clip, fetch, verified
 
 __all__ = ["clip"]  # a fixture
 

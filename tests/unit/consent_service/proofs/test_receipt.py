@@ -15,7 +15,7 @@ from consent_service.proofs.seams import KeyPurpose
 from consent_service.proofs.vocabulary import CONTEXT, DPV, NAMESPACE
 from tests.assets.installation import DAY, Tenant
 
-DOCS = Path(__file__).resolve().parents[3] / "docs" / "consent" / "consents.md"
+DOCS = Path(__file__).resolve().parents[4] / "docs" / "consent" / "consents.md"
 
 
 def keys(world: Tenant) -> dict[str, bytes]:

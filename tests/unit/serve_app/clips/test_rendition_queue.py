@@ -14,8 +14,8 @@ from provenance.formats.delivery import Delivery, delivery
 from serve_app.clips import renditions
 from serve_app.clips.publisher import Fetched
 from serve_app.clips.service import ClipService
+from tests.unit.serve_app.clips.test_renditions import Transcoding, clip, fetch
 from tests.unit.serve_app.house import House, Studio, code_of
-from tests.unit.serve_app.test_renditions import Transcoding, clip, fetch
 
 __all__ = ["clip"]  # a fixture
 
