@@ -16,7 +16,7 @@ from sqlalchemy import bindparam, insert, update
 from benchmarks.feed import feed_latency
 from consent_service.clips.register import register_many
 from consent_service.models import Redeemed
-from consent_service.proofs.seams import ClipRecord
+from consent_service.proofs.records import ClipRecord
 from vouch.bench.callers import rates_of
 from vouch.bench.figures import Figure, Work, machine, show
 from vouch.bench.gate_cases import AUDIO, BARE, ENTRY, Bare, Gate, bare

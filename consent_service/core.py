@@ -21,18 +21,19 @@ from consent_service.commit.group_commit import Committer
 from consent_service.config import ConsentConfig
 from consent_service.ledger.engine import Ledger
 from consent_service.ledger.log import LogWriter
-from consent_service.ledger.transaction import EVERYONE, FEED, Writing
+from consent_service.ledger.transaction import EVERYONE, FEED, WriteTransaction
 from consent_service.models import Principal
 from consent_service.proofs.checkpoint import Checkpoint, LogKey, sign_checkpoint
 from consent_service.proofs.merkle import Frontier
-from consent_service.proofs.seams import KeyProvider, KeyPurpose
+from consent_service.proofs.protocols import KeyProvider
+from consent_service.proofs.records import KeyPurpose
 from consent_service.vault.vault import Vault
 
-__all__ = ["EVERYONE", "FEED", "Core", "Reading", "Writing"]
+__all__ = ["EVERYONE", "FEED", "Core", "ReadTransaction", "WriteTransaction"]
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ReadTransaction:
     """A snapshot, seen by a caller whose right was checked."""
 
     connection: Connection
@@ -53,25 +54,25 @@ class Core:
     _committers: dict[str, Committer] = field(default_factory=dict)
 
     @contextmanager
-    def read(self, by: Principal, permission: Permission) -> Iterator[Reading]:
+    def read(self, by: Principal, permission: Permission) -> Iterator[ReadTransaction]:
         with self.ledger.read() as connection:
             now = self.clock()
             caller = access.reload(connection, by, now)
             access.require(caller, permission)
-            yield Reading(connection, caller.tenant, caller, now)
+            yield ReadTransaction(connection, caller.tenant, caller, now)
 
     @contextmanager
-    def write(self, by: Principal, permission: Permission) -> Iterator[Writing]:
+    def write(self, by: Principal, permission: Permission) -> Iterator[WriteTransaction]:
         with self.write_as(by.tenant) as writing:
             access.require(access.reload(writing.connection, by, writing.now), permission)
             yield writing
 
     @contextmanager
-    def write_as(self, tenant: str) -> Iterator[Writing]:
+    def write_as(self, tenant: str) -> Iterator[WriteTransaction]:
         """For operations whose right is a signed grant, or that record a refusal."""
         with self.ledger.write() as connection:
             log = LogWriter(connection, tenant, self.clock)
-            yield Writing(connection, tenant, log, log.now)
+            yield WriteTransaction(connection, tenant, log, log.now)
             log.flush()
 
     def committer(self, tenant: str) -> Committer:

@@ -22,7 +22,7 @@
     ├── VaultError                      vault_error
     │   ├── KeyDestroyed                key_destroyed
     │   ├── KeyServiceUnavailable       key_service_unavailable
-    │   ├── LeafExpired                 leaf_expired         (manifests can't be signed)
+    │   ├── SigningCertificateExpired   leaf_expired         (manifests can't be signed)
     │   ├── ObjectMissing               object_missing
     │   └── StorageUnavailable          storage_unavailable
     ├── MessageNotSent                  message_not_sent
@@ -172,7 +172,7 @@ class KeyServiceUnavailable(VaultError):
     code = "key_service_unavailable"
 
 
-class LeafExpired(VaultError):
+class SigningCertificateExpired(VaultError):
     """The certificate that manifests are signed under has ended: nothing can be marked, so nothing leaves."""
 
     code = "leaf_expired"

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any, Literal
 
 from consent_service.grants import Grant
-from consent_service.proofs.seams import ClipRecord, WatermarkTag
+from consent_service.proofs.records import ClipRecord, WatermarkTag
 
 
 class Role(StrEnum):

@@ -27,7 +27,7 @@ from consent_service.ledger.engine import Ledger, create_sqlite_file, fail_close
 from consent_service.ledger.schema import migrate
 from consent_service.ledger.tables import counters, tenants
 from consent_service.objects import open_store
-from consent_service.proofs.seams import KeyProvider
+from consent_service.proofs.protocols import KeyProvider
 from consent_service.vault.sealing import NODE_FOLDER, NODE_SECRET
 from consent_service.vault.vault import Vault
 from foundation.private_files import locked, make_private_folder, write_private
@@ -105,9 +105,9 @@ def _in_use(ledger: Ledger) -> bool:
 def _keep_up(keys: RingProvider, ledger: Ledger) -> None:
     """What an older installation lacks."""
     if not keys.has_ring(Ring.WATERMARK):
-        mine = counters.c.name == "watermark"
+        where_row = counters.c.name == "watermark"
         with ledger.read() as connection:
-            drawn = connection.execute(select(counters.c.value).where(mine)).scalar() or 0
+            drawn = connection.execute(select(counters.c.value).where(where_row)).scalar() or 0
         if drawn:
             raise VaultError(
                 "clips carry marks, but the watermark's key is missing; restore the keys from a backup"

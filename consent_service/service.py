@@ -20,7 +20,7 @@ from consent_service.core import Core
 from consent_service.deletion.service import Deletion
 from consent_service.errors import Unauthenticated
 from consent_service.examination.examiner import Examiner
-from consent_service.examination.marks import Known
+from consent_service.examination.marks import KnownMarks
 from consent_service.exports.log import Log
 from consent_service.exports.service import Exports
 from consent_service.gate.platform import PlatformApi
@@ -29,7 +29,8 @@ from consent_service.mail import Messenger
 from consent_service.models import Principal
 from consent_service.opening import open_core
 from consent_service.policy.limits import Limits
-from consent_service.proofs.seams import KeyProvider, KeyPurpose
+from consent_service.proofs.protocols import KeyProvider
+from consent_service.proofs.records import KeyPurpose
 from consent_service.rotation import signing_certificate
 from consent_service.rotation.service import Rotation
 from consent_service.self_service.service import SelfService
@@ -48,9 +49,9 @@ class ConsentService:
         self._core = core
         self._limits = Limits(core.config.limits)
         self._examiner = Examiner(
-            core.config.examination, lambda: Known(core.keys.trust_anchor(), watermarks.keys(core))
+            core.config.examination, lambda: KnownMarks(core.keys.trust_anchor(), watermarks.keys(core))
         )
-        post = contacts.Post(
+        post = contacts.Mailing(
             messenger or contacts.default_messenger(core.config), core.config.subject_page or DEFAULT_PAGE
         )
         self.tenants = Tenants(core)

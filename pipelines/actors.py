@@ -31,7 +31,7 @@ from pipelines.row_synthesizer import (
 from pipelines.rows import GrantedRow, RowResult, ScriptRow, decided_from, decided_record
 from pipelines.schema import DECIDED, SCRIPT, STORED
 from pipelines.stages import Consent
-from pipelines.stages.clips import ClipStore
+from pipelines.stages.clips import OutputClips
 from pipelines.storage import Folder
 from provenance.profiles.profile import load_profile
 from speech.errors import SpeechError
@@ -49,7 +49,7 @@ class ConsentActor:
             self._stage = Consent(
                 self._service,
                 lambda: principal_of(self._service, config),
-                ClipStore(output, config.delivery.format),
+                OutputClips(output, config.delivery.format),
                 load_finished(output, finished),
                 model=config.model_identity,
                 purpose=config.purpose,

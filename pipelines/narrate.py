@@ -20,7 +20,7 @@ from pipelines.flow import dataset
 from pipelines.journal import Finished, Journal, exclusive, to_json
 from pipelines.row_synthesizer import principal_of
 from pipelines.runtime import ray_for
-from pipelines.stages.clips import ClipStore
+from pipelines.stages.clips import OutputClips
 from pipelines.storage import Folder
 
 ProgressCallback = Callable[[Progress], None]
@@ -49,7 +49,7 @@ def narrate(config: NarrateConfig, progress: ProgressCallback = lambda _: None) 
         counts = _counts(summary)
         progress(Progress(stage="publish", **counts))
         journal.publish(results, to_json(summary.model_dump()), rows_per_part=config.rows_per_part)
-        _sweep(ClipStore(output), results)
+        _sweep(OutputClips(output), results)
     progress(Progress(stage="done", **counts))
     return summary
 
@@ -139,6 +139,6 @@ def _counts(summary: NarrateSummary) -> dict[str, Any]:
     return {"rows_done": summary.rows_in, **{name: getattr(summary, name) for name in names}}
 
 
-def _sweep(clips: ClipStore, results: Any) -> None:
+def _sweep(clips: OutputClips, results: Any) -> None:
     """Remove clips that no row has: of rows that changed or went, and of blocks that were lost half done."""
     clips.keep_only(frozenset(results.column("clip_id").drop_null().to_pylist()))

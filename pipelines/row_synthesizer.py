@@ -16,7 +16,7 @@ from pipelines.config import NarrateConfig
 from pipelines.keyfile import read_key_file
 from pipelines.rows import GrantedRow, RowResult
 from pipelines.stages import Stamp, Synthesize
-from pipelines.stages.clips import ClipStore
+from pipelines.stages.clips import OutputClips
 from pipelines.storage import Folder
 from pipelines.watch import RevocationListener
 from provenance.stamp import Stamper
@@ -56,7 +56,7 @@ class EngineRowSynthesizer:
         self._stamp = Stamp(
             service,
             Stamper(service.keys),
-            ClipStore(Folder(config.output), config.delivery.format),
+            OutputClips(Folder(config.output), config.delivery.format),
             self._engine.info,
             Deployment(config.consent.provider, version("vouch"), config.consent.disclosure_profile),
             delivery=config.delivery,

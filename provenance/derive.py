@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from consent_service.proofs.seams import ManifestSigner
+from consent_service.proofs.protocols import ManifestSigner
 from provenance.disclosure import Disclosure
 from provenance.errors import StampFailed
 from provenance.formats.sniff import OPAQUE, sniff

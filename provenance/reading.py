@@ -29,7 +29,7 @@ _ABOUT_SIGNER: Final = frozenset({"signingCredential.untrusted", "signingCredent
 
 
 @dataclass(frozen=True, slots=True)
-class Leaf:
+class SigningCertificate:
     """The certificate under which a claim was signed, where our root issued it. Unix seconds, both included."""
 
     not_before: float
@@ -48,7 +48,7 @@ class ManifestReading:
     failures: tuple[str, ...]
     says_synthetic: bool
     assertion: Mapping[str, Any] | None = field(default=None, repr=False)
-    leaf: Leaf | None = None
+    leaf: SigningCertificate | None = None
     parents: tuple[Mapping[str, Any], ...] = field(
         default=(), repr=False
     )  # our assertions in what it was made from in the end
@@ -112,18 +112,20 @@ def _media_type(data: bytes) -> str:
     return "audio/wav" if form is None else form.media_type
 
 
-def _leaf(told: Mapping[str, Any], where: bytes, trust: TrustContext) -> Leaf | None:
+def _leaf(told: Mapping[str, Any], where: bytes, trust: TrustContext) -> SigningCertificate | None:
     """By its serial number: a store may hold the certificates of several claims."""
     serial = str(told["manifests"][told["active_manifest"]]["signature_info"].get("cert_serial_number"))
     for der in container.certificates(where):
         if trust.issued(der):
             one = x509.load_der_x509_certificate(der)
             if str(one.serial_number) == serial:
-                return Leaf(one.not_valid_before_utc.timestamp(), one.not_valid_after_utc.timestamp())
+                return SigningCertificate(
+                    one.not_valid_before_utc.timestamp(), one.not_valid_after_utc.timestamp()
+                )
     return None
 
 
-def _reading(store: Mapping[str, Any], leaf: Leaf | None) -> ManifestReading:
+def _reading(store: Mapping[str, Any], leaf: SigningCertificate | None) -> ManifestReading:
     results = store["validation_results"]["activeManifest"]
     success, failures = results["success"], results["failure"]
     codes = tuple(dict.fromkeys(entry["code"] for entry in success))

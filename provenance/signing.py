@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
-from consent_service.proofs.seams import ManifestSigner
+from consent_service.proofs.protocols import ManifestSigner
 from provenance.errors import StampFailed
 
 T = TypeVar("T")

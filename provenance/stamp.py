@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import soxr
 
-from consent_service.proofs.seams import ManifestSigner
+from consent_service.proofs.protocols import ManifestSigner
 from provenance.audio import Samples, check_samples
 from provenance.derive import Signed
 from provenance.disclosure import Disclosure

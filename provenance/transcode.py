@@ -15,7 +15,7 @@ import numpy as np
 import soundfile
 import soxr
 
-from consent_service.proofs.seams import ManifestSigner
+from consent_service.proofs.protocols import ManifestSigner
 from provenance.audio import Recording
 from provenance.derive import Signed, derive, whole
 from provenance.errors import StampFailed

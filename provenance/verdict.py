@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from consent_service.proofs.seams import Standing
+from consent_service.proofs.records import Standing
 
 
 class Origin(StrEnum):

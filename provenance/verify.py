@@ -14,7 +14,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-from consent_service.proofs.seams import ProofReader, Standing
+from consent_service.proofs.protocols import ProofReader
+from consent_service.proofs.records import Standing
 from provenance.audio import Limits, Recording
 from provenance.decoding.pool import Decoding, shared
 from provenance.findings import Findings, KeyedMark

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import c2pa
 
-from consent_service.proofs.seams import ManifestSigner
+from consent_service.proofs.protocols import ManifestSigner
 from provenance import container
 from provenance.disclosure import Disclosure
 from provenance.errors import StampFailed

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from consent_service.models import Redeemed
-from consent_service.proofs.seams import ClipRecord
+from consent_service.proofs.records import ClipRecord
 from provenance.disclosure import Disclosure
 from provenance.stamp import StampedClip
 from speech.engine import EngineInfo

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from typing import Final, TypeGuard
 
 from consent_service.grants import GrantVerifier, Utterance, VerifiedGrant
-from consent_service.proofs.seams import WatermarkTag
+from consent_service.proofs.records import WatermarkTag
 from consent_service.vault.sealing import ReplicaKey, spoken_proof, watermark_info
 from provenance.keyed.marker import Marker
 from speech.errors import EngineUnavailable

@@ -63,7 +63,7 @@ def _without_values(exc: ValueError | yaml.YAMLError) -> str:
     return f"not YAML (line {mark.line + 1})" if mark is not None else "not YAML in UTF-8"
 
 
-class Home:
+class LocalInstallation:
     """An open ledger and the keys to it."""
 
     def __init__(self, config: AppConfig, service: ConsentService, keys: dict[str, str]) -> None:
@@ -89,12 +89,12 @@ class Home:
 
 
 @contextmanager
-def open_home(config: AppConfig | None = None) -> Iterator[Home]:
+def open_home(config: AppConfig | None = None) -> Iterator[LocalInstallation]:
     """Open the ledger of this machine; the first time, make it."""
     config = config or app_config()
     service = ConsentService.open(config.consent)
     try:
-        yield Home(config, service, _identity(config.consent, service))
+        yield LocalInstallation(config, service, _identity(config.consent, service))
     finally:
         service.close()
 

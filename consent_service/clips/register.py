@@ -15,14 +15,14 @@ from typing import Any, Final
 from sqlalchemy import Connection, RowMapping, update
 
 from consent_service.clips import stores
-from consent_service.commit.batch import Group
-from consent_service.core import Core, Writing
+from consent_service.commit.batch import LedgerBatch
+from consent_service.core import Core, WriteTransaction
 from consent_service.errors import Conflict, ConsentError, GrantRevoked, InvalidInput, NotFound
 from consent_service.grants import Grant
 from consent_service.ids import SHA256_HEX
 from consent_service.ledger.rows import find_row, from_row, rows_of
 from consent_service.ledger.tables import clips as clips_table
-from consent_service.proofs.seams import ClipRecord, WatermarkTag
+from consent_service.proofs.records import ClipRecord, WatermarkTag
 
 # What a clip came from is fixed when its grant is used up.
 _FIXED: Final = (
@@ -41,7 +41,9 @@ def to_clip(row: RowMapping) -> ClipRecord:
     )
 
 
-def new_row(writing: Writing, grant: Grant, leaf: int, mark: WatermarkTag, said: str) -> dict[str, Any]:
+def new_row(
+    writing: WriteTransaction, grant: Grant, leaf: int, mark: WatermarkTag, said: str
+) -> dict[str, Any]:
     """The record of a clip that does not exist yet; part of `redeem`. `said`: as the log has it, so that nothing is
     left of a text once its salt is erased."""
     return {
@@ -87,14 +89,14 @@ class _Register:
     """A stamper's word on a clip that `redeem` recorded."""
 
     record: ClipRecord
-    places: stores.Places
+    places: stores.AllowedLocations
     grant_id: None = None
 
     @property
     def clip_id(self) -> str:
         return self.record.clip_id
 
-    def run(self, group: Group) -> None:
+    def run(self, group: LedgerBatch) -> None:
         record, row = self.record, group.clips.get(self.record.clip_id)
         if record.audio_sha256:
             require_audio(record.audio_sha256, record.seconds)
@@ -114,13 +116,13 @@ class _Register:
             values |= {"fingerprint": record.fingerprint}
         group.register(record.clip_id, **values)
 
-    def refused(self, group: Group, error: ConsentError) -> None:
+    def refused(self, group: LedgerBatch, error: ConsentError) -> None:
         """What was refused changed nothing that a record would be of."""
 
 
-def change(writing: Writing, clip_id: str, **values: Any) -> None:
-    mine = rows_of(clips_table, writing.tenant, clip_id=clip_id)
-    writing.connection.execute(update(clips_table).where(mine).values(**values))
+def change(writing: WriteTransaction, clip_id: str, **values: Any) -> None:
+    where_row = rows_of(clips_table, writing.tenant, clip_id=clip_id)
+    writing.connection.execute(update(clips_table).where(where_row).values(**values))
 
 
 def require_audio(audio_sha256: str, seconds: float) -> None:

@@ -20,7 +20,7 @@ from consent_service.ledger.rows import find_row, find_value
 from consent_service.ledger.tables import clips, consents, redemptions, voices
 from consent_service.models import Principal
 from consent_service.policy import decide, terms
-from consent_service.proofs.seams import ClipRecord, Standing, WatermarkTag
+from consent_service.proofs.records import ClipRecord, Standing, WatermarkTag
 
 
 class Clips:

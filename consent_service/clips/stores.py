@@ -47,7 +47,7 @@ def register(core: Core, uri: str, kind: str, tenant: str | None) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class AllowedLocations:
     """Where the copies of a tenant's clips may lie."""
 
     parts: tuple[tuple[str, ...], ...]
@@ -63,13 +63,15 @@ class Places:
                 )
 
 
-def places(core: Core, tenant: str) -> Places:
+def places(core: Core, tenant: str) -> AllowedLocations:
     query = select(clip_stores.c.tenant, clip_stores.c.uri).where(
         clip_stores.c.tenant.in_((tenant, EVERYONE))
     )
     with core.ledger.read() as connection:
         found = connection.execute(query).all()
-    return Places(tuple(_parts(row.uri) + ((tenant,) if row.tenant == EVERYONE else ()) for row in found))
+    return AllowedLocations(
+        tuple(_parts(row.uri) + ((tenant,) if row.tenant == EVERYONE else ()) for row in found)
+    )
 
 
 def _require_harmless(core: Core, place: str) -> None:

@@ -21,7 +21,7 @@ from consent_service.core import Core
 from consent_service.ledger.engine import Ledger
 from consent_service.ledger.tables import counters
 from consent_service.ledger.transaction import EVERYONE
-from consent_service.proofs.seams import WatermarkTag
+from consent_service.proofs.records import WatermarkTag
 
 # Half of what 24 bits hold: the rest is never allotted, and so shows misreadings.
 TAGS_PER_EPOCH: Final = 1 << 23

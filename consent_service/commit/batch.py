@@ -15,7 +15,7 @@ from sqlalchemy import Select, Text, and_, bindparam, cast, insert, select, upda
 
 from consent_service.ledger.log import LogMark
 from consent_service.ledger.tables import api_keys, clips, consents, redemptions, replicas, voices
-from consent_service.ledger.transaction import Writing
+from consent_service.ledger.transaction import WriteTransaction
 from consent_service.policy import terms
 from consent_service.policy.decide import ConsentFacts
 
@@ -23,7 +23,7 @@ _AT_ONCE: Final = 1000
 
 
 @dataclass(slots=True)
-class Used:
+class UsedGrant:
     """A grant that was redeemed."""
 
     clip_id: str
@@ -32,7 +32,7 @@ class Used:
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class GrantContext:
     """What a grant is held against. Fields of what does not exist are None."""
 
     key_revoked_at: float | None
@@ -46,7 +46,7 @@ class State:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class Savepoint:
     """How far a group had come."""
 
     log: LogMark
@@ -54,15 +54,15 @@ class Mark:
 
 
 @dataclass(slots=True)
-class Group:
+class LedgerBatch:
     """Not thread-safe: the thread that holds the transaction runs every operation of it."""
 
-    writing: Writing
+    writing: WriteTransaction
     grant_ids: Sequence[str]
     clip_ids: Sequence[str]
-    used: dict[str, Used] = field(init=False, default_factory=dict)
+    used: dict[str, UsedGrant] = field(init=False, default_factory=dict)
     clips: dict[str, dict[str, Any]] = field(init=False, default_factory=dict)
-    _states: dict[tuple[str, str, str, str], State | None] = field(init=False, default_factory=dict)
+    _states: dict[tuple[str, str, str, str], GrantContext | None] = field(init=False, default_factory=dict)
     _redeemed: list[dict[str, Any]] = field(init=False, default_factory=list)
     _clips: list[dict[str, Any]] = field(init=False, default_factory=list)
     _closed: list[dict[str, Any]] = field(init=False, default_factory=list)
@@ -74,13 +74,15 @@ class Group:
         for start in range(0, len(self.grant_ids), _AT_ONCE):
             asked = {"tenant": self.writing.tenant, "grants": self.grant_ids[start : start + _AT_ONCE]}
             for grant_id, clip_id, reused, closing_leaf in self.writing.connection.execute(_USED, asked):
-                self.used[grant_id] = Used(clip_id, reused, closing_leaf)
+                self.used[grant_id] = UsedGrant(clip_id, reused, closing_leaf)
         for start in range(0, len(self.clip_ids), _AT_ONCE):
             asked = {"tenant": self.writing.tenant, "clips": self.clip_ids[start : start + _AT_ONCE]}
             for row in self.writing.connection.execute(_CLIPS, asked).mappings():
                 self.clips[row["clip_id"]] = dict(row)
 
-    def state(self, key_id: str, replica_id: str, voice_id: str, consent_id: str | None) -> State | None:
+    def state(
+        self, key_id: str, replica_id: str, voice_id: str, consent_id: str | None
+    ) -> GrantContext | None:
         """None when the tenant has no such key. "" asks for no replica or voice."""
         asked = (key_id, replica_id, voice_id, consent_id or "")
         if asked not in self._states:
@@ -97,7 +99,7 @@ class Group:
 
     def redeem(self, row: dict[str, Any], consent_id: str | None, characters: int) -> None:
         """A grant that is used up."""
-        self.used[row["grant_id"]] = Used(row["clip_id"], row["reused_clip_id"], None)
+        self.used[row["grant_id"]] = UsedGrant(row["clip_id"], row["reused_clip_id"], None)
         self._redeemed.append(row)
         if consent_id is not None:
             self._characters[consent_id] += characters
@@ -119,10 +121,10 @@ class Group:
     def _collected(self) -> tuple[list[Any], ...]:
         return (self._redeemed, self._clips, self._closed, self._registered, self._spoken)
 
-    def mark(self) -> Mark:
-        return Mark(self.writing.log.mark(), tuple(map(len, self._collected)))
+    def mark(self) -> Savepoint:
+        return Savepoint(self.writing.log.mark(), tuple(map(len, self._collected)))
 
-    def undo(self, to: Mark) -> None:
+    def undo(self, to: Savepoint) -> None:
         """Forget what was written since."""
         self.writing.log.undo(to.log)
         redeemed, _, closed, registered, spoken = to.lengths
@@ -209,14 +211,14 @@ def _state_query() -> Select[Any]:
         consent.consent_id, consent.version, consent.voice_id, consent.state,
         cast(consent.terms, Text), consent.characters_used,
     )  # fmt: skip
-    mine = (key.key_id == bindparam("key")) & (key.tenant == bindparam("tenant"))
-    return select(*wanted).select_from(tables).where(mine)
+    where_row = (key.key_id == bindparam("key")) & (key.tenant == bindparam("tenant"))
+    return select(*wanted).select_from(tables).where(where_row)
 
 
 _STATE: Final = _state_query()
 
 
-def _state(row: Sequence[Any]) -> State:
+def _state(row: Sequence[Any]) -> GrantContext:
     revoked_at, expires_at, replica_key, state, epoch, prompt_digest, salt, *rest = row
     consent_id, version, of_voice, stands, agreed, used = rest
     consent = None
@@ -224,4 +226,4 @@ def _state(row: Sequence[Any]) -> State:
         consent = ConsentFacts(consent_id, version, of_voice, stands, terms.parse(agreed), used)
     key = None if replica_key is None else bytes(replica_key)
     salt = None if salt is None else bytes(salt)
-    return State(revoked_at, expires_at, key, state, epoch, prompt_digest or "", salt, consent)
+    return GrantContext(revoked_at, expires_at, key, state, epoch, prompt_digest or "", salt, consent)

@@ -18,9 +18,9 @@ from typing import Final, Generic, Protocol, TypeVar
 
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
-from consent_service.commit.batch import Group
+from consent_service.commit.batch import LedgerBatch
 from consent_service.errors import ConsentError, LedgerUnavailable
-from consent_service.ledger.transaction import Writing
+from consent_service.ledger.transaction import WriteTransaction
 from consent_service.proofs.merkle import Frontier
 from foundation.errors import CodedError
 
@@ -42,10 +42,10 @@ class Operation(Protocol[T_co]):
     def clip_id(self) -> str | None:
         """The clip that it is about: the group reads its record beforehand."""
 
-    def run(self, group: Group) -> T_co:
+    def run(self, group: LedgerBatch) -> T_co:
         """Raises a ConsentError to refuse; what it wrote until then is undone."""
 
-    def refused(self, group: Group, error: ConsentError) -> None:
+    def refused(self, group: LedgerBatch, error: ConsentError) -> None:
         """Record the refusal."""
 
 
@@ -90,7 +90,7 @@ class Committer:
 
     def __init__(
         self,
-        begin: Callable[[], AbstractContextManager[Writing]],
+        begin: Callable[[], AbstractContextManager[WriteTransaction]],
         sign: Callable[[Frontier], str],
         wait_s: float,
     ) -> None:
@@ -184,7 +184,9 @@ class Committer:
         values: list[object] = []
         with self._begin() as writing:
             grants = [each.grant_id for each in operations if each.grant_id is not None]
-            group = Group(writing, grants, [each.clip_id for each in operations if each.clip_id is not None])
+            group = LedgerBatch(
+                writing, grants, [each.clip_id for each in operations if each.clip_id is not None]
+            )
             for operation in operations:
                 values.append(_run(operation, group))
             group.flush()
@@ -204,7 +206,7 @@ def _unavailable(cause: Exception) -> LedgerUnavailable:
     return error
 
 
-def _run(operation: Operation[object], group: Group) -> object:
+def _run(operation: Operation[object], group: LedgerBatch) -> object:
     """Its value, or the exception that ended it; never both a trace and a refusal."""
     before = group.mark()
     try:

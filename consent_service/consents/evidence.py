@@ -44,9 +44,9 @@ def evidence_for(
 
     Raises InvalidInput (evidence_does_not_cover) when the person said no such thing, or took it back.
     """
-    mine = rows_of(enrolments, voice["tenant"], voice_id=voice["voice_id"])
+    where_row = rows_of(enrolments, voice["tenant"], voice_id=voice["voice_id"])
     approved = enrolments.c.state == "approved"
-    proofs = list(connection.execute(select(enrolments).where(mine, approved)).mappings())
+    proofs = list(connection.execute(select(enrolments).where(where_row, approved)).mappings())
     said = [row for row in proofs if row["grantee"] == grantee]
     taken_back = list(_taken_back(connection, voice, grantee))
     stands = [row for row in said if not any(each.reaches(row) for each in taken_back)]
@@ -75,8 +75,8 @@ def evidence_for(
 
 def _taken_back(connection: Connection, voice: RowMapping, grantee: str) -> Iterator[_TakenBack]:
     """Every withdrawal and narrowing of a consent of this voice for this grantee."""
-    mine = rows_of(consents, voice["tenant"], voice_id=voice["voice_id"])
-    for consent in connection.execute(select(consents).where(mine)).mappings():
+    where_row = rows_of(consents, voice["tenant"], voice_id=voice["voice_id"])
+    for consent in connection.execute(select(consents).where(where_row)).mappings():
         if consent["terms"]["grantee"] != grantee or (consent["version"], consent["state"]) == (1, "live"):
             continue
         statements = frozenset(

@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, insert, select, up
 from consent_service import access
 from consent_service.access import Permission
 from consent_service.consents import receipts
-from consent_service.core import Core, Writing
+from consent_service.core import Core, WriteTransaction
 from consent_service.errors import Conflict, NotFound
 from consent_service.ids import require_name
 from consent_service.ledger.rows import find_row, from_row, rows_of
@@ -26,7 +26,7 @@ from consent_service.ledger.tables import consents as consents_table
 from consent_service.models import Consent, Principal, RecordedConsent, Revocation
 from consent_service.policy import terms
 from consent_service.proofs.receipt import sign_receipt
-from consent_service.proofs.seams import KeyPurpose
+from consent_service.proofs.records import KeyPurpose
 from consent_service.voices import records as voices
 
 
@@ -72,7 +72,9 @@ def revoke(
         return revocation
 
 
-def end(core: Core, writing: Writing, by: Principal, consent: Consent, reason: str, leaf: int) -> None:
+def end(
+    core: Core, writing: WriteTransaction, by: Principal, consent: Consent, reason: str, leaf: int
+) -> None:
     """A live consent's state, and the receipt that says so. leaf: where the log tells of the withdrawal."""
     ended = replace(consent, state="revoked", revoked_at=writing.now, revoked_reason=reason)
     # Whether it is the person who ends it, the ledger's row of the key says, and not the caller.
@@ -89,14 +91,14 @@ def end(core: Core, writing: Writing, by: Principal, consent: Consent, reason: s
     )
 
 
-def raise_epoch(writing: Writing, consent: Consent, reason: str) -> Revocation:
+def raise_epoch(writing: WriteTransaction, consent: Consent, reason: str) -> Revocation:
     """Kill every grant that is out for the voice, and tell the feed why."""
     epoch = int(voices.find(writing.connection, writing.tenant, consent.voice_id)["epoch"]) + 1
     voices.change(writing, consent.voice_id, epoch=epoch)
     return writing.publish_revocation(consent.voice_id, epoch, consent.consent_id, reason)
 
 
-def withdraw_clips(writing: Writing, consent_id: str, only: Any = True) -> int:
+def withdraw_clips(writing: WriteTransaction, consent_id: str, only: Any = True) -> int:
     """Live clips of a consent, or those of them that a condition names. Returns how many."""
     ends = update(clips).where(live_clips(writing.tenant, consent_id), only).values(state="withdrawn")
     return writing.connection.execute(ends).rowcount
@@ -106,12 +108,12 @@ def live_clips(tenant: str, consent_id: str) -> ColumnElement[bool]:
     return rows_of(clips, tenant, consent_id=consent_id, state="live")
 
 
-def change(writing: Writing, consent_id: str, **values: Any) -> None:
-    mine = rows_of(consents_table, writing.tenant, consent_id=consent_id)
-    writing.connection.execute(update(consents_table).where(mine).values(**values))
+def change(writing: WriteTransaction, consent_id: str, **values: Any) -> None:
+    where_row = rows_of(consents_table, writing.tenant, consent_id=consent_id)
+    writing.connection.execute(update(consents_table).where(where_row).values(**values))
 
 
-def history(writing: Writing, consent: Consent) -> list[receipts.Event]:
+def history(writing: WriteTransaction, consent: Consent) -> list[receipts.Event]:
     """What happened to a consent so far, by the versions that are kept of it."""
     narrowed_later = rows_of(consent_versions, writing.tenant, consent_id=consent.consent_id) & (
         consent_versions.c.version > 1
@@ -123,21 +125,23 @@ def history(writing: Writing, consent: Consent) -> list[receipts.Event]:
 
 
 def with_receipt(
-    core: Core, writing: Writing, consent: Consent, steps: list[receipts.Event], leaf: int
+    core: Core, writing: WriteTransaction, consent: Consent, steps: list[receipts.Event], leaf: int
 ) -> RecordedConsent:
     """A consent as it stands from now on, its receipt, and a new token."""
     receipt = _receipt(core, writing, consent, steps, leaf)
     return RecordedConsent(consent, receipt, f"vct_{secrets.token_urlsafe(32)}")
 
 
-def _receipt(core: Core, writing: Writing, consent: Consent, steps: list[receipts.Event], leaf: int) -> str:
+def _receipt(
+    core: Core, writing: WriteTransaction, consent: Consent, steps: list[receipts.Event], leaf: int
+) -> str:
     """Signed before the commit, and shown only after it: it lies in the same transaction."""
     place = receipts.Place(leaf, core.checkpoint(writing.tenant, writing.log.tree))
     body = receipts.body(core.config, consent, steps, place, writing.now)
     return sign_receipt(body, lambda message: core.keys.sign(KeyPurpose.RECEIPT, message))
 
 
-def keep_version(writing: Writing, recorded: RecordedConsent) -> None:
+def keep_version(writing: WriteTransaction, recorded: RecordedConsent) -> None:
     consent = recorded.consent
     writing.connection.execute(
         insert(consent_versions),

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, RowMapping, func, insert, select
 from consent_service import access
 from consent_service.access import Permission
 from consent_service.consents import evidence, receipts, records
-from consent_service.core import Core, Writing
+from consent_service.core import Core, WriteTransaction
 from consent_service.errors import Conflict
 from consent_service.ids import new_id
 from consent_service.ledger.rows import find_value, rows_of
@@ -185,7 +185,7 @@ def _clip_purposes(connection: Connection, tenant: str, consent_id: str) -> list
     return [row.purpose for row in rows]
 
 
-def _log_fields(writing: Writing, consent: Consent) -> dict[str, Any]:
+def _log_fields(writing: WriteTransaction, consent: Consent) -> dict[str, Any]:
     """What the log holds of a consent: every term but the grantee, who may be a person."""
     agreed = consent.terms
     field = f"grantee.{consent.version}"
@@ -207,7 +207,7 @@ def _log_fields(writing: Writing, consent: Consent) -> dict[str, Any]:
     }
 
 
-def _evidence(writing: Writing, voice: RowMapping, agreed: ConsentTerms) -> dict[str, Any]:
+def _evidence(writing: WriteTransaction, voice: RowMapping, agreed: ConsentTerms) -> dict[str, Any]:
     """How it is known that this person agreed to this: what their statements prove, under one digest."""
     proved = evidence.evidence_for(writing.connection, voice, agreed.grantee, agreed.purposes)
     confirmed = find_value(

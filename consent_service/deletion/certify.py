@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from consent_service.core import Core, Writing
+from consent_service.core import Core, WriteTransaction
 from consent_service.deletion import erase
 from consent_service.ledger import log
 from consent_service.models import Principal
 from consent_service.proofs.certificate import CERTIFIED, sign_certificate
-from consent_service.proofs.seams import KeyPurpose
+from consent_service.proofs.records import KeyPurpose
 from consent_service.proofs.statement import canonical_digest
 
 _DAY_S: Final = 86_400.0
@@ -25,7 +25,12 @@ _REACH: Final = (
 
 
 def certify(
-    core: Core, writing: Writing, by: Principal, voice_id: str, begun_at: float, report: dict[str, Any]
+    core: Core,
+    writing: WriteTransaction,
+    by: Principal,
+    voice_id: str,
+    begun_at: float,
+    report: dict[str, Any],
 ) -> str:
     """Append the entry and sign. The certificate is kept in the transaction that appended it."""
     account = _account(core, writing, voice_id, begun_at, report)
@@ -44,7 +49,7 @@ def certify(
 
 
 def _account(
-    core: Core, writing: Writing, voice_id: str, begun_at: float, report: dict[str, Any]
+    core: Core, writing: WriteTransaction, voice_id: str, begun_at: float, report: dict[str, Any]
 ) -> dict[str, Any]:
     days = core.config.backup_horizon_days
     return {

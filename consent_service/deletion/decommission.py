@@ -21,7 +21,7 @@ from typing import Any, Final, TypeAlias
 from sqlalchemy import Connection, RowMapping, delete, insert, update
 
 from consent_service.access import Permission
-from consent_service.core import Core, Writing
+from consent_service.core import Core, WriteTransaction
 from consent_service.deletion import clips, erase
 from consent_service.deletion.certify import certify
 from consent_service.deletion.silence import silence
@@ -56,7 +56,7 @@ class _Step:
 
     name: str
     work: Callable[[_Run], Report]
-    record: Callable[[_Run, Writing, Report], Report]
+    record: Callable[[_Run, WriteTransaction, Report], Report]
 
 
 def decommission(
@@ -125,7 +125,7 @@ def _do(step: _Step, run: _Run) -> Report:
             continue  # another run deletes the same things, and was faster: look again at what is left
 
 
-def _begin(core: Core, writing: Writing, by: Principal, row: RowMapping, reason: str) -> None:
+def _begin(core: Core, writing: WriteTransaction, by: Principal, row: RowMapping, reason: str) -> None:
     of = rows_of(decommissions, writing.tenant, voice_id=row["voice_id"])
     writing.connection.execute(delete(decommissions).where(of))
     writing.connection.execute(
@@ -149,7 +149,7 @@ def _destroy(run: _Run) -> Report:
     return {"copies": [asdict(copy) for copy in run.core.vault.destroy(run.tenant, run.voice_id)]}
 
 
-def _record_destroyed(run: _Run, writing: Writing, report: Report) -> Report:
+def _record_destroyed(run: _Run, writing: WriteTransaction, report: Report) -> Report:
     writing.log.append(
         "voice.key_destroyed",
         by=run.by.key_id,
@@ -167,7 +167,7 @@ def _delete(run: _Run) -> Report:
     return {"stores": clips.search_stores(run.core, run.tenant, run.voice_id, began - _LATELY_S)}
 
 
-def _record_deleted(run: _Run, writing: Writing, report: Report) -> Report:
+def _record_deleted(run: _Run, writing: WriteTransaction, report: Report) -> Report:
     told = clips.account(writing.connection, run.tenant, run.voice_id)
     clips.forget_places(writing.connection, run.tenant, run.voice_id)
     writing.log.append("voice.clips_deleted", by=run.by.key_id, voice=run.voice_id, **told)
@@ -179,7 +179,7 @@ def _forget_messages(run: _Run) -> Report:
     return {}
 
 
-def _record_erased(run: _Run, writing: Writing, _: Report) -> Report:
+def _record_erased(run: _Run, writing: WriteTransaction, _: Report) -> Report:
     told = erase.erase(writing, run.voice_id)
     writing.log.append("voice.erased", by=run.by.key_id, voice=run.voice_id, salts=told["salts"])
     return {"erased": told, "erased_at": writing.now}
@@ -189,7 +189,7 @@ def _scrub(run: _Run) -> Report:
     return {"database": erase.scrub(run.core.ledger, run.core.config.busy_timeout_s)}
 
 
-def _certify(run: _Run, writing: Writing, report: Report) -> Report:
+def _certify(run: _Run, writing: WriteTransaction, report: Report) -> Report:
     begun_at = _require(writing.connection, run)["begun_at"]
     text = certify(run.core, writing, run.by, run.voice_id, begun_at, report)
     _advance(writing, run.voice_id, finished_at=writing.now, certificate=text)
@@ -201,7 +201,7 @@ def _nothing(_: _Run) -> Report:
     return {}
 
 
-def _keep(*names: str) -> Callable[[_Run, Writing, Report], Report]:
+def _keep(*names: str) -> Callable[[_Run, WriteTransaction, Report], Report]:
     return lambda run, writing, report: {name: report[name] for name in names}
 
 
@@ -231,6 +231,6 @@ def _require(connection: Connection, run: _Run) -> RowMapping:
     return row
 
 
-def _advance(writing: Writing, voice_id: str, **values: Any) -> None:
-    mine = rows_of(decommissions, writing.tenant, voice_id=voice_id)
-    writing.connection.execute(update(decommissions).where(mine).values(**values))
+def _advance(writing: WriteTransaction, voice_id: str, **values: Any) -> None:
+    where_row = rows_of(decommissions, writing.tenant, voice_id=voice_id)
+    writing.connection.execute(update(decommissions).where(where_row).values(**values))

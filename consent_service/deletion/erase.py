@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Table, delete, func, select, text, update
 
-from consent_service.core import Core, Writing
+from consent_service.core import Core, WriteTransaction
 from consent_service.errors import LedgerUnavailable
 from consent_service.ledger.engine import Ledger, fail_closed
 from consent_service.ledger.rows import find_value, rows_of
@@ -55,7 +55,7 @@ def forget_messages(core: Core, tenant: str, voice_id: str) -> None:
         Outbox(core.config.data_dir / OUTBOX).forget(contacts)
 
 
-def erase(writing: Writing, voice_id: str) -> dict[str, Any]:
+def erase(writing: WriteTransaction, voice_id: str) -> dict[str, Any]:
     """Part of a decommissioning's transaction. Returns what the certificate says of it."""
     connection, tenant = writing.connection, writing.tenant
 
@@ -69,8 +69,8 @@ def erase(writing: Writing, voice_id: str) -> dict[str, Any]:
     if last:
         objects.append(subject_id)
         for table in (subject_links, subjects):
-            mine = rows_of(table, tenant, subject_id=subject_id)
-            connection.execute(delete(table).where(mine))
+            where_row = rows_of(table, tenant, subject_id=subject_id)
+            connection.execute(delete(table).where(where_row))
     connection.execute(update(voices).where(of(voices)).values(name="", said_salt=None))
     connection.execute(update(enrolments).where(of(enrolments)).values(note="", nonce="", evidence=None))
     connection.execute(update(consents).where(of(consents)).values(revoked_reason="", evidence=None))
@@ -78,8 +78,8 @@ def erase(writing: Writing, voice_id: str) -> dict[str, Any]:
     connection.execute(delete(bindings).where(of(bindings)))
     unsalted = 0
     for object_id in objects:
-        mine = rows_of(salts, tenant, object_id=object_id)
-        unsalted += connection.execute(delete(salts).where(mine)).rowcount
+        where_row = rows_of(salts, tenant, object_id=object_id)
+        unsalted += connection.execute(delete(salts).where(where_row)).rowcount
     return {"what": list(ERASED), "salts": unsalted, "subject": subject_id, "subject_erased": last}
 
 

@@ -80,6 +80,8 @@ def _is_orphan(connection: Connection, tenant: str, voice_id: str, now: float) -
 def _is_loose(connection: Connection, tenant: str, kind: str, now: float) -> bool:
     if not kind.startswith(_STATEMENT):
         return False
-    mine = rows_of(enrolments, tenant, enrolment_id=kind.removeprefix(_STATEMENT))
-    row = connection.execute(select(enrolments.c.state, enrolments.c.expires_at).where(mine)).one_or_none()
+    where_row = rows_of(enrolments, tenant, enrolment_id=kind.removeprefix(_STATEMENT))
+    row = connection.execute(
+        select(enrolments.c.state, enrolments.c.expires_at).where(where_row)
+    ).one_or_none()
     return row is None or row.state == "refused" or (row.state == "pending" and now > row.expires_at)

@@ -46,8 +46,8 @@ class Deletion:
             voice = records.find(connection, tenant, voice_id)
 
             def count(table: Table, condition: ColumnElement[bool]) -> int:
-                mine = rows_of(table, tenant, voice_id=voice_id)
-                query = select(func.count()).select_from(table).where(mine, condition)
+                where_row = rows_of(table, tenant, voice_id=voice_id)
+                query = select(func.count()).select_from(table).where(where_row, condition)
                 return int(connection.execute(query).scalar_one())
 
             subject_id, name = voice["subject_id"], None

@@ -7,14 +7,16 @@ from typing import Any
 from sqlalchemy import RowMapping, select, update
 
 from consent_service.consents.records import end, to_consent
-from consent_service.core import Core, Writing
+from consent_service.core import Core, WriteTransaction
 from consent_service.ledger.rows import rows_of
 from consent_service.ledger.tables import clips, consents, enrolments
 from consent_service.models import Principal
 from consent_service.voices import records
 
 
-def silence(core: Core, writing: Writing, by: Principal, row: RowMapping, reason: str) -> dict[str, Any]:
+def silence(
+    core: Core, writing: WriteTransaction, by: Principal, row: RowMapping, reason: str
+) -> dict[str, Any]:
     """Consents revoked, clips withdrawn, challenges refused, epoch raised, feed told, audited. Returns what the
     certificate says of the voice as it was."""
     voice_id, epoch = row["voice_id"], row["epoch"] + 1
@@ -28,11 +30,11 @@ def silence(core: Core, writing: Writing, by: Principal, row: RowMapping, reason
     digests = select(enrolments.c.statement_digest).where(spoken, enrolments.c.statement_digest != "")
     statements = sorted(writing.connection.execute(digests).scalars())
     live = [to_consent(each) for each in given if each["state"] == "live"]
-    mine = rows_of(clips, writing.tenant, voice_id=voice_id, state="live")
+    where_row = rows_of(clips, writing.tenant, voice_id=voice_id, state="live")
     # No examiner's or reviewer's word that comes later may bring the voice back.
     undecided = spoken & enrolments.c.state.in_(("pending", "review"))
     writing.connection.execute(update(enrolments).where(undecided).values(state="refused"))
-    withdrawn = writing.connection.execute(update(clips).where(mine).values(state="withdrawn"))
+    withdrawn = writing.connection.execute(update(clips).where(where_row).values(state="withdrawn"))
     records.change(writing, voice_id, state="decommissioned", epoch=epoch)
     told = writing.publish_revocation(voice_id, epoch, None, reason)
     leaf = writing.log.append(

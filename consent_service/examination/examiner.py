@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from consent_service.examination.config import ExaminationConfig
 from consent_service.examination.findings import Examined
-from consent_service.examination.marks import OWN, Known, MarkCheck, MarkProcess, NoMarkCheck, OwnClip
+from consent_service.examination.marks import OWN, KnownMarks, MarkCheck, MarkProcess, NoMarkCheck, OwnClip
 from consent_service.examination.process import ExaminerProcess
 from consent_service.examination.recogniser import HttpRecogniser
 from consent_service.examination.recordings import Recording
@@ -21,7 +21,7 @@ from consent_service.examination.worker import command
 class Examiner:
     """Thread-safe. `known`: gives what our own clips are known by, as it is at that moment."""
 
-    def __init__(self, config: ExaminationConfig, known: Callable[[], Known]) -> None:
+    def __init__(self, config: ExaminationConfig, known: Callable[[], KnownMarks]) -> None:
         self._config: Final = config
         self._known: Final = known
         self._processes: list[ExaminerProcess] = []

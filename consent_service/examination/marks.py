@@ -24,7 +24,7 @@ OWN: Final = (sys.executable, "-P", "-m", "provenance.examine")
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownMarks:
     """What our own clips are known by. anchor: the root certificate of our manifests, PEM; watermark_keys: epoch → 32
     bytes."""
 
@@ -44,18 +44,18 @@ class OwnClip:
 class MarkCheck(Protocol):
     """Raises RecordingRejected (recording_synthetic) or ExaminationUnavailable."""
 
-    def unmarked(self, known: Known, files: Sequence[bytes]) -> Finding: ...
+    def unmarked(self, known: KnownMarks, files: Sequence[bytes]) -> Finding: ...
 
-    def own_clip(self, known: Known, file: bytes) -> OwnClip | None: ...
+    def own_clip(self, known: KnownMarks, file: bytes) -> OwnClip | None: ...
 
 
 class NoMarkCheck:
     """Nobody looks. The evidence says so, and nothing can be shown to be our own."""
 
-    def unmarked(self, known: Known, files: Sequence[bytes]) -> Finding:
+    def unmarked(self, known: KnownMarks, files: Sequence[bytes]) -> Finding:
         return Finding({"outcome": "not looked for"}, NOT_LOOKED_FOR)
 
-    def own_clip(self, known: Known, file: bytes) -> OwnClip | None:
+    def own_clip(self, known: KnownMarks, file: bytes) -> OwnClip | None:
         raise ExaminationUnavailable(
             "nobody looks for marks here; configure examination.marks to keep designed voices"
         )
@@ -67,7 +67,7 @@ class MarkProcess:
     def __init__(self, process: ExaminerProcess) -> None:
         self._process = process
 
-    def unmarked(self, known: Known, files: Sequence[bytes]) -> Finding:
+    def unmarked(self, known: KnownMarks, files: Sequence[bytes]) -> Finding:
         looked = self._look(known, files)
         if any(one["marks"] for one in looked):
             raise RecordingRejected(
@@ -78,14 +78,14 @@ class MarkProcess:
         told = [None if score is None else round(float(score), 3) for score in scores]
         return Finding({"outcome": "none found", "presence": told})
 
-    def own_clip(self, known: Known, file: bytes) -> OwnClip | None:
+    def own_clip(self, known: KnownMarks, file: bytes) -> OwnClip | None:
         (looked,) = self._look(known, [file])
         clip = looked.get("clip")
         if not isinstance(clip, Mapping):
             return None
         return OwnClip(str(clip.get("clip_id")), str(clip.get("basis")), clip.get("intact") is True)
 
-    def _look(self, known: Known, files: Sequence[bytes]) -> list[Mapping[str, Any]]:
+    def _look(self, known: KnownMarks, files: Sequence[bytes]) -> list[Mapping[str, Any]]:
         ours = {
             "anchor": known.anchor.decode("ascii"),
             "keys": {str(epoch): key.hex() for epoch, key in known.watermark_keys.items()},

@@ -15,7 +15,7 @@ from typing import IO, Any, Final
 from sqlalchemy import Connection, select
 
 from consent_service.access import Permission
-from consent_service.core import Core, Reading
+from consent_service.core import Core, ReadTransaction
 from consent_service.errors import InvalidInput
 from consent_service.ledger import log
 from consent_service.ledger.rows import rows_of
@@ -24,7 +24,7 @@ from consent_service.models import Principal
 from consent_service.policy import terms
 from consent_service.proofs.bundle import BundledClip, sign_head
 from consent_service.proofs.checkpoint import LogKey
-from consent_service.proofs.seams import KeyPurpose, Standing
+from consent_service.proofs.records import KeyPurpose, Standing
 from consent_service.proofs.standings import ConsentStanding, sign_standings
 from consent_service.proofs.trust import TrustedKeys
 from consent_service.rotation import superseded
@@ -80,14 +80,14 @@ class Exports:
             return _keys(self._core, reading).to_text(self._core.origin(reading.tenant))
 
 
-def _keys(core: Core, reading: Reading) -> TrustedKeys:
+def _keys(core: Core, reading: ReadTransaction) -> TrustedKeys:
     origin = core.origin(reading.tenant)
     logs = tuple(LogKey(origin, raw) for raw in core.keys.public_keys(KeyPurpose.LOG).values())
     ends = superseded.ends(reading.connection, reading.tenant)
     return TrustedKeys(logs, core.keys.public_keys(KeyPurpose.RECEIPT), ends)
 
 
-def _standings(core: Core, reading: Reading, note: str) -> str:
+def _standings(core: Core, reading: ReadTransaction, note: str) -> str:
     query = select(consents).where(consents.c.tenant == reading.tenant).order_by(consents.c.consent_id)
     ended = _ended(reading)
     listed: list[ConsentStanding] = []
@@ -109,7 +109,7 @@ def _standing(consent: Any, until: float, ended: set[str], now: float) -> Standi
     return Standing.EXPIRED if now >= until else Standing.LIVE
 
 
-def _clips(reading: Reading, size: int) -> Iterator[BundledClip]:
+def _clips(reading: ReadTransaction, size: int) -> Iterator[BundledClip]:
     """In the order of their leaves, so that a reader sees the log's order."""
     ended, entry = _ended(reading), log_entries.c
     used, closed = redemptions.c, log_entries.alias("closed")
@@ -151,7 +151,7 @@ def _leaves(connection: Connection, tenant: str, size: int) -> Iterator[bytes]:
         yield bytes(row.digest)
 
 
-def _ended(reading: Reading) -> set[str]:
+def _ended(reading: ReadTransaction) -> set[str]:
     query = select(voices.c.voice_id).where(rows_of(voices, reading.tenant, state="decommissioned"))
     return set(reading.connection.execute(query).scalars())
 

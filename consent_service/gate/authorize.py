@@ -14,10 +14,10 @@ from typing import Any
 
 from consent_service import access
 from consent_service.access import Permission
-from consent_service.commit.batch import Group
+from consent_service.commit.batch import LedgerBatch
 from consent_service.core import Core
 from consent_service.errors import ConsentError, PermissionDenied, RateLimited
-from consent_service.gate.facts import Known, Question
+from consent_service.gate.facts import FactQuery, FactSet
 from consent_service.grants import Grant, sign_grant
 from consent_service.models import Allow, Deny, Principal, SpeechClaim
 from consent_service.policy import purposes
@@ -25,7 +25,7 @@ from consent_service.policy.decide import MAX_CHARACTERS, Permitted, decide, den
 from consent_service.policy.languages import LANGUAGES
 from consent_service.policy.limits import Limits
 from consent_service.proofs import canonical
-from consent_service.proofs.seams import KeyPurpose
+from consent_service.proofs.records import KeyPurpose
 
 
 class Authorizer:
@@ -74,7 +74,7 @@ class Authorizer:
 class Judged:
     """What the ledger held at a moment, and what policy made of it. Nothing is granted or recorded yet."""
 
-    known: Known
+    known: FactSet
     at: float
     may_speak: bool
     verdicts: Sequence[Permitted | Deny]
@@ -82,7 +82,7 @@ class Judged:
 
 def judge(core: Core, by: Principal, claims: Sequence[SpeechClaim]) -> Judged:
     """Look up and decide. Raises Unauthenticated or LedgerUnavailable."""
-    question = Question.of(claims)
+    question = FactQuery.of(claims)
     with core.ledger.look() if question.is_one_query else core.ledger.read() as connection:
         known = question.answered(connection, by, now := core.clock())
     if not access.permits(known.caller.roles, Permission.SPEAK):
@@ -101,11 +101,11 @@ class _Refusals:
     grant_id: None = None
     clip_id: None = None
 
-    def run(self, group: Group) -> None:
+    def run(self, group: LedgerBatch) -> None:
         for entry in self.entries:
             group.writing.log.append("speech.refused", by=self.key_id, **entry)
 
-    def refused(self, group: Group, error: ConsentError) -> None:
+    def refused(self, group: LedgerBatch, error: ConsentError) -> None:
         """Nothing can refuse a record."""
 
 
@@ -158,7 +158,7 @@ def _allow(core: Core, caller: Principal, claim: SpeechClaim, permitted: Permitt
     return Allow(grant, token, cache_scope(grant))
 
 
-def _told(claim: SpeechClaim, known: Known) -> dict[str, Any]:
+def _told(claim: SpeechClaim, known: FactSet) -> dict[str, Any]:
     """What the log holds of a refused claim. A caller's free words are not repeated: only terms that we
     know."""
     voice_id = claim.voice_id if claim.voice_id in known.voices else None

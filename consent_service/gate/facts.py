@@ -26,7 +26,7 @@ _AT_ONCE: Final = 1000  # values of one IN (…): below every database's limit
 
 
 @dataclass(slots=True)
-class Known:
+class FactSet:
     """What the ledger holds on a batch of claims, for one caller."""
 
     caller: Principal
@@ -43,14 +43,14 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class FactQuery:
     """What a batch of claims asks of the ledger."""
 
     bound: tuple[tuple[str, ...], ...]  # voices that are asked for without a token, in chunks
     brought: tuple[tuple[tuple[str, bytes], ...], ...]  # voices and the tokens brought for them, in chunks
 
     @classmethod
-    def of(cls, claims: Sequence[SpeechClaim]) -> Question:
+    def of(cls, claims: Sequence[SpeechClaim]) -> FactQuery:
         bound: set[str] = set()
         brought: set[tuple[str, bytes]] = set()
         for claim in claims:
@@ -66,9 +66,9 @@ class Question:
     def is_one_query(self) -> bool:
         return len(self.bound) + len(self.brought) == 1
 
-    def answered(self, connection: Connection, by: Principal, now: float) -> Known:
+    def answered(self, connection: Connection, by: Principal, now: float) -> FactSet:
         """Raises Unauthenticated when the caller's key no longer lives."""
-        known: Known | None = None
+        known: FactSet | None = None
         for ids in self.bound:
             if len(ids) == 1:
                 known = _read(
@@ -99,15 +99,15 @@ def _read(
     asked: dict[str, Any],
     by: Principal,
     now: float,
-    known: Known | None,
-) -> Known | None:
+    known: FactSet | None,
+) -> FactSet | None:
     by_token = query is _BY_TOKEN or query is _ONE_BY_TOKEN
     for row in connection.execute(query, asked):
         (tenant, grantee, roles, claims, label, subject, expires_at, revoked_at), rest = row[:8], row[8:]
         if tenant != by.tenant or not access.is_live(revoked_at, expires_at, now):
             raise access.unauthenticated()
         if known is None:
-            known = Known(_principal(tenant, by.key_id, grantee, roles, claims, label, subject))
+            known = FactSet(_principal(tenant, by.key_id, grantee, roles, claims, label, subject))
         voice_id, kind, state, epoch, consent_id, version, stands, agreed, used, token = rest
         if voice_id is None:
             continue

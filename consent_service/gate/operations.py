@@ -10,7 +10,7 @@ from typing import Any
 
 from consent_service import access
 from consent_service.clips import register
-from consent_service.commit.batch import Group, State
+from consent_service.commit.batch import GrantContext, LedgerBatch
 from consent_service.errors import (
     ConsentError,
     GrantExpired,
@@ -23,11 +23,11 @@ from consent_service.errors import (
 from consent_service.grants import Basis, Grant
 from consent_service.models import Closing
 from consent_service.policy import decide
-from consent_service.proofs.seams import WatermarkTag
+from consent_service.proofs.records import WatermarkTag
 
 
 @dataclass(frozen=True, slots=True)
-class Entitled:
+class RedemptionResult:
     """What a redemption's transaction left behind. `prompt_digest` is "" where no reference is needed."""
 
     leaf: int
@@ -36,7 +36,7 @@ class Entitled:
 
 
 @dataclass(frozen=True, slots=True)
-class Redeem:
+class RedeemGrant:
     """Speak."""
 
     grant: Grant
@@ -48,21 +48,21 @@ class Redeem:
     def grant_id(self) -> str:
         return self.grant.grant_id
 
-    def run(self, group: Group) -> Entitled:
+    def run(self, group: LedgerBatch) -> RedemptionResult:
         grant = self.grant
         state = _checked(group, grant, self.replica_id)
         if state.replica_key is None:
             raise ReplicaUnknown("this replica never registered a key; restart it")
         leaf = _use_up(group, grant, state, "speech.redeemed", grant.characters, replica=self.replica_id)
         group.add_clip(register.new_row(group.writing, grant, leaf, self.mark, _said(group, grant, state)))
-        return Entitled(leaf, state.replica_key, state.prompt_digest if grant.basis.is_clone else "")
+        return RedemptionResult(leaf, state.replica_key, state.prompt_digest if grant.basis.is_clone else "")
 
-    def refused(self, group: Group, error: ConsentError) -> None:
+    def refused(self, group: LedgerBatch, error: ConsentError) -> None:
         _note_refusal(group, self.grant, error)
 
 
 @dataclass(frozen=True, slots=True)
-class Reuse:
+class ReuseClip:
     """Hand over what was spoken before: nothing is synthesised, so it costs no characters."""
 
     grant: Grant
@@ -72,24 +72,24 @@ class Reuse:
     def grant_id(self) -> str:
         return self.grant.grant_id
 
-    def run(self, group: Group) -> int:
+    def run(self, group: LedgerBatch) -> int:
         state = _checked(group, self.grant, "")
         _require_same(group, self.grant, state, self.clip_id)
         return _use_up(group, self.grant, state, "speech.reused", 0, reused=self.clip_id)
 
-    def refused(self, group: Group, error: ConsentError) -> None:
+    def refused(self, group: LedgerBatch, error: ConsentError) -> None:
         _note_refusal(group, self.grant, error)
 
 
 @dataclass(frozen=True, slots=True)
-class Close:
+class CloseGrant:
     """The second record."""
 
     grant_id: str
     closing: Closing
     clip_id: None = None
 
-    def run(self, group: Group) -> int:
+    def run(self, group: LedgerBatch) -> int:
         used, closing = group.used.get(self.grant_id), self.closing
         if used is None:
             raise no_such_grant()
@@ -107,11 +107,11 @@ class Close:
         group.close(self.grant_id, leaf)
         return leaf
 
-    def refused(self, group: Group, error: ConsentError) -> None:
+    def refused(self, group: LedgerBatch, error: ConsentError) -> None:
         """A grant that nobody used leaves no record."""
 
 
-def _checked(group: Group, grant: Grant, replica_id: str) -> State:
+def _checked(group: LedgerBatch, grant: Grant, replica_id: str) -> GrantContext:
     """What may have changed since the grant was signed."""
     writing = group.writing
     if writing.now > grant.start_by:
@@ -130,7 +130,7 @@ def _checked(group: Group, grant: Grant, replica_id: str) -> State:
     return state
 
 
-def _check_consent(group: Group, grant: Grant, consent: decide.ConsentFacts | None) -> None:
+def _check_consent(group: LedgerBatch, grant: Grant, consent: decide.ConsentFacts | None) -> None:
     if consent is None or consent.version != grant.consent_version:
         raise GrantRevoked("the consent was changed since; ask the gate again")
     refused = decide.standing_of(consent, group.writing.now)
@@ -142,7 +142,7 @@ def _check_consent(group: Group, grant: Grant, consent: decide.ConsentFacts | No
         raise GrantRevoked(refused.reason, code=refused.code)
 
 
-def _use_up(group: Group, grant: Grant, state: State, kind: str, spoken: int, **how: Any) -> int:
+def _use_up(group: LedgerBatch, grant: Grant, state: GrantContext, kind: str, spoken: int, **how: Any) -> int:
     """Spend the nonce and append the entry: neither is ever there without the other."""
     writing = group.writing
     leaf = writing.log.append(
@@ -172,7 +172,7 @@ def _use_up(group: Group, grant: Grant, state: State, kind: str, spoken: int, **
     return leaf
 
 
-def _note_refusal(group: Group, grant: Grant, error: ConsentError) -> None:
+def _note_refusal(group: LedgerBatch, grant: Grant, error: ConsentError) -> None:
     group.writing.log.append(
         "speech.refused",
         by=grant.key_id,
@@ -182,11 +182,11 @@ def _note_refusal(group: Group, grant: Grant, error: ConsentError) -> None:
     )
 
 
-def _said(group: Group, grant: Grant, state: State) -> str:
+def _said(group: LedgerBatch, grant: Grant, state: GrantContext) -> str:
     return group.writing.log.said(grant.said_digest, state.said_salt if grant.basis.is_clone else None)
 
 
-def _require_same(group: Group, grant: Grant, state: State, cached_clip_id: str) -> None:
+def _require_same(group: LedgerBatch, grant: Grant, state: GrantContext, cached_clip_id: str) -> None:
     """A cached clip goes out only where the grant would have made the very same one."""
     row = group.clips.get(cached_clip_id)
     same = {

@@ -18,7 +18,7 @@ from consent_service.grants import GrantVerifier
 from consent_service.ledger.rows import find_row, from_row
 from consent_service.ledger.tables import redemptions, revocations
 from consent_service.models import Closing, Principal, Redeemed, Revocation
-from consent_service.proofs.seams import ClipRecord, KeyPurpose, Standing
+from consent_service.proofs.records import ClipRecord, KeyPurpose, Standing
 
 MOST_REVOCATIONS = 1000
 

@@ -19,14 +19,20 @@ from consent_service.clips.watermarks import Tags
 from consent_service.commit.group_commit import Committed
 from consent_service.core import Core
 from consent_service.errors import ConsentError, GrantError, InvalidInput, RateLimited, ReplicaUnknown
-from consent_service.gate.operations import Close, Entitled, Redeem, Reuse, no_such_grant
+from consent_service.gate.operations import (
+    CloseGrant,
+    RedeemGrant,
+    RedemptionResult,
+    ReuseClip,
+    no_such_grant,
+)
 from consent_service.grants import Grant, GrantVerifier
 from consent_service.ids import CODE
 from consent_service.ledger.engine import fail_closed
 from consent_service.ledger.tables import redemptions
 from consent_service.models import Closing, Redeemed
 from consent_service.policy.limits import Limits
-from consent_service.proofs.seams import KeyPurpose
+from consent_service.proofs.records import KeyPurpose
 from consent_service.vault.sealing import reference_info, seal
 from foundation.errors import CodedError
 
@@ -54,12 +60,12 @@ class Redeemer:
         """Each grant's outcome, in order; a thousand of a tenant in one transaction. References are sealed one by one:
         the result holds as many copies of a recording as it has rows."""
         grants = [self._admitted(token) for token in tokens]
-        wanted: dict[str, list[Redeem]] = {}
+        wanted: dict[str, list[RedeemGrant]] = {}
         for grant in grants:
             if isinstance(grant, Grant):
                 (mark,) = self._tags.take()
-                wanted.setdefault(grant.tenant, []).append(Redeem(grant, replica_id, mark))
-        outcomes: dict[str, Iterator[tuple[Redeem, Committed[Entitled] | Exception]]] = {}
+                wanted.setdefault(grant.tenant, []).append(RedeemGrant(grant, replica_id, mark))
+        outcomes: dict[str, Iterator[tuple[RedeemGrant, Committed[RedemptionResult] | Exception]]] = {}
         for tenant, operations in wanted.items():
             committed = self._core.committer(tenant).submit_all(operations)
             self._tags.give_back(
@@ -89,7 +95,7 @@ class Redeemer:
         if isinstance(grant, Exception):
             raise grant
         try:
-            committed = self._core.committer(grant.tenant).submit(Reuse(grant, cached_clip_id))
+            committed = self._core.committer(grant.tenant).submit(ReuseClip(grant, cached_clip_id))
         except ConsentError as exc:
             self._limits.after_redemption(grant.key_id, exc)
             raise
@@ -106,7 +112,7 @@ class Redeemer:
             tenant = connection.execute(_TENANT_OF, {"of": grant_id}).scalar()
         if tenant is None:
             raise no_such_grant()
-        return self._core.committer(tenant).submit(Close(grant_id, closing)).value
+        return self._core.committer(tenant).submit(CloseGrant(grant_id, closing)).value
 
     def _admitted(self, token: str) -> Grant | GrantError | RateLimited:
         """Signature and rate limit only: a forged grant belongs to no tenant and leaves no entry in any log."""
@@ -129,7 +135,10 @@ class Redeemer:
         return known
 
     def _hand_out(
-        self, operation: Redeem, committed: Committed[Entitled], opened: dict[tuple[str, str], bytes]
+        self,
+        operation: RedeemGrant,
+        committed: Committed[RedemptionResult],
+        opened: dict[tuple[str, str], bytes],
     ) -> Redeemed | Exception:
         """Checkpoint and sealed reference. `opened`: the references of this call, so that each is decrypted once."""
         grant, entitled = operation.grant, committed.value
@@ -164,7 +173,9 @@ class Redeemer:
 
 def close_all(core: Core, tenant: str, grant_ids: Sequence[str], closing: Closing) -> None:
     """The same record for grants of one tenant, in as few transactions as it takes."""
-    for outcome in core.committer(tenant).submit_all([Close(grant_id, closing) for grant_id in grant_ids]):
+    for outcome in core.committer(tenant).submit_all(
+        [CloseGrant(grant_id, closing) for grant_id in grant_ids]
+    ):
         if isinstance(outcome, Exception):
             raise outcome
 

@@ -18,7 +18,7 @@ from consent_service.ledger import log
 from consent_service.ledger.rows import find_value
 from consent_service.ledger.tables import clips, design_reports, redemptions, replicas
 from consent_service.models import Principal
-from consent_service.proofs.seams import KeyPurpose
+from consent_service.proofs.records import KeyPurpose
 from consent_service.vault.sealing import load_node_secret, node_proof, seal, spoken_proof, watermark_info
 
 MIN_REPLICA_AGE_S: Final = 3600.0

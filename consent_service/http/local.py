@@ -33,7 +33,7 @@ from consent_service.models import (
     Voice,
     VoiceHoldings,
 )
-from consent_service.proofs.seams import ClipRecord, KeyPurpose, Standing
+from consent_service.proofs.records import ClipRecord, KeyPurpose, Standing
 from consent_service.service import ConsentService
 
 P = ParamSpec("P")

@@ -23,7 +23,7 @@ from consent_service.models import (
     SpeechClaim,
     Voice,
 )
-from consent_service.proofs.seams import ClipRecord, Standing, WatermarkTag
+from consent_service.proofs.records import ClipRecord, Standing, WatermarkTag
 
 Short = Annotated[str, StringConstraints(max_length=200)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
@@ -334,7 +334,7 @@ class DesignBody(Body):
     audio_sha256: Short = Field(description="Of the clip as it came out, in hex.")
 
 
-class Leaf(Answer):
+class LogLeaf(Answer):
     leaf: int = Field(description="Where the audit log tells of it.")
 
 

@@ -23,7 +23,7 @@ FIRST_RETRY_S: Final = 60.0
 LAST_RETRY_S: Final = 86_400.0
 
 
-class LeafKeeper:
+class CertificateRenewer:
     """Of one open installation. `renew`: makes a new leaf, or finds that another process has; may raise anything.
     Thread-safe."""
 

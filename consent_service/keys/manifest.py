@@ -33,7 +33,7 @@ DerSign = Callable[[bytes], bytes]
 
 
 @dataclass(frozen=True, slots=True)
-class Leaf:
+class SigningCertificate:
     """What signs manifests now. `chain`: PEM, leaf first, then root."""
 
     chain: bytes
@@ -54,7 +54,7 @@ class Leaf:
         return x509.load_pem_x509_certificates(self.chain)[-1]
 
 
-def read_leaf(sealer: Sealer, raw: bytes, remote: Callable[[str], DerSign]) -> Leaf:
+def read_leaf(sealer: Sealer, raw: bytes, remote: Callable[[str], DerSign]) -> SigningCertificate:
     """`remote` signs with a key that never leaves its KMS. Raises VaultError."""
     try:
         document: dict[str, Any] = json.loads(raw)
@@ -66,11 +66,13 @@ def read_leaf(sealer: Sealer, raw: bytes, remote: Callable[[str], DerSign]) -> L
             "the manifest key's file is damaged; restore the keys folder from its backup"
         ) from None
     if elsewhere:
-        return Leaf(chain, Lifetime.of(leaf), remote(str(elsewhere)))
+        return SigningCertificate(chain, Lifetime.of(leaf), remote(str(elsewhere)))
     key = from_pem(sealer.open(MANIFEST_FILE, kept))
     if key.public_key() != leaf.public_key():
         raise VaultError("the manifest key is not its certificate's; restore the keys folder from its backup")
-    return Leaf(chain, Lifetime.of(leaf), lambda message: key.sign(message, ec.ECDSA(hashes.SHA256())))
+    return SigningCertificate(
+        chain, Lifetime.of(leaf), lambda message: key.sign(message, ec.ECDSA(hashes.SHA256()))
+    )
 
 
 def chain_of(content: bytes) -> bytes:
@@ -92,7 +94,7 @@ def issue_remote_leaf(
     return _content(root.issue(public_key, now), kms_key=kms_key)
 
 
-def read_root(box: KeyBox, leaf: Leaf) -> Root:
+def read_root(box: KeyBox, leaf: SigningCertificate) -> Root:
     """Raises VaultError when the root's key was taken away."""
     return Root(leaf.root, from_pem(box.open(ROOT_FILE, box.read(ROOT_FILE))))
 

@@ -14,16 +14,16 @@ from typing import Final
 
 from cryptography.hazmat.primitives import serialization
 
-from consent_service.errors import LeafExpired, VaultError
+from consent_service.errors import SigningCertificateExpired, VaultError
 from consent_service.keys.box import KeyBox
 from consent_service.keys.certificates import Root, leaf_id
 from consent_service.keys.creation import new_key
-from consent_service.keys.keeper import LeafKeeper
+from consent_service.keys.keeper import CertificateRenewer
 from consent_service.keys.manifest import (
     MANIFEST_FILE,
     ROOT_FILE,
     DerSign,
-    Leaf,
+    SigningCertificate,
     chain_of,
     issue_leaf,
     read_leaf,
@@ -31,7 +31,8 @@ from consent_service.keys.manifest import (
 )
 from consent_service.keys.opened import Secrets, Signers, Watched, open_secrets, open_signers
 from consent_service.keys.ring import SIGNING, KeyRing, Ring, RingKey
-from consent_service.proofs.seams import KeyPurpose, Signer
+from consent_service.proofs.protocols import Signer
+from consent_service.proofs.records import KeyPurpose
 
 KID_BYTES: Final = 8
 
@@ -44,11 +45,11 @@ class RingProvider(ABC):
         self._box = box
         self._signing: dict[Ring, Watched[Signers]] = {ring: self._watch_signers(ring) for ring in SIGNING}
         self._marks = self._watch_secrets(Ring.WATERMARK)
-        self._leaf: Watched[Leaf] = Watched(
+        self._leaf: Watched[SigningCertificate] = Watched(
             box, MANIFEST_FILE, lambda raw: read_leaf(box, raw, self._remote_manifest_key)
         )
         self._clock: Callable[[], float] = time.time
-        self._keeper: LeafKeeper | None = None
+        self._keeper: CertificateRenewer | None = None
         # What is missing or loose is heard of at opening. The watermark's ring is made later where there was none.
         for ring in self._signing.values():
             ring.get()
@@ -77,22 +78,22 @@ class RingProvider(ABC):
         return dict(self._signing[Ring(purpose)].get().public)
 
     # manifests ------------------------------------------------------------------------------------------------
-    def keep_leaf(self, keeper: LeafKeeper, clock: Callable[[], float]) -> None:
+    def keep_leaf(self, keeper: CertificateRenewer, clock: Callable[[], float]) -> None:
         """Let `keeper` look at the leaf with every use of it from now on."""
         self._keeper, self._clock = keeper, clock
 
     def certificate_chain(self) -> bytes:
-        """Raises LeafExpired, as the next."""
+        """Raises SigningCertificateExpired, as the next."""
         return self._living_leaf().chain
 
     def sign_manifest(self, message: bytes, chain: bytes | None = None) -> bytes:
         return self._living_leaf(chain).sign(message)
 
-    def leaf(self) -> Leaf:
+    def leaf(self) -> SigningCertificate:
         """Living or not."""
         return self._leaf.get()
 
-    def leaf_afresh(self) -> Leaf:
+    def leaf_afresh(self) -> SigningCertificate:
         """As the box holds it at this moment: another process may just have renewed it."""
         return self._leaf.again()
 
@@ -101,7 +102,7 @@ class RingProvider(ABC):
         """Whether this process could issue a leaf."""
         return self._box.has(ROOT_FILE)
 
-    def _living_leaf(self, meant: bytes | None = None) -> Leaf:
+    def _living_leaf(self, meant: bytes | None = None) -> SigningCertificate:
         leaf = self._leaf.get()
         if meant is not None and meant != leaf.chain:
             leaf = self._leaf.again()  # another process has noticed a renewal before this one
@@ -110,7 +111,7 @@ class RingProvider(ABC):
         if leaf.life.is_over(self._clock()):
             leaf = self._leaf.again()  # another process may have been in time
             if leaf.life.is_over(self._clock()):
-                raise LeafExpired(
+                raise SigningCertificateExpired(
                     f"the leaf that manifests are signed under ended on {leaf.life.last_day}; if it is not renewed "
                     "within a minute, the log says why: put the root's key back and run "
                     "`vouch key rotate --purpose manifest`"

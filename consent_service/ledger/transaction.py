@@ -24,7 +24,7 @@ _DRAW: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Writing:
+class WriteTransaction:
     """A transaction on one tenant, with its audit log locked. It all happens, or nothing does."""
 
     connection: Connection

@@ -1,8 +1,9 @@
-"""Pure verification and the seams between rooms, so that `provenance` may import it.
+"""Pure verification and what crosses between rooms, so that `provenance` may import it.
 
 The only I/O: `log` reads the folder of an export.
 
-    seams                          the protocols and records that more than one room handles
+    protocols                      what one room asks of another: KeyProvider, ClipRegister, ProofReader
+    records                        the values that cross: ClipRecord, Standing, WatermarkTag
     receipt, vocabulary            consent receipts, and what their words mean
     certificate                    certificates of deletion
     bundle, standings              clips and consents as of a checkpoint, for a verifier without a ledger

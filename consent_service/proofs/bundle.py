@@ -24,7 +24,7 @@ import rfc8785
 from consent_service.errors import ProofInvalid
 from consent_service.proofs.checkpoint import Checkpoint
 from consent_service.proofs.merkle import HASH_BYTES, Frontier, leaf_hash
-from consent_service.proofs.seams import ClipRecord, Standing, WatermarkTag
+from consent_service.proofs.records import ClipRecord, Standing, WatermarkTag
 from consent_service.proofs.standings import Standings, verify_standings
 from consent_service.proofs.statement import Signer, sign_statement, verify_statement
 from consent_service.proofs.trust import TrustedKeys

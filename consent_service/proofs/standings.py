@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from consent_service.errors import ProofInvalid
-from consent_service.proofs.seams import Standing
+from consent_service.proofs.records import Standing
 from consent_service.proofs.statement import Signer, sign_statement, verify_statement
 from consent_service.proofs.trust import TrustedKeys
 

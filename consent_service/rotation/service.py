@@ -10,7 +10,7 @@ from consent_service.models import Principal
 from consent_service.rotation import rotate, signing_certificate
 from consent_service.rotation.rewrap import ProgressCallback
 from consent_service.rotation.rotate import USUAL, KeyKind, Retired, Rotated
-from consent_service.rotation.signing_certificate import LeafOutlook
+from consent_service.rotation.signing_certificate import CertificateStatus
 
 
 class Rotation:
@@ -36,7 +36,7 @@ class Rotation:
             wanted = [kind for kind in dict.fromkeys(kinds) if kind in rotate.RETIRABLE]
             return [rotate.retire_keys(self._core, by, keys, Ring(kind.value), progress) for kind in wanted]
 
-    def certificate_outlook(self) -> LeafOutlook | None:
+    def certificate_outlook(self) -> CertificateStatus | None:
         """Until when manifests can be signed, and whether that will be prolonged by itself; None for keys that are
         somebody else's. Local operation."""
         return signing_certificate.outlook(self._core)

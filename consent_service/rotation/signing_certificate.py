@@ -14,9 +14,9 @@ from typing import Final
 
 from consent_service.core import Core
 from consent_service.errors import VaultError
-from consent_service.keys.keeper import LeafKeeper
+from consent_service.keys.keeper import CertificateRenewer
 from consent_service.keys.lifetime import Lifetime
-from consent_service.keys.manifest import Leaf
+from consent_service.keys.manifest import SigningCertificate
 from consent_service.keys.rings import RingProvider
 from consent_service.rotation import rotate
 from consent_service.rotation.rotate import Rotated
@@ -25,7 +25,7 @@ _AT_START_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class LeafOutlook:
+class CertificateStatus:
     """What lies ahead of a leaf. `ends`: Unix seconds. `trouble`: empty, or why it will not be renewed by itself, and
     what to do."""
 
@@ -35,9 +35,9 @@ class LeafOutlook:
     trouble: str
 
 
-def keep(core: Core) -> LeafKeeper:
+def keep(core: Core) -> CertificateRenewer:
     """Look after the leaf of this installation from now on, beginning with a leaf that is due already."""
-    keeper = LeafKeeper(partial(renew_in_time, core), core.clock)
+    keeper = CertificateRenewer(partial(renew_in_time, core), core.clock)
     if isinstance(core.keys, RingProvider):
         core.keys.keep_leaf(keeper, core.clock)
         keeper.look(core.keys.leaf().life)
@@ -57,16 +57,18 @@ def renew_in_time(core: Core) -> Rotated | None:
         return rotate.renew_leaf(core, None, keys)
 
 
-def outlook(core: Core) -> LeafOutlook | None:
+def outlook(core: Core) -> CertificateStatus | None:
     """None for keys that are not ours to renew."""
     keys = core.keys
     if not isinstance(keys, RingProvider):
         return None
     leaf = keys.leaf()
-    return LeafOutlook(leaf.leaf_id, leaf.life.ends, leaf.life.is_due(core.clock()), _trouble(keys, leaf))
+    return CertificateStatus(
+        leaf.leaf_id, leaf.life.ends, leaf.life.is_due(core.clock()), _trouble(keys, leaf)
+    )
 
 
-def _trouble(keys: RingProvider, leaf: Leaf) -> str:
+def _trouble(keys: RingProvider, leaf: SigningCertificate) -> str:
     if Lifetime.of(leaf.root).ends <= leaf.life.ends:
         return (
             "no leaf outlives the root that issued it, and this one ends with it: what is signed later needs a new "

@@ -27,7 +27,7 @@ from sqlalchemy import (
 
 from consent_service.access import Permission
 from consent_service.consents import records
-from consent_service.core import Core, Reading
+from consent_service.core import Core, ReadTransaction
 from consent_service.deletion import decommission as deletion
 from consent_service.errors import InvalidInput, NotFound, PermissionDenied
 from consent_service.ledger.rows import from_row, rows_of
@@ -47,7 +47,7 @@ _CURSOR: Final = re.compile(r"([0-9]{1,15})-([0-9a-zA-Z_]{1,80})")
 class SelfService:
     """`ConsentService.self_service`. Thread-safe; stays in its process."""
 
-    def __init__(self, core: Core, limits: Limits, post: contacts.Post) -> None:
+    def __init__(self, core: Core, limits: Limits, post: contacts.Mailing) -> None:
         self._core, self._limits, self._post = core, limits, post
 
     def confirm_contact(self, token: str, *, source: str | None = None) -> ContactState:
@@ -77,8 +77,8 @@ class SelfService:
     def sign_out(self, by: Principal) -> None:
         """End the caller's session; what follows needs SUBJECT too."""
         with self._core.write(by, Permission.OWN_READ) as writing:
-            mine = rows_of(api_keys, writing.tenant, key_id=by.key_id)
-            writing.connection.execute(update(api_keys).where(mine).values(revoked_at=writing.now))
+            where_row = rows_of(api_keys, writing.tenant, key_id=by.key_id)
+            writing.connection.execute(update(api_keys).where(where_row).values(revoked_at=writing.now))
             writing.log.append("subject.signed_out", key=by.key_id)
 
     def own_voices(self, by: Principal) -> list[Voice]:
@@ -139,7 +139,7 @@ class SelfService:
         return deletion.certificate(self._core, by, voice_id, right=Permission.OWN_READ)
 
 
-def _person(reading: Reading) -> str:
+def _person(reading: ReadTransaction) -> str:
     if reading.by.subject_id is None:
         raise PermissionDenied("this key is not that of a person who signed in")
     return reading.by.subject_id
@@ -153,7 +153,7 @@ def _require_voice(core: Core, by: Principal, voice_id: str, right: Permission) 
             raise NotFound("no such voice", code="voice_unknown")
 
 
-def _own(table: Table, reading: Reading) -> ColumnElement[bool]:
+def _own(table: Table, reading: ReadTransaction) -> ColumnElement[bool]:
     return rows_of(table, reading.tenant, subject_id=_person(reading))
 
 
@@ -165,8 +165,8 @@ def _made(tenant: str, voice_ids: list[str], start: _Position) -> Select[Any]:
         clips.c.clip_id.label("mark"),
     )
     query = select(*columns, literal(False).label("reused"))
-    mine = (clips.c.tenant == tenant) & clips.c.voice_id.in_(voice_ids)
-    return _before(query.where(mine), clips.c.audit_leaf, clips.c.clip_id, start)
+    where_row = (clips.c.tenant == tenant) & clips.c.voice_id.in_(voice_ids)
+    return _before(query.where(where_row), clips.c.audit_leaf, clips.c.clip_id, start)
 
 
 def _handed_out_again(tenant: str, voice_ids: list[str], start: _Position) -> Select[Any]:
@@ -174,8 +174,8 @@ def _handed_out_again(tenant: str, voice_ids: list[str], start: _Position) -> Se
     columns = (clips, again.redeemed_at.label("at"), again.leaf, again.grant_id.label("mark"))
     joined = clips.join(redemptions, and_(again.reused_clip_id == clips.c.clip_id, again.tenant == tenant))
     query = select(*columns, literal(True).label("reused")).select_from(joined)
-    mine = (clips.c.tenant == tenant) & clips.c.voice_id.in_(voice_ids)
-    return _before(query.where(mine), again.leaf, again.grant_id, start)
+    where_row = (clips.c.tenant == tenant) & clips.c.voice_id.in_(voice_ids)
+    return _before(query.where(where_row), again.leaf, again.grant_id, start)
 
 
 def _before(query: Select[Any], leaf: Column[int], mark: Column[str], start: _Position) -> Select[Any]:

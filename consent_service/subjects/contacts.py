@@ -18,7 +18,7 @@ from sqlalchemy import Connection, delete, select, update
 from consent_service import access
 from consent_service.access import NewKey
 from consent_service.config import ConsentConfig
-from consent_service.core import Core, Writing
+from consent_service.core import Core, WriteTransaction
 from consent_service.errors import InvalidInput, LinkInvalid, MessageNotSent
 from consent_service.ledger.rows import rows_of
 from consent_service.ledger.tables import api_keys, subjects
@@ -39,7 +39,7 @@ log = logging.getLogger("vouch.consent")
 
 
 @dataclass(frozen=True, slots=True)
-class Post:
+class Mailing:
     """How messages go out, and where their links lead."""
 
     messenger: Messenger
@@ -61,7 +61,7 @@ def require_contact(contact: str) -> str:
     return found
 
 
-def confirm_contact(core: Core, post: Post, token: str) -> ContactState:
+def confirm_contact(core: Core, post: Mailing, token: str) -> ContactState:
     """Use a link of the kind `confirm` or `change`. Raises LinkInvalid."""
     link = links.verify(core, token, LinkKind.CONFIRM, LinkKind.CHANGE)
     message: Message | None = None
@@ -79,7 +79,7 @@ def confirm_contact(core: Core, post: Post, token: str) -> ContactState:
     return ContactState.CONFIRMATION_PENDING
 
 
-def request_sign_in(core: Core, post: Post, tenant: str, contact: str) -> None:
+def request_sign_in(core: Core, post: Mailing, tenant: str, contact: str) -> None:
     """Send a link to a contact that somebody confirmed. Says nothing, whether there is one or not."""
     try:
         contact = require_contact(contact)
@@ -135,22 +135,22 @@ def sign_in(core: Core, token: str) -> Session:
 
 
 def ask_for_confirmation(
-    core: Core, post: Post, writing: Writing, subject_id: str, contact: str, by: str
+    core: Core, post: Mailing, writing: WriteTransaction, subject_id: str, contact: str, by: str
 ) -> Message:
     """The message with the link that makes a contact count."""
     token = links.issue(writing, subject_id=subject_id, kind=LinkKind.CONFIRM, contact=contact, by=by)
     return ask_to_confirm(contact, post.page, writing.tenant, token, core.config)
 
 
-def _settle(writing: Writing, subject_id: str, contact: str) -> None:
+def _settle(writing: WriteTransaction, subject_id: str, contact: str) -> None:
     """The contact counts from now on; links and sessions of an earlier one don't."""
-    mine = rows_of(subjects, writing.tenant, subject_id=subject_id)
+    where_row = rows_of(subjects, writing.tenant, subject_id=subject_id)
     links.withdraw(writing, subject_id, LinkKind.CHANGE, LinkKind.SIGN_IN)
     sessions = rows_of(api_keys, writing.tenant, subject_id=subject_id)
     live = api_keys.c.revoked_at.is_(None)
     writing.connection.execute(update(api_keys).where(sessions, live).values(revoked_at=writing.now))
     values = {"contact": contact, "contact_confirmed_at": writing.now}
-    writing.connection.execute(update(subjects).where(mine).values(**values))
+    writing.connection.execute(update(subjects).where(where_row).values(**values))
     writing.log.append("subject.contact_confirmed", subject=subject_id)
 
 
@@ -165,11 +165,11 @@ def _confirmed(connection: Connection, tenant: str, contact: str) -> Sequence[st
 
 
 def _voice_names(connection: Connection, tenant: str, subject_id: str) -> list[str]:
-    mine = rows_of(voices_table, tenant, subject_id=subject_id)
-    return list(connection.execute(select(voices_table.c.name).where(mine)).scalars())
+    where_row = rows_of(voices_table, tenant, subject_id=subject_id)
+    return list(connection.execute(select(voices_table.c.name).where(where_row)).scalars())
 
 
-def _forget_old_keys(writing: Writing, subject_id: str) -> None:
-    mine = rows_of(api_keys, writing.tenant, subject_id=subject_id)
+def _forget_old_keys(writing: WriteTransaction, subject_id: str) -> None:
+    where_row = rows_of(api_keys, writing.tenant, subject_id=subject_id)
     old = api_keys.c.expires_at < writing.now - _KEEP_KEYS_S
-    writing.connection.execute(delete(api_keys).where(mine, old))
+    writing.connection.execute(delete(api_keys).where(where_row, old))

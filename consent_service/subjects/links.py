@@ -17,7 +17,7 @@ from typing import Final
 from sqlalchemy import Connection, RowMapping, delete, insert, select, update
 
 from consent_service.access import digest_of
-from consent_service.core import Core, Writing
+from consent_service.core import Core, WriteTransaction
 from consent_service.errors import LinkInvalid
 from consent_service.ids import TENANT, new_id
 from consent_service.ledger.rows import find_row, rows_of
@@ -52,7 +52,7 @@ class Token:
     secret: str = field(repr=False)
 
 
-def issue(writing: Writing, *, subject_id: str, kind: LinkKind, contact: str, by: str) -> str:
+def issue(writing: WriteTransaction, *, subject_id: str, kind: LinkKind, contact: str, by: str) -> str:
     """A new link; returns its token, which is kept nowhere. `contact`: the address that it confirms or proposes."""
     link_id, secret = new_id("link"), secrets.token_urlsafe(32)
     row = {
@@ -83,7 +83,7 @@ def verify(core: Core, token: str, *kinds: LinkKind) -> Token:
     return Token(tenant, link_id, LinkKind(row["kind"]), secret)
 
 
-def use_up(writing: Writing, token: Token) -> RowMapping:
+def use_up(writing: WriteTransaction, token: Token) -> RowMapping:
     """The link's row, used from now on. Raises LinkInvalid."""
     row = _find(writing.connection, writing.tenant, token.link_id, token.secret, writing.now)
     used = rows_of(subject_links, writing.tenant, link_id=token.link_id)
@@ -100,7 +100,7 @@ def _find(connection: Connection, tenant: str, link_id: str, secret: str, now: f
     return row
 
 
-def withdraw(writing: Writing, subject_id: str, *kinds: LinkKind) -> None:
+def withdraw(writing: WriteTransaction, subject_id: str, *kinds: LinkKind) -> None:
     """Forget a person's links of these kinds: those that are out no longer work."""
     named = subject_links.c.kind.in_([kind.value for kind in kinds])
     own = rows_of(subject_links, writing.tenant, subject_id=subject_id)
@@ -114,7 +114,7 @@ def live(connection: Connection, tenant: str, subject_id: str, kind: LinkKind, n
     return len(connection.execute(query).all())
 
 
-def forget_expired(writing: Writing, subject_id: str) -> None:
+def forget_expired(writing: WriteTransaction, subject_id: str) -> None:
     own = rows_of(subject_links, writing.tenant, subject_id=subject_id)
     writing.connection.execute(delete(subject_links).where(own, subject_links.c.expires_at <= writing.now))
 

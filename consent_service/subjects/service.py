@@ -5,14 +5,14 @@ from __future__ import annotations
 from sqlalchemy import RowMapping
 
 from consent_service.access import Permission
-from consent_service.core import Core, Writing
+from consent_service.core import Core, WriteTransaction
 from consent_service.errors import Conflict, NotFound
 from consent_service.ledger.rows import find_row
 from consent_service.ledger.tables import subjects
 from consent_service.mail import Message
 from consent_service.models import ContactState, Principal
 from consent_service.subjects import contacts, links
-from consent_service.subjects.contacts import Post
+from consent_service.subjects.contacts import Mailing
 from consent_service.subjects.links import LinkKind
 from consent_service.subjects.messages import agree_to_change
 from consent_service.voices import records
@@ -21,7 +21,7 @@ from consent_service.voices import records
 class Subjects:
     """`ConsentService.subjects`. Thread-safe."""
 
-    def __init__(self, core: Core, post: Post) -> None:
+    def __init__(self, core: Core, post: Mailing) -> None:
         self._core, self._post = core, post
 
     def require_contact(self, contact: str) -> str:
@@ -43,7 +43,9 @@ class Subjects:
         return ContactState.CHANGE_PENDING if is_change else ContactState.CONFIRMATION_PENDING
 
 
-def _propose(core: Core, post: Post, writing: Writing, person: RowMapping, contact: str, by: str) -> Message:
+def _propose(
+    core: Core, post: Mailing, writing: WriteTransaction, person: RowMapping, contact: str, by: str
+) -> Message:
     subject_id, is_change = str(person["subject_id"]), person["contact_confirmed_at"] is not None
     # Only the latest proposal stands; a link of an earlier one must not bring it back.
     links.withdraw(writing, subject_id, LinkKind.CONFIRM, LinkKind.CHANGE)
@@ -54,7 +56,7 @@ def _propose(core: Core, post: Post, writing: Writing, person: RowMapping, conta
     return agree_to_change(str(person["contact"]), contact, post.page, writing.tenant, token, core.config)
 
 
-def _person_of(writing: Writing, voice_id: str) -> RowMapping:
+def _person_of(writing: WriteTransaction, voice_id: str) -> RowMapping:
     voice = records.find(writing.connection, writing.tenant, voice_id)
     if voice["subject_id"] is None:
         raise NotFound("there is no person behind this voice", code="subject_unknown")

@@ -115,16 +115,16 @@ class Tenants:
             row = _find_key(writing.connection, writing.tenant, key_id)
             if row["revoked_at"] is not None:
                 return
-            mine = rows_of(api_keys, writing.tenant, key_id=key_id)
-            writing.connection.execute(update(api_keys).where(mine).values(revoked_at=writing.now))
+            where_row = rows_of(api_keys, writing.tenant, key_id=key_id)
+            writing.connection.execute(update(api_keys).where(where_row).values(revoked_at=writing.now))
             writing.log.append("key.revoked", by=by.key_id, key=key_id)
 
     def list_keys(self, by: Principal) -> list[KeyInfo]:
         """Every key of the tenant, without its secret. Needs OPERATOR."""
         with self._core.read(by, Permission.KEY_MANAGE) as reading:
-            mine = bindings.c.tenant == reading.tenant
+            where_row = bindings.c.tenant == reading.tenant
             bound: dict[str, dict[str, str]] = {}
-            for row in reading.connection.execute(select(bindings).where(mine)):
+            for row in reading.connection.execute(select(bindings).where(where_row)):
                 bound.setdefault(row.key_id, {})[row.voice_id] = row.consent_id
             query = (
                 select(api_keys).where(api_keys.c.tenant == reading.tenant).order_by(api_keys.c.created_at)
@@ -145,8 +145,8 @@ class Tenants:
                 raise Conflict(
                     "the consent was given to another grantee than the key's", code="grantee_mismatch"
                 )
-            mine = rows_of(bindings, writing.tenant, key_id=key_id, voice_id=consent.voice_id)
-            writing.connection.execute(delete(bindings).where(mine))
+            where_row = rows_of(bindings, writing.tenant, key_id=key_id, voice_id=consent.voice_id)
+            writing.connection.execute(delete(bindings).where(where_row))
             bound = {"key_id": key_id, "voice_id": consent.voice_id, "consent_id": consent_id}
             writing.connection.execute(insert(bindings), {"tenant": writing.tenant, **bound})
             writing.log.append(

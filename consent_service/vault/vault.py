@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from consent_service.errors import KeyDestroyed, ObjectMissing, VaultError
 from consent_service.objects import Destroyed, ObjectStore, everything_under
-from consent_service.proofs.seams import KeyProvider
+from consent_service.proofs.protocols import KeyProvider
 
 VaultObject: TypeAlias = (
     str  # "reference", "statement", or "statement.<id>" of a further one: never a caller's word

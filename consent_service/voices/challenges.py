@@ -9,7 +9,7 @@ from typing import Any, Final
 import rfc8785
 from sqlalchemy import Connection, RowMapping, insert, select, update
 
-from consent_service.core import Core, Writing
+from consent_service.core import Core, WriteTransaction
 from consent_service.errors import Conflict, InvalidInput, NotFound, RecordingRejected
 from consent_service.examination.challenge.sentences import WORDING, sentence
 from consent_service.examination.challenge.words import draw
@@ -26,7 +26,14 @@ CHALLENGE_LIFETIME_S: Final = 600.0
 
 
 def ask(
-    writing: Writing, by: Principal, *, kind: str, voice_id: str, language: str, grantee: str, purpose: str
+    writing: WriteTransaction,
+    by: Principal,
+    *,
+    kind: str,
+    voice_id: str,
+    language: str,
+    grantee: str,
+    purpose: str,
 ) -> dict[str, Any]:
     """A row that waits for its answer. The sentence itself, which holds the person's name, is not stored."""
     row = {
@@ -99,7 +106,7 @@ def require_pending(row: RowMapping) -> None:
 
 def answer(
     core: Core,
-    writing: Writing,
+    writing: WriteTransaction,
     by: Principal,
     row: RowMapping,
     examined: Examined,
@@ -134,12 +141,12 @@ def statement_object(row: RowMapping) -> str:
     return "statement" if row["kind"] == "enrolment" else f"statement.{row['enrolment_id']}"
 
 
-def advance(writing: Writing, row: RowMapping, **values: Any) -> None:
-    mine = rows_of(enrolments, writing.tenant, enrolment_id=row["enrolment_id"])
-    writing.connection.execute(update(enrolments).where(mine).values(**values))
+def advance(writing: WriteTransaction, row: RowMapping, **values: Any) -> None:
+    where_row = rows_of(enrolments, writing.tenant, enrolment_id=row["enrolment_id"])
+    writing.connection.execute(update(enrolments).where(where_row).values(**values))
 
 
-def turn_away(writing: Writing, by: Principal, row: RowMapping, refused: RecordingRejected) -> None:
+def reject(writing: WriteTransaction, by: Principal, row: RowMapping, refused: RecordingRejected) -> None:
     """A recording of someone else, or of a machine: the challenge is used up, and the log tells why."""
     advance(writing, row, state="refused")
     writing.log.append(

@@ -168,5 +168,5 @@ class Enrolments:
         with self._core.write(by, Permission.VOICE_ENROL) as writing:
             if challenges.find(writing.connection, writing.tenant, row["enrolment_id"])["state"] == "pending":
                 records.require_state(writing.connection, writing.tenant, row["voice_id"], "enrolling")
-                challenges.turn_away(writing, by, row, refused)
+                challenges.reject(writing, by, row, refused)
                 records.change(writing, row["voice_id"], state="refused")

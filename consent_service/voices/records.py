@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, update
 
-from consent_service.core import Writing
+from consent_service.core import WriteTransaction
 from consent_service.errors import Conflict, InvalidInput, NotFound
 from consent_service.ledger.rows import find_row, from_row, rows_of
 from consent_service.ledger.tables import voices
@@ -38,10 +38,10 @@ def require_state(connection: Connection, tenant: str, voice_id: str, state: str
         )
 
 
-def change(writing: Writing, voice_id: str, **values: Any) -> Voice:
+def change(writing: WriteTransaction, voice_id: str, **values: Any) -> Voice:
     """Update a voice and return it."""
-    mine = rows_of(voices, writing.tenant, voice_id=voice_id)
-    writing.connection.execute(update(voices).where(mine).values(**values))
+    where_row = rows_of(voices, writing.tenant, voice_id=voice_id)
+    writing.connection.execute(update(voices).where(where_row).values(**values))
     return to_voice(find(writing.connection, writing.tenant, voice_id))
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, RowMapping, select
 
 from consent_service import access
 from consent_service.access import Permission
-from consent_service.core import Core, Writing
+from consent_service.core import Core, WriteTransaction
 from consent_service.errors import Conflict, InvalidInput, PermissionDenied
 from consent_service.examination.recordings import read_recording
 from consent_service.ids import require_name
@@ -124,7 +124,7 @@ class Reviews:
         return decided
 
 
-def _is_independent(writing: Writing, by: Principal, makers: list[str], enrollers: set[str]) -> bool:
+def _is_independent(writing: WriteTransaction, by: Principal, makers: list[str], enrollers: set[str]) -> bool:
     """Whether neither the reviewer's key nor one that enrolled was made, at any remove, by the other."""
     made = any(
         by.key_id in access.lineage(writing.connection, writing.tenant, key) for key in enrollers if key
@@ -135,8 +135,8 @@ def _is_independent(writing: Writing, by: Principal, makers: list[str], enroller
 def _waiting(connection: Connection, tenant: str, voice_id: str) -> RowMapping:
     """The one challenge of a voice that waits for its reviewer. Raises NotFound, or Conflict when none waits."""
     records.find(connection, tenant, voice_id)
-    mine = rows_of(enrolments, tenant, voice_id=voice_id, state="review")
-    row = connection.execute(select(enrolments).where(mine)).mappings().first()
+    where_row = rows_of(enrolments, tenant, voice_id=voice_id, state="review")
+    row = connection.execute(select(enrolments).where(where_row)).mappings().first()
     if row is None:
         raise Conflict("this voice is not waiting for review", code="voice_not_in_review")
     return row

@@ -9,7 +9,7 @@ from __future__ import annotations
 from sqlalchemy import RowMapping, select
 
 from consent_service.access import Permission
-from consent_service.core import Core, Writing
+from consent_service.core import Core, WriteTransaction
 from consent_service.errors import Conflict, RecordingRejected
 from consent_service.examination.examiner import Examiner
 from consent_service.examination.recordings import Recording, read_part, read_recording
@@ -81,7 +81,7 @@ class Statements:
         except RecordingRejected as refused:
             with self._core.write(by, Permission.VOICE_ENROL) as writing:
                 if challenges.find(writing.connection, writing.tenant, statement_id)["state"] == "pending":
-                    challenges.turn_away(writing, by, row, refused)
+                    challenges.reject(writing, by, row, refused)
             raise
         doubtful = self._examiner.reviews_always or bool(examined.doubts)
         with self._core.write(by, Permission.VOICE_ENROL) as writing:
@@ -102,14 +102,14 @@ class Statements:
         return not doubtful
 
 
-def _active(writing: Writing, voice_id: str) -> RowMapping:
+def _active(writing: WriteTransaction, voice_id: str) -> RowMapping:
     voice = records.find(writing.connection, writing.tenant, voice_id)
     if voice["state"] != "active" or voice["kind"] != "cloned":
         raise Conflict("a statement is of an approved voice of a person", code="voice_not_active")
     return voice
 
 
-def _in_review(writing: Writing, voice_id: str) -> bool:
+def _in_review(writing: WriteTransaction, voice_id: str) -> bool:
     waiting = rows_of(enrolments, writing.tenant, voice_id=voice_id, state="review")
     return writing.connection.execute(select(enrolments.c.enrolment_id).where(waiting)).first() is not None
 

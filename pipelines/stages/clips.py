@@ -19,7 +19,7 @@ _NAME: Final = re.compile(
 _SAFE_ID: Final = re.compile(r"[0-9A-Za-z_-]{4,80}")
 
 
-class ClipStore:
+class OutputClips:
     """Writes, finds and removes clips. Knows nothing of what is in them: only stamped files come here.
 
     form: of the clips that are written; clips of any format are found.

@@ -13,7 +13,7 @@ from consent_service.grants import Grant
 from consent_service.models import Allow, Deny, Principal, SpeechClaim
 from consent_service.service import ConsentService
 from pipelines.rows import NOT_FINISHED, CheckedRow, GrantedRow, RowResult, ScriptRow
-from pipelines.stages.clips import ClipStore
+from pipelines.stages.clips import OutputClips
 from provenance.labels.spoken import disclaimed
 from synthesis.outcome import row_failure
 
@@ -29,7 +29,7 @@ class Consent:
         self,
         service: ConsentService,
         principal: Callable[[], Principal],
-        clips: ClipStore,
+        clips: OutputClips,
         finished: Mapping[str, RowResult],
         *,
         model: str,

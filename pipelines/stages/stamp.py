@@ -16,7 +16,7 @@ from consent_service.grants import Grant
 from consent_service.models import Closing
 from consent_service.service import ConsentService
 from pipelines.rows import RowResult
-from pipelines.stages.clips import ClipStore
+from pipelines.stages.clips import OutputClips
 from pipelines.stages.synthesize import UnstampedRow, close_failed
 from provenance.formats.delivery import AS_SPOKEN, Delivery
 from provenance.stamp import Stamper
@@ -32,7 +32,7 @@ class Stamp:
         self,
         service: ConsentService,
         stamper: Stamper,
-        clips: ClipStore,
+        clips: OutputClips,
         engine: EngineInfo,
         deployment: Deployment,
         *,

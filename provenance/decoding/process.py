@@ -15,7 +15,7 @@ import numpy as np
 from foundation.worker_process import ENDED, Patience, WorkerGone, WorkerProcess, WorkerStuck
 from provenance.audio import Limits, Recording
 from provenance.decoding.budget import Budget
-from provenance.decoding.look import Facts
+from provenance.decoding.look import FileFacts
 from provenance.decoding.wire import DONE, FOUND, LONGEST_JSON, LONGEST_SOUND, SOUND
 from provenance.errors import AudioTooCostly, AudioTooLarge, AudioUnreadable, DecodingUnavailable
 
@@ -33,7 +33,7 @@ class Ended(Exception):
 class Decoded:
     """What an upload holds. recording: None where `refused` says why there is none."""
 
-    facts: Facts
+    facts: FileFacts
     recording: Recording | None
     refused: AudioUnreadable | AudioTooLarge | None
 
@@ -91,7 +91,7 @@ class DecodingProcess:
         self._worker.close()
 
     def _answer(self, limits: Limits) -> Decoded:
-        facts = Facts.from_json(json.loads(self._worker.receive({FOUND: LONGEST_JSON})[1]))
+        facts = FileFacts.from_json(json.loads(self._worker.receive({FOUND: LONGEST_JSON})[1]))
         sound, most = bytearray(), 4 * limits.max_frames
         while True:
             kind, body = self._worker.receive({SOUND: LONGEST_SOUND, DONE: LONGEST_JSON})

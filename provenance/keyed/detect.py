@@ -50,7 +50,7 @@ SURE: Final = 0.999  # that both words read are the ones put in, given that the 
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class MarkReading:
     """A mark that was found. It names a candidate, not an origin."""
 
     tag: int
@@ -79,11 +79,11 @@ class Reader:
         self._template = np.conj(np.fft.rfft(template, axis=0))
         self._codes = [pattern.code(symbol) for symbol in range(SYMBOLS)]
 
-    def read(self, samples: Samples) -> Reading | None:
+    def read(self, samples: Samples) -> MarkReading | None:
         """samples: float32[n], mono, 24 kHz; of a long recording, give windows of `WINDOW_SECONDS`."""
         return self.read_scores(score_map(samples))
 
-    def read_scores(self, scores: Floats) -> Reading | None:
+    def read_scores(self, scores: Floats) -> MarkReading | None:
         """The same, from a score map, which serves every key."""
         if len(scores) < _LEAST_FRAMES:
             return None
@@ -95,7 +95,7 @@ class Reader:
         scaled = self._best(scores, [(1 + time, 1 + frequency) for frequency in steps for time in steps])
         return max(filter(None, (unscaled, scaled)), key=lambda found: found.evidence, default=None)
 
-    def _best(self, scores: Floats, scales: list[tuple[float, float]]) -> Reading | None:
+    def _best(self, scores: Floats, scales: list[tuple[float, float]]) -> MarkReading | None:
         coarse = sorted(
             ((self._synchronise(folded)[0], scale) for scale, folded in _foldings(scores, scales)),
             reverse=True,
@@ -118,7 +118,7 @@ class Reader:
         offset = int(found.argmax())
         return float(found[offset]) / energy, offset
 
-    def _symbols(self, scores: Floats, offset: int, scale: tuple[float, float]) -> Reading:
+    def _symbols(self, scores: Floats, offset: int, scale: tuple[float, float]) -> MarkReading:
         (_, folded), *_ = _foldings(scores, [scale])
         cells = np.roll(folded, -offset, axis=0).reshape(COLUMNS, CELL_FRAMES, ROWS).sum(axis=1).T.reshape(-1)
         pattern = self._pattern
@@ -133,7 +133,7 @@ class Reader:
             certainty /= float(np.exp(expected * (fits - fits[word])).sum())
             total += max(float(fits[word]), 0.0) ** 2
             tag = tag * WORDS + word
-        return Reading(tag, math.sqrt(total), certainty, *scale)
+        return MarkReading(tag, math.sqrt(total), certainty, *scale)
 
 
 def _normalised(scores: Floats, signs: Floats) -> Floats:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from consent_service.proofs.seams import WatermarkTag
+from consent_service.proofs.records import WatermarkTag
 from provenance.audio import Samples
 from provenance.errors import StampFailed
 from provenance.keyed.embed import Embedder, embed

@@ -14,9 +14,9 @@ from typing import Final
 import numpy as np
 import soxr
 
-from consent_service.proofs.seams import WatermarkTag
+from consent_service.proofs.records import WatermarkTag
 from provenance.audio import Samples
-from provenance.keyed.detect import WINDOW_SECONDS, Reader, Reading
+from provenance.keyed.detect import WINDOW_SECONDS, MarkReading, Reader
 from provenance.keyed.pattern import SAMPLE_RATE, Pattern
 from provenance.keyed.score import score_map
 
@@ -29,7 +29,7 @@ class Found:
     """A mark, and where it was read. samples: float32[n], mono, 24 kHz."""
 
     mark: WatermarkTag
-    reading: Reading
+    reading: MarkReading
     samples: Samples
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from consent_service.grants import Grant
 from consent_service.models import Closing
-from consent_service.proofs.seams import ClipRecord, Standing
+from consent_service.proofs.records import ClipRecord, Standing
 from foundation.redact import type_and_place
 from provenance.stamp import StampedClip
 from serve_app.clips.store import ClipHeader, ClipStore, StagedClip

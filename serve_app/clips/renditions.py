@@ -22,7 +22,7 @@ from typing import Final
 
 import rfc8785
 
-from consent_service.proofs.seams import ClipRecord
+from consent_service.proofs.records import ClipRecord
 from foundation.redact import type_and_place
 from provenance.derive import Signed
 from provenance.errors import FormatUnsupported, ProvenanceError

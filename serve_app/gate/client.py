@@ -11,7 +11,7 @@ from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from consent_service.proofs.seams import ClipRecord, Standing, WatermarkTag
+from consent_service.proofs.records import ClipRecord, Standing, WatermarkTag
 from consent_service.vault.sealing import ReplicaKey, watermark_info
 from provenance.errors import StampFailed
 from serve_app.errors import RequestRefused

@@ -15,7 +15,7 @@ from typing import ParamSpec, TypeVar
 
 from consent_service.errors import GrantRevoked
 from consent_service.models import Allow, Closing, Deny, Redeemed, SpeechClaim
-from consent_service.proofs.seams import ClipRecord, Standing, WatermarkTag
+from consent_service.proofs.records import ClipRecord, Standing, WatermarkTag
 from consent_service.service import ConsentService
 from serve_app.gate.clip_keys import ClipKeys
 from serve_app.gate.protocol import Feed

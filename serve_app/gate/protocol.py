@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from consent_service.models import Allow, Closing, Deny, Redeemed, Revocation, SpeechClaim
-from consent_service.proofs.seams import ClipRecord, Standing, WatermarkTag
+from consent_service.proofs.records import ClipRecord, Standing, WatermarkTag
 
 
 @dataclass(frozen=True, slots=True)

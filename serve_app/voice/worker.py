@@ -21,7 +21,7 @@ import numpy as np
 from consent_service.errors import GrantKeyUnknown, GrantRevoked
 from consent_service.grants import Grant, Utterance, VerifiedGrant
 from consent_service.models import Redeemed
-from consent_service.proofs.seams import WatermarkTag
+from consent_service.proofs.records import WatermarkTag
 from provenance.audio import pcm16
 from serve_app.errors import RequestRefused
 from serve_app.gate.protocol import Gate

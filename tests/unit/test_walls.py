@@ -51,7 +51,11 @@ FORBIDDEN = [
     ("speech/b4.py", "import provenance.errors", "speech is not allowed to import provenance"),
     ("speech/b5.py", "import serve_app.app_of_tomorrow", "speech is not allowed to import serve_app"),
     ("speech/b6.py", "from consent_service import service", "speech.b6 -> consent_service.service"),
-    ("speech/b7.py", "from consent_service.proofs import seams", "speech.b7 -> consent_service.proofs.seams"),
+    (
+        "speech/b7.py",
+        "from consent_service.proofs import protocols",
+        "speech.b7 -> consent_service.proofs.protocols",
+    ),
     ("provenance/c1.py", "import fastapi", "provenance is not allowed to import fastapi"),
     ("provenance/c2.py", "import speech.errors", "provenance is not allowed to import speech"),
     ("provenance/c3.py", "from consent_service import grants", "provenance.c3 -> consent_service.grants"),
@@ -94,11 +98,11 @@ ALLOWED = [
     ("speech/h0.py", "import foundation.errors, foundation.worker_process, foundation.torchaudio_cpu"),
     ("speech/h1.py", "from consent_service.grants import Grant"),
     ("speech/h2.py", "from consent_service.errors import GrantError"),
-    ("provenance/h3.py", "from consent_service.proofs.seams import ClipRecord"),
+    ("provenance/h3.py", "from consent_service.proofs.protocols import ClipRecord"),
     (
         "synthesis/h6.py",
         "import consent_service.grants, consent_service.models, consent_service.vault.sealing, "
-        "consent_service.proofs.seams, consent_service.errors, speech.engine, provenance.stamp",
+        "consent_service.proofs.protocols, consent_service.errors, speech.engine, provenance.stamp",
     ),
     (
         "pipelines/h4.py",

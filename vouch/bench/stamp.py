@@ -16,7 +16,8 @@ from typing import Any, Final
 
 import c2pa
 
-from consent_service.proofs.seams import KeyProvider, WatermarkTag
+from consent_service.proofs.protocols import KeyProvider
+from consent_service.proofs.records import WatermarkTag
 from foundation.torchaudio_cpu import import_torchaudio
 from provenance.disclosure import Disclosure
 from provenance.formats.catalogue import FORMATS, OPUS, PCM, Format

@@ -21,7 +21,7 @@ from vouch.places import places
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Diagnosis:
     """One check. `advice`: what to do, "" where there is nothing to do."""
 
     check: str
@@ -47,7 +47,7 @@ def doctor(as_json: Json = False) -> None:
             raise typer.Exit(1)
 
 
-def _findings() -> Iterator[Finding]:
+def _findings() -> Iterator[Diagnosis]:
     yield _measured(
         "python", sys.version_info >= (3, 11), sys.version.split()[0], "install Python 3.11 or later"
     )
@@ -62,15 +62,15 @@ def _findings() -> Iterator[Finding]:
     yield _measured("memory", memory > 4, f"{memory:.0f} GB", "the embedded defaults need about 4 GB")
 
 
-def _installation() -> Iterator[Finding]:
+def _installation() -> Iterator[Diagnosis]:
     """What the configuration names. Without one that can be read nothing else can be said of it."""
     path = os.environ.get("VOUCH_CONFIG")
     try:
         config = app_config()
     except (Failed, OSError) as exc:
-        yield Finding("config", False, str(exc), "correct that file; every setting is in docs/settings.md")
+        yield Diagnosis("config", False, str(exc), "correct that file; every setting is in docs/settings.md")
         return
-    yield Finding("config", True, path or "the embedded defaults")
+    yield Diagnosis("config", True, path or "the embedded defaults")
     outside = [
         _attempt(place.name, place.probe, place.advice) for place in places(config.consent, config.clips)
     ]
@@ -88,26 +88,26 @@ def _installation() -> Iterator[Finding]:
     yield _attempt("engine", _engine, "pip install 'vouch[embedded]', or name checkpoints in VOUCH_CONFIG")
 
 
-def _attempt(check: str, look: Callable[[], str], advice: str) -> Finding:
+def _attempt(check: str, look: Callable[[], str], advice: str) -> Diagnosis:
     try:
-        return Finding(check, True, look())
+        return Diagnosis(check, True, look())
     except Exception as exc:  # noqa: BLE001 - a doctor reports whatever is wrong
-        return Finding(check, False, str(exc) or type(exc).__name__, advice)
+        return Diagnosis(check, False, str(exc) or type(exc).__name__, advice)
 
 
-def _measured(check: str, ok: bool, found: str, advice: str) -> Finding:
-    return Finding(check, ok, found, "" if ok else advice)
+def _measured(check: str, ok: bool, found: str, advice: str) -> Diagnosis:
+    return Diagnosis(check, ok, found, "" if ok else advice)
 
 
-def _upkeep() -> Iterator[Finding]:
+def _upkeep() -> Iterator[Diagnosis]:
     """What crashed processes left behind. It does no harm yet, so it is never "not ok"."""
     with open_home() as home:
         backlog = home.service.gate.backlog()
-    yield Finding(
+    yield Diagnosis(
         "audit", True, f"{backlog.open_grants} entries open for over an hour",
         "vouch audit close-abandoned" if backlog.open_grants else "",
     )  # fmt: skip
-    yield Finding(
+    yield Diagnosis(
         "replicas", True, f"{backlog.old_replicas} replica keys older than a week",
         "vouch key forget-replicas, and restart what has run for longer" if backlog.old_replicas else "",
     )  # fmt: skip

@@ -21,7 +21,7 @@ from vouch import ray_token
 from vouch.commands.lexicon import LexiconFile, read_lexicon
 from vouch.commands.options import AudioFormat, Disclaimer, Json, Loudness, SampleRate
 from vouch.embedded_ray import patience
-from vouch.home import Home, open_home
+from vouch.home import LocalInstallation, open_home
 from vouch.output import emit, err, reporting
 
 
@@ -79,7 +79,7 @@ def _absolute(place: str) -> str:
     return place if "://" in place else str(Path(place).absolute())
 
 
-def _key_file(home: Home) -> Path:
+def _key_file(home: LocalInstallation) -> Path:
     """A job reads its key from a file that only its owner can read; never from a command line."""
     given = os.environ.get("VOUCH_API_KEY_FILE")
     if given:

@@ -19,7 +19,7 @@ from vouch.output import emit, err, reporting
 from vouch.waiting import Waiting, tell_on_stderr
 
 
-class Profile(StrEnum):
+class ServingProfile(StrEnum):
     """Where Ray runs."""
 
     LOCAL = "local"  # embedded Ray, SQLite, files
@@ -28,7 +28,7 @@ class Profile(StrEnum):
 
 def up(
     profile: Annotated[
-        Profile | None, typer.Option(help="Default: what the configuration says, else local.")
+        ServingProfile | None, typer.Option(help="Default: what the configuration says, else local.")
     ] = None,
     port: Annotated[int | None, typer.Option(help="HTTP port; 0: any free one.")] = None,
     dashboard: Annotated[bool, typer.Option(help="Also start Ray's dashboard and metrics discovery.")] = True,

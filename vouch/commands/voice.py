@@ -20,7 +20,7 @@ from speech.load import load_engine
 from speech.text import prepare
 from synthesis.voice import Design
 from vouch.commands.options import Grantee, Json, Language, Yes, confirmed, moment
-from vouch.home import Home, app_config, open_home
+from vouch.home import LocalInstallation, app_config, open_home
 from vouch.output import Failed, emit, err, plain, reporting
 
 app = typer.Typer(
@@ -93,7 +93,7 @@ def enrol(
         emit({**plain(voice), "doubts": doubts}, as_json=as_json, human=human)
 
 
-def _told_by_mail(home: Home, contact: str) -> str:
+def _told_by_mail(home: LocalInstallation, contact: str) -> str:
     """Where the link lies that was just sent."""
     if not contact:
         return ""
@@ -201,7 +201,7 @@ def _decided(waiting: UnderReview, voice: Voice, *, approve: bool) -> str:
     )
 
 
-def _write_recordings(home: Home, reviewer: Principal, voice_id: str, folder: Path) -> None:
+def _write_recordings(home: LocalInstallation, reviewer: Principal, voice_id: str, folder: Path) -> None:
     """Where the reviewer asked for them, readable by nobody else, and never over another file."""
     make_private_folder(folder)
     for part in ("statement", "reference"):
@@ -346,7 +346,7 @@ def _say_swept(lost: list[str], confirmed: bool) -> str:
     return ("destroyed: " if confirmed else "would be destroyed: ") + ", ".join(lost)
 
 
-def _with_certificate(home: Home, voice: Voice, file: Path | None) -> dict[str, Any]:
+def _with_certificate(home: LocalInstallation, voice: Voice, file: Path | None) -> dict[str, Any]:
     """Write it, readable by its owner alone; whoever gets it decides who else may."""
     text = home.service.deletion.certificate(home.act_as("admin"), voice.voice_id)
     if file is None:

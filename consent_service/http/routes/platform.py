@@ -24,7 +24,7 @@ from consent_service.http.schemas import (
     Decision,
     Decisions,
     DesignBody,
-    Leaf,
+    LogLeaf,
     RedeemBody,
     RedeemedAnswer,
     ReleasedClip,
@@ -97,9 +97,9 @@ def redeem_cached(body: ReuseBody, ctx: Ctx, by: By) -> RedeemedAnswer:
 
 
 @router.post("/grants/{grant_id}/close")
-def close_clip(grant_id: str, body: CloseBody, service: Service, by: By) -> Leaf:
+def close_clip(grant_id: str, body: CloseBody, service: Service, by: By) -> LogLeaf:
     """The second audit record. Idempotent. Needs `gate` or `stamper`."""
-    return Leaf(leaf=service.platform.close_clip(by, grant_id, body.to_closing()))
+    return LogLeaf(leaf=service.platform.close_clip(by, grant_id, body.to_closing()))
 
 
 @router.post("/grants/{grant_id}/design", status_code=204)

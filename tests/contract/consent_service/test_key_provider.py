@@ -18,7 +18,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from consent_service.errors import VaultError
 from consent_service.keys import FileKeyProvider
 from consent_service.keys.kms import KmsKeyProvider
-from consent_service.proofs.seams import KeyProvider, KeyPurpose
+from consent_service.proofs.protocols import KeyProvider
+from consent_service.proofs.records import KeyPurpose
 from tests.assets.aws import Kms
 
 KEY = b"k" * 32

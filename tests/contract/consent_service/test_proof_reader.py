@@ -14,7 +14,8 @@ import pytest
 
 from consent_service.models import Closing, Redeemed
 from consent_service.proofs.bundle import Bundle
-from consent_service.proofs.seams import ProofReader, Standing, WatermarkTag
+from consent_service.proofs.protocols import ProofReader
+from consent_service.proofs.records import Standing, WatermarkTag
 from consent_service.proofs.trust import TrustedKeys
 from consent_service.vault.sealing import load_node_secret
 from serve_app.gate.client import BlockingGateClient

@@ -17,7 +17,7 @@ from consent_service.errors import ConsentError, KeyDestroyed
 from consent_service.keys.kms import KmsKeyProvider
 from consent_service.objects import open_store
 from consent_service.proofs.log import verify_export
-from consent_service.proofs.seams import KeyPurpose
+from consent_service.proofs.records import KeyPurpose
 from consent_service.rotation.rotate import KeyKind
 from consent_service.service import ConsentService
 from consent_service.vault.sealing import open_reference

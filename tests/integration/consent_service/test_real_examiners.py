@@ -21,12 +21,12 @@ from consent_service.examination.challenge.sentences import sentence
 from consent_service.examination.config import ExaminationConfig
 from consent_service.examination.examiner import Examiner
 from consent_service.examination.findings import Examined
-from consent_service.examination.marks import Known
+from consent_service.examination.marks import KnownMarks
 from consent_service.examination.process import ExaminerProcess
 from consent_service.examination.recordings import read_recording
 from consent_service.examination.transcript import Asked
 from consent_service.keys import FileKeyProvider
-from consent_service.proofs.seams import WatermarkTag
+from consent_service.proofs.records import WatermarkTag
 from provenance.disclosure import Disclosure
 from provenance.keyed.marker import Marker
 from provenance.presence import PresenceMark
@@ -45,7 +45,7 @@ class Room:
 
     examiner: Examiner
     keys: FileKeyProvider
-    known: Known
+    known: KnownMarks
 
     def examine(self, reference: bytes, statement: bytes) -> Examined:
         asked = Asked("en", "narration", TODAY, spoken(TODAY))
@@ -69,7 +69,7 @@ class Room:
 def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
     folder = tmp_path_factory.mktemp("real")
     keys = FileKeyProvider.create(folder / "keys", organisation="Example Publishing")
-    known = Known(keys.trust_anchor(), {1: keys.watermark_key(1)})
+    known = KnownMarks(keys.trust_anchor(), {1: keys.watermark_key(1)})
     # What a library would spill into a temporary file lies where a test looks.
     before = os.environ.get("TMPDIR")
     spill = folder / "tmp"

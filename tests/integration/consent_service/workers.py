@@ -15,7 +15,7 @@ from sqlalchemy import event
 from consent_service.config import ConsentConfig
 from consent_service.errors import GrantUsed
 from consent_service.models import Closing, Principal
-from consent_service.proofs.seams import KeyPurpose
+from consent_service.proofs.records import KeyPurpose
 from consent_service.rotation.rotate import KeyKind
 from consent_service.service import ConsentService
 from tests.assets.installation import Clock

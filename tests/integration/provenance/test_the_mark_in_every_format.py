@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from consent_service.proofs.seams import WatermarkTag
+from consent_service.proofs.records import WatermarkTag
 from provenance.audio import Samples
 from provenance.fingerprint import MATCHES, similarity
 from provenance.formats.catalogue import FORMATS, Format

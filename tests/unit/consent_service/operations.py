@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from consent_service.access import Permission
 from consent_service.gate.platform import PlatformApi
 from consent_service.models import Claims, Closing, EnrolmentAnswer, Narrowing, Principal, Role
-from consent_service.proofs.seams import ClipRecord
+from consent_service.proofs.records import ClipRecord
 from consent_service.service import ConsentService
 from tests.assets.installation import Tenant
 from tests.assets.voiced import voiced

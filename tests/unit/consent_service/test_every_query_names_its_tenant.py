@@ -14,7 +14,7 @@ from sqlalchemy import event
 from consent_service.errors import ConsentError
 from consent_service.ledger.tables import metadata
 from consent_service.models import Closing, EnrolmentAnswer, Role
-from consent_service.proofs.seams import Standing, WatermarkTag
+from consent_service.proofs.records import Standing, WatermarkTag
 from consent_service.vault.sealing import load_node_secret, spoken_proof
 from tests.assets.installation import Tenant
 from tests.assets.voiced import voiced

@@ -11,7 +11,7 @@ import pytest
 
 from consent_service.errors import GrantExpired, GrantForged, GrantKeyUnknown, GrantMalformed, GrantMismatch
 from consent_service.grants import GrantVerifier, Utterance, VerifiedGrant
-from consent_service.proofs.seams import KeyPurpose
+from consent_service.proofs.records import KeyPurpose
 from tests.assets.installation import Tenant
 
 SAID = Utterance("Good morning. [pause 500ms] All of you.", "en")

@@ -10,7 +10,7 @@ import pytest
 from consent_service.vault.sealing import load_node_secret
 from pipelines.rows import GrantedRow, RowResult, ScriptRow
 from pipelines.stages import Consent, Stamp, Synthesize
-from pipelines.stages.clips import ClipStore
+from pipelines.stages.clips import OutputClips
 from pipelines.storage import Folder
 from provenance.profiles.profile import DEFAULT
 from provenance.stamp import Stamper
@@ -37,7 +37,7 @@ class Stages:
         self.engine = engine
         output = Folder(str(publisher.folder / "out"))
         publisher.service.clips.register_store(output.uri, "output", tenant=publisher.name)
-        self.clips = ClipStore(output)
+        self.clips = OutputClips(output)
         self.finished: dict[str, RowResult] = {}
         self.synthesize = self.synthesizer(engine)
         self.stamp = self.stamper(publisher.service)
@@ -67,7 +67,7 @@ class Stages:
             clock=clock,
         )
 
-    def stamper(self, service: Any, *, clips: ClipStore | None = None, stamper: Any = None) -> Stamp:
+    def stamper(self, service: Any, *, clips: OutputClips | None = None, stamper: Any = None) -> Stamp:
         return Stamp(
             service,
             stamper or Stamper(self.publisher.service.keys),

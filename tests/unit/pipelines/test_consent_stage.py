@@ -10,7 +10,7 @@ import pytest
 from consent_service.errors import LedgerUnavailable
 from consent_service.grants import GrantVerifier
 from consent_service.models import Claims, Role
-from consent_service.proofs.seams import KeyPurpose
+from consent_service.proofs.records import KeyPurpose
 from pipelines.rows import GrantedRow, RowResult, decided_from, decided_record
 from tests.assets.publisher import CLAIMS, PURPOSE
 from tests.unit.pipelines.conftest import Stages, script_row

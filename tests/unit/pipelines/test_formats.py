@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from pipelines.rows import GrantedRow, RowResult
 from pipelines.stages import Consent, Stamp
-from pipelines.stages.clips import ClipStore
+from pipelines.stages.clips import OutputClips
 from pipelines.storage import Folder
 from provenance.formats.catalogue import FORMATS, OPUS, WAV, Format
 from provenance.formats.delivery import delivery
@@ -25,8 +25,8 @@ from tests.assets.publisher import PURPOSE, Publisher
 from tests.unit.pipelines.conftest import Stages, script_row
 
 
-def store(stages: Stages, form: Format) -> ClipStore:
-    return ClipStore(Folder(str(stages.publisher.folder / "out")), form)
+def store(stages: Stages, form: Format) -> OutputClips:
+    return OutputClips(Folder(str(stages.publisher.folder / "out")), form)
 
 
 def made(stages: Stages, form: Format) -> RowResult:

@@ -17,7 +17,7 @@ from pipelines.errors import OutputBusy, RowsLost
 from pipelines.journal import Journal, exclusive, load_finished
 from pipelines.rows import RowResult
 from pipelines.schema import RESULT
-from pipelines.stages.clips import ClipStore
+from pipelines.stages.clips import OutputClips
 from pipelines.storage import Folder
 
 NULLABLE = pa.schema([field.with_nullable(True) for field in RESULT])
@@ -162,7 +162,7 @@ def test_the_same_code_writes_to_an_object_store() -> None:
     assert Folder(store.uri).root == store.root
     table = store.read_table("part-00000.parquet")
     assert table.column("id").to_pylist() == ["a", "b"]
-    clips = ClipStore(pickle.loads(pickle.dumps(store)))
+    clips = OutputClips(pickle.loads(pickle.dumps(store)))
     uri = clips.write("ab" * 16, b"clip")
     assert uri == f"{store.uri}/clips/ab/{'ab' * 16}.wav"
     assert clips.has(uri)
@@ -173,7 +173,7 @@ def test_the_same_code_writes_to_an_object_store() -> None:
 
 
 def test_only_files_named_like_clips_are_clips(out: Folder) -> None:
-    clips = ClipStore(out)
+    clips = OutputClips(out)
     clips.write("0" * 32, b"clip")
     for stray in ("clips/readme.wav", "clips/00/x.txt", "clips/00/deep/er.wav", "other.wav"):
         out.write(stray, b"mine")

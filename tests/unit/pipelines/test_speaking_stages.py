@@ -14,9 +14,9 @@ import pytest
 
 from consent_service.errors import LedgerUnavailable
 from consent_service.grants import GrantVerifier
-from consent_service.proofs.seams import KeyPurpose
+from consent_service.proofs.records import KeyPurpose
 from pipelines.rows import RowResult
-from pipelines.stages.clips import ClipStore
+from pipelines.stages.clips import OutputClips
 from pipelines.stages.synthesize import UnstampedRow
 from pipelines.storage import Folder
 from provenance.errors import StampFailed
@@ -254,7 +254,7 @@ def test_a_clip_is_registered_before_it_is_there(stages: Stages) -> None:
     spoken = spoken_of(stages)
     known: list[str] = []
 
-    class Watched(ClipStore):
+    class Watched(OutputClips):
         def write(self, clip_id: str, data: bytes) -> str:
             record = stages.publisher.service.clips.find_clip("lantern", clip_id)
             known.extend(record.objects if record else ())
@@ -286,7 +286,7 @@ def test_a_consent_withdrawn_before_the_stamp_leaves_no_clip(stages: Stages) -> 
     spoken = spoken_of(stages)
     stages.publisher.revoke(stages.publisher.anna_consent)
 
-    class Never(ClipStore):
+    class Never(OutputClips):
         def write(self, clip_id: str, data: bytes) -> str:
             raise AssertionError("written after the withdrawal")
 
@@ -299,7 +299,7 @@ def test_a_consent_withdrawn_before_the_stamp_leaves_no_clip(stages: Stages) -> 
 def test_a_consent_withdrawn_while_the_clip_is_written_takes_it_along(stages: Stages) -> None:
     publisher = stages.publisher
 
-    class Slow(ClipStore):
+    class Slow(OutputClips):
         def write(self, clip_id: str, data: bytes) -> str:
             uri = super().write(clip_id, data)
             publisher.revoke(publisher.anna_consent)

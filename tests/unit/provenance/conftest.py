@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from consent_service.proofs.seams import ClipRecord, Standing, WatermarkTag
+from consent_service.proofs.records import ClipRecord, Standing, WatermarkTag
 from provenance.audio import Samples
 from provenance.disclosure import Disclosure
 from provenance.stamp import StampedClip, Stamper

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from consent_service.proofs.seams import Standing
+from consent_service.proofs.records import Standing
 from provenance.audio import Samples, encode_wav
 from provenance.disclosure import Disclosure
 from provenance.fingerprint import fingerprint

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from consent_service.proofs.seams import Standing
+from consent_service.proofs.records import Standing
 from provenance.stamp import Stamper
 from provenance.verdict import Integrity, Note, Origin
 from provenance.verify import Verifier

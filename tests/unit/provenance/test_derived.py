@@ -8,7 +8,7 @@ import c2pa
 import pytest
 import soundfile
 
-from consent_service.proofs.seams import Standing
+from consent_service.proofs.records import Standing
 from provenance.audio import encode_wav
 from provenance.derive import Signed, derive
 from provenance.errors import StampFailed

@@ -11,7 +11,7 @@ import pytest
 import soundfile
 import soxr
 
-from consent_service.proofs.seams import ClipRecord, Standing, WatermarkTag
+from consent_service.proofs.records import ClipRecord, Standing, WatermarkTag
 from provenance.audio import Samples, encode_wav
 from provenance.errors import StampFailed
 from provenance.findings import Findings

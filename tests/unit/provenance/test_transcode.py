@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from consent_service.proofs.seams import Standing, WatermarkTag
+from consent_service.proofs.records import Standing, WatermarkTag
 from provenance import container
 from provenance.decoding.pool import shared
 from provenance.derive import Signed

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from consent_service.proofs.seams import Standing
+from consent_service.proofs.records import Standing
 from provenance import container
 from provenance.audio import Limits, Samples, decode, encode_wav
 from provenance.decoding.look import read_facts

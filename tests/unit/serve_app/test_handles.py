@@ -19,7 +19,7 @@ import pytest
 
 from consent_service.errors import GrantUsed
 from consent_service.http.consent_api import ConsentApi, RecordingCalls
-from consent_service.proofs.seams import ManifestSigner, ProofReader
+from consent_service.proofs.protocols import ManifestSigner, ProofReader
 from serve_app.call_signing import CallSigner, SignedCall
 from serve_app.errors import Refused, RequestRefused
 from serve_app.gate.client import BlockingGateClient

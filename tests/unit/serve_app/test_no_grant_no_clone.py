@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from consent_service.grants import Utterance, sign_grant
 from consent_service.models import Allow, Role
-from consent_service.proofs.seams import KeyPurpose
+from consent_service.proofs.records import KeyPurpose
 from serve_app.errors import RequestRefused
 from serve_app.handles import local
 from serve_app.voice.protocol import VoiceReplica

@@ -9,7 +9,7 @@ import soundfile
 
 from consent_service.grants import Basis, Grant
 from consent_service.models import Redeemed
-from consent_service.proofs.seams import WatermarkTag
+from consent_service.proofs.records import WatermarkTag
 from consent_service.vault.sealing import ReplicaKey, pack_reference, reference_info, seal
 
 

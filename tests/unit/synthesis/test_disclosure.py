@@ -7,7 +7,7 @@ from dataclasses import fields
 import pytest
 
 from consent_service.grants import Basis
-from consent_service.proofs.seams import WatermarkTag
+from consent_service.proofs.records import WatermarkTag
 from consent_service.vault.sealing import ReplicaKey
 from provenance.stamp import StampedClip
 from speech.engine import EngineInfo

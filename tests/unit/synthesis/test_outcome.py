@@ -8,7 +8,7 @@ import logging
 import pytest
 
 from consent_service import errors as consent
-from consent_service.proofs.seams import Standing
+from consent_service.proofs.records import Standing
 from foundation.errors import CodedError
 from provenance import errors as provenance
 from speech import errors as speech

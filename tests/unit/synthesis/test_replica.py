@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from consent_service.errors import GrantExpired, GrantKeyUnknown, VaultError
 from consent_service.grants import Grant, sign_grant
-from consent_service.proofs.seams import WatermarkTag
+from consent_service.proofs.records import WatermarkTag
 from consent_service.vault.sealing import node_proof, seal, spoken_proof, watermark_info
 from provenance.errors import StampFailed
 from speech.errors import EngineUnavailable

@@ -36,8 +36,8 @@ def _name_who_installed() -> None:
     first = bind.execute(
         sa.select(tenants.c.tenant).order_by(tenants.c.created_at, tenants.c.tenant).limit(1)
     ).scalar()
-    mine = (keys.c.tenant == first) & (keys.c.label == "bootstrap") & keys.c.created_by.is_(None)
-    query = sa.select(keys.c.key_id, keys.c.roles).where(mine).order_by(keys.c.created_at).limit(1)
+    where_row = (keys.c.tenant == first) & (keys.c.label == "bootstrap") & keys.c.created_by.is_(None)
+    query = sa.select(keys.c.key_id, keys.c.roles).where(where_row).order_by(keys.c.created_at).limit(1)
     row = bind.execute(query).one_or_none()
     if row is not None:
         roles = [*row.roles, INSTALLATION]

@@ -22,11 +22,11 @@ from consent_service.errors import (
     LedgerUnavailable,
     NotFound,
 )
-from consent_service.gate.operations import Redeem
+from consent_service.gate.operations import RedeemGrant
 from consent_service.ledger import tables
 from consent_service.models import Closing, Deny, Redeemed
 from consent_service.proofs.log import verify_export
-from consent_service.proofs.seams import WatermarkTag
+from consent_service.proofs.records import WatermarkTag
 from tests.assets.installation import Tenant
 
 pytestmark = pytest.mark.on_both_databases
@@ -127,7 +127,7 @@ def test_nobody_hears_of_success_when_the_transaction_fails(world: Tenant) -> No
     event.listen(engine, "commit", fail)
     outcomes = world.core.committer("acme").submit_all(
         [
-            Redeem(each.grant, world.replica.replica_id, WatermarkTag(1, number))
+            RedeemGrant(each.grant, world.replica.replica_id, WatermarkTag(1, number))
             for number, each in enumerate(allowed)
         ]
     )
@@ -210,7 +210,7 @@ def test_an_operation_that_is_broken_fails_no_neighbour(world: Tenant) -> None:
             raise AssertionError("only a refusal is recorded")
 
     allowed = world.allow()
-    good = Redeem(allowed.grant, world.replica.replica_id, WatermarkTag(1, 1))
+    good = RedeemGrant(allowed.grant, world.replica.replica_id, WatermarkTag(1, 1))
     first, second = world.core.committer("acme").submit_all([Broken(), good])
     assert isinstance(first, ZeroDivisionError)
     assert not isinstance(second, Exception)

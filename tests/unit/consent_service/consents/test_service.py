@@ -10,7 +10,7 @@ import pytest
 from consent_service.errors import Conflict, GrantRevoked, InvalidInput, KeyDestroyed
 from consent_service.models import Deny, Role
 from consent_service.proofs.receipt import verify_receipt
-from consent_service.proofs.seams import KeyPurpose, Standing
+from consent_service.proofs.records import KeyPurpose, Standing
 from tests.assets.installation import DAY, Tenant
 
 

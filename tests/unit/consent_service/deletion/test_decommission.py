@@ -27,7 +27,7 @@ from consent_service.ledger import log as audit
 from consent_service.models import Closing, Role
 from consent_service.proofs.certificate import CERTIFICATE_TYPE, DeletionCertificate, verify_certificate
 from consent_service.proofs.log import verify_export
-from consent_service.proofs.seams import KeyPurpose, Standing
+from consent_service.proofs.records import KeyPurpose, Standing
 from consent_service.proofs.statement import sign_statement
 from consent_service.proofs.trust import TrustedKeys
 from consent_service.service import ConsentService

@@ -20,7 +20,7 @@ from consent_service.examination.challenge.sentences import STATEMENT, sentence
 from consent_service.examination.challenge.words import CHALLENGE_WORDS, WORDS, draw
 from consent_service.examination.config import ExaminationConfig
 from consent_service.examination.examiner import Examiner
-from consent_service.examination.marks import Known
+from consent_service.examination.marks import KnownMarks
 from consent_service.examination.process import ExaminerProcess
 from consent_service.examination.recordings import read_recording
 from consent_service.examination.speaker import Resemblyzer, judge
@@ -198,7 +198,7 @@ def test_an_examiner_that_can_not_be_asked_enrols_nobody_and_the_challenge_stays
     broken = UNEXAMINED.model_copy(update={"marks": ("/nowhere/examiner",)})
     world = Installation.create(tmp_path / "data").tenant()
     challenge = begin(world)
-    known = Known(world.service.keys.trust_anchor(), {})
+    known = KnownMarks(world.service.keys.trust_anchor(), {})
     world.service.voices._examiner = Examiner(broken, lambda: known)
     with pytest.raises(ExaminationUnavailable):
         complete(world, challenge)

@@ -15,7 +15,8 @@ import rfc8785
 from consent_service.errors import InvalidInput, ProofInvalid
 from consent_service.models import Closing, Redeemed
 from consent_service.proofs.bundle import Bundle, sign_head
-from consent_service.proofs.seams import KeyPurpose, ProofReader, Standing, WatermarkTag
+from consent_service.proofs.protocols import ProofReader
+from consent_service.proofs.records import KeyPurpose, Standing, WatermarkTag
 from consent_service.proofs.standings import STANDINGS_TYPE, verify_standings
 from consent_service.proofs.statement import sign_statement
 from consent_service.proofs.trust import TrustedKeys

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import event
 
 from consent_service.errors import Unauthenticated
-from consent_service.gate.facts import Question
+from consent_service.gate.facts import FactQuery
 from consent_service.models import Allow, Deny, SpeechClaim
 from tests.assets.installation import Tenant
 
@@ -69,7 +69,7 @@ def test_a_batch_past_the_limit_of_a_query_is_asked_in_parts() -> None:
         for number in range(1_500)
         for token in (None, f"token {number}")
     ]
-    question = Question.of(claims)
+    question = FactQuery.of(claims)
     assert [len(part) for part in question.bound] == [1000, 500]
     assert [len(part) for part in question.brought] == [1000, 500]
     assert not question.is_one_query

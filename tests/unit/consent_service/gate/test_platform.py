@@ -8,7 +8,7 @@ import pytest
 
 from consent_service.errors import GrantMismatch, GrantUsed, NotFound
 from consent_service.models import Closing, Role
-from consent_service.proofs.seams import Standing
+from consent_service.proofs.records import Standing
 from consent_service.vault.sealing import load_node_secret, spoken_proof
 from tests.assets.installation import Tenant
 

@@ -29,7 +29,7 @@ from consent_service.errors import (
 from consent_service.grants import GrantVerifier, Utterance, sign_grant
 from consent_service.ledger.log import LogWriter
 from consent_service.models import Allow, Closing, Deny, Redeemed
-from consent_service.proofs.seams import KeyPurpose
+from consent_service.proofs.records import KeyPurpose
 from consent_service.vault.sealing import ReplicaKey, load_node_secret, open_reference
 from tests.assets.installation import Tenant
 

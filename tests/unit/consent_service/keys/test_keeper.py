@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from consent_service.keys.keeper import FIRST_RETRY_S, LAST_RETRY_S, LeafKeeper
+from consent_service.keys.keeper import FIRST_RETRY_S, LAST_RETRY_S, CertificateRenewer
 from consent_service.keys.lifetime import Lifetime
 from tests.assets.installation import Clock
 
@@ -26,7 +26,7 @@ class Failing:
         raise RuntimeError("a text that no log should hold")
 
 
-def tries(clock: Clock, keeper: LeafKeeper, seconds: float, step: float) -> None:
+def tries(clock: Clock, keeper: CertificateRenewer, seconds: float, step: float) -> None:
     until = clock.now + seconds
     while clock.now < until:
         keeper.look(LIFE)
@@ -50,14 +50,14 @@ def test_a_life_is_a_share_between_its_ends() -> None:
 def test_before_it_is_due_nothing_is_tried() -> None:
     clock = Clock(0.0)
     failing = Failing(clock)
-    tries(clock, LeafKeeper(failing, clock), DUE, 100_000.0)
+    tries(clock, CertificateRenewer(failing, clock), DUE, 100_000.0)
     assert failing.at == []
 
 
 def test_tries_become_rarer_until_there_is_one_a_day(caplog: pytest.LogCaptureFixture) -> None:
     clock = Clock(DUE)
     failing = Failing(clock)
-    tries(clock, LeafKeeper(failing, clock), 10 * LAST_RETRY_S, FIRST_RETRY_S)
+    tries(clock, CertificateRenewer(failing, clock), 10 * LAST_RETRY_S, FIRST_RETRY_S)
     pauses = [b - a for a, b in zip(failing.at, failing.at[1:], strict=False)]
     assert failing.at[0] == DUE
     assert pauses[:4] == [FIRST_RETRY_S * 2**n for n in range(4)]
@@ -70,7 +70,7 @@ def test_tries_become_rarer_until_there_is_one_a_day(caplog: pytest.LogCaptureFi
 def test_once_the_leaf_has_ended_it_is_tried_each_minute() -> None:
     clock = Clock(DUE)
     failing = Failing(clock)
-    keeper = LeafKeeper(failing, clock)
+    keeper = CertificateRenewer(failing, clock)
     tries(clock, keeper, 10 * LAST_RETRY_S, LAST_RETRY_S / 2)
     clock.now, failing.at = LIFE.ends, []
     tries(clock, keeper, 10 * FIRST_RETRY_S, FIRST_RETRY_S / 2)
@@ -84,7 +84,7 @@ def test_one_renewal_runs_at_a_time_and_none_after_the_end() -> None:
         begun.release()
         go.wait(10)
 
-    keeper = LeafKeeper(renew, clock)
+    keeper = CertificateRenewer(renew, clock)
     for _ in range(5):
         keeper.look(LIFE)
     assert begun.acquire(timeout=10)
@@ -99,7 +99,7 @@ def test_one_renewal_runs_at_a_time_and_none_after_the_end() -> None:
 def test_a_machine_without_room_for_a_thread_fails_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(DUE)
     failing = Failing(clock)
-    keeper = LeafKeeper(failing, clock)
+    keeper = CertificateRenewer(failing, clock)
 
     def full(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")

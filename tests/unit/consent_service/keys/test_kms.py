@@ -21,7 +21,7 @@ from consent_service.keys.kms import KmsKeyProvider
 from consent_service.keys.kms_client import KmsClient
 from consent_service.keys.ring import SIGNING, Ring
 from consent_service.objects import open_store
-from consent_service.proofs.seams import KeyPurpose
+from consent_service.proofs.records import KeyPurpose
 from consent_service.rotation.rotate import USUAL, KeyKind
 from consent_service.service import ConsentService
 from tests.assets.aws import SECRET, Kms

@@ -17,7 +17,8 @@ from consent_service.config import ConsentConfig
 from consent_service.errors import VaultError
 from consent_service.keys import FileKeyProvider
 from consent_service.keys.certificates import from_pem
-from consent_service.proofs.seams import KeyProvider, KeyPurpose
+from consent_service.proofs.protocols import KeyProvider
+from consent_service.proofs.records import KeyPurpose
 from consent_service.service import ConsentService
 from foundation.private_files import KeyFileUnsafe
 

@@ -14,7 +14,7 @@ from consent_service.models import ConsentTerms, Narrowing
 from consent_service.policy import purposes
 from consent_service.policy.narrowing import narrowed
 from consent_service.policy.terms import MAX_BUDGET
-from consent_service.proofs.seams import Standing
+from consent_service.proofs.records import Standing
 from tests.assets.installation import DAY, START, Tenant
 
 BEFORE = ConsentTerms(

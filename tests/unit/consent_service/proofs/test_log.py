@@ -22,7 +22,7 @@ from consent_service.proofs.checkpoint import (
 )
 from consent_service.proofs.log import CHECKPOINT, ENTRIES, KEY, verify_export
 from consent_service.proofs.receipt import verify_receipt
-from consent_service.proofs.seams import KeyPurpose
+from consent_service.proofs.records import KeyPurpose
 from tests.assets.installation import Tenant
 
 

@@ -11,7 +11,7 @@ import pytest
 from consent_service.errors import ProofInvalid
 from consent_service.policy import purposes
 from consent_service.proofs.receipt import sign_receipt, verify_receipt
-from consent_service.proofs.seams import KeyPurpose
+from consent_service.proofs.records import KeyPurpose
 from consent_service.proofs.vocabulary import CONTEXT, DPV, NAMESPACE
 from tests.assets.installation import DAY, Tenant
 

@@ -17,7 +17,7 @@ from consent_service.keys.ring import KeyRing, Ring
 from consent_service.keys.rings import RingProvider
 from consent_service.models import Allow
 from consent_service.proofs.log import verify_export
-from consent_service.proofs.seams import KeyPurpose
+from consent_service.proofs.records import KeyPurpose
 from consent_service.rotation.rotate import USUAL, KeyKind
 from consent_service.service import ConsentService
 from consent_service.vault.sealing import open_reference

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from fastapi.testclient import TestClient
 
 from consent_service.config import ConsentConfig
-from consent_service.errors import LeafExpired
+from consent_service.errors import SigningCertificateExpired
 from consent_service.http.app import build_app
 from consent_service.http.config import ApiConfig
 from consent_service.keys.box import FolderBox
@@ -220,13 +220,13 @@ def test_a_leaf_that_has_ended_signs_nothing_and_one_that_is_renewed_after_all_d
     world.service._renewer.wait(30)
     world.clock.now += 60 * DAY
     for use in (keys.certificate_chain, lambda: keys.sign_manifest(b"claim")):
-        with pytest.raises(LeafExpired, match="ended on"):
+        with pytest.raises(SigningCertificateExpired, match="ended on"):
             use()
     world.service._renewer.wait(30)
     assert keys.trust_anchor()  # what was signed can still be verified
     (world.data_dir / "kept-elsewhere.pem").rename(root)
     world.clock.now += FIRST_RETRY_S  # and not a day, as while the old leaf served
-    with contextlib.suppress(LeafExpired):  # unless the new one is quicker than we are
+    with contextlib.suppress(SigningCertificateExpired):  # unless the new one is quicker than we are
         keys.certificate_chain()
     world.service._renewer.wait(30)
     assert keys.certificate_chain()

@@ -10,8 +10,9 @@ import pytest
 from consent_service.errors import ProofInvalid
 from consent_service.proofs.bundle import Bundle
 from consent_service.proofs.checkpoint import Checkpoint, sign_checkpoint, verify_checkpoint
+from consent_service.proofs.protocols import Signer
 from consent_service.proofs.receipt import sign_receipt, verify_receipt
-from consent_service.proofs.seams import KeyPurpose, Signer
+from consent_service.proofs.records import KeyPurpose
 from consent_service.proofs.standings import STANDINGS_TYPE, verify_standings
 from consent_service.proofs.statement import sign_statement
 from consent_service.proofs.trust import TrustedKeys

@@ -26,7 +26,7 @@ from consent_service.errors import (
 from consent_service.mail import Message
 from consent_service.models import ContactState, Principal, Role
 from consent_service.proofs.receipt import verify_receipt
-from consent_service.proofs.seams import KeyPurpose
+from consent_service.proofs.records import KeyPurpose
 from consent_service.subjects import contacts, links
 from consent_service.subjects.links import LinkKind
 from tests.assets.installation import DAY, Tenant
@@ -259,7 +259,7 @@ def test_a_message_that_can_not_be_sent_is_not_told_to_who_asked(
 
     confirm(world, world.voice.voice_id)
     for sender in (world.service.subjects, world.service.self_service):
-        monkeypatch.setattr(sender, "_post", contacts.Post(Broken(), "http://page"))
+        monkeypatch.setattr(sender, "_post", contacts.Mailing(Broken(), "http://page"))
     world.service.self_service.request_sign_in("acme", MARY)
     assert "a sign-in link was not sent" in caplog.text
     assert MARY not in caplog.text

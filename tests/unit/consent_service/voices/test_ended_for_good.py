@@ -10,7 +10,7 @@ import pytest
 from consent_service.errors import Conflict, ConsentError, RecordingRejected
 from consent_service.models import Challenge, Deny, EnrolmentAnswer
 from consent_service.proofs.receipt import verify_receipt
-from consent_service.proofs.seams import KeyPurpose
+from consent_service.proofs.records import KeyPurpose
 from consent_service.voices import records
 from tests.assets.installation import Tenant
 from tests.assets.voiced import voiced

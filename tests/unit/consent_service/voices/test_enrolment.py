@@ -18,7 +18,7 @@ from consent_service.examination.challenge.purposes import said
 from consent_service.examination.findings import DOUBTS
 from consent_service.models import Challenge, Closing, Deny, EnrolmentAnswer, Principal, Role
 from consent_service.policy.languages import LANGUAGES
-from consent_service.proofs.seams import Standing
+from consent_service.proofs.records import Standing
 from tests.assets.installation import Tenant
 from tests.assets.voiced import voiced
 

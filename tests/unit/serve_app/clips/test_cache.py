@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from consent_service.models import Role
-from consent_service.proofs.seams import WatermarkTag
+from consent_service.proofs.records import WatermarkTag
 from provenance.keyed.marker import Marker
 from serve_app.clips.cache import SingleFlight, cache_key, seed_of
 from serve_app.errors import RequestRefused

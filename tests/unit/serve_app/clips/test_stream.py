@@ -12,7 +12,7 @@ from typing import Any
 import av
 import pytest
 
-from consent_service.proofs.seams import Standing
+from consent_service.proofs.records import Standing
 from provenance.errors import StampFailed
 from provenance.labels.http import TOKEN_HEADER
 from provenance.labels.token import claims_digest, verify
