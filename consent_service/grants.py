@@ -3,7 +3,7 @@
 A grant is a short-lived capability, signed with Ed25519 (RFC 8032) over canonical JSON (RFC 8785). It names
 who may speak what in whose voice, and a digest over everything that decides what is said. This module is
 pure: it signs through a callable, verifies against public keys, and does no I/O, so that `speech` may import
-it.
+it. How long a grant may wait is `ConsentConfig.grant_start_within_s`.
 """
 
 from __future__ import annotations

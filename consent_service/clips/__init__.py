@@ -2,7 +2,7 @@
 
 register     rows, standing, release
 stores       where the doors keep clips
-closings     when a file was handed over, by the log
+service      every operation, and when a file was handed over, by the log
 data_keys    the keys of stored clips, wrapped under one key of the tenant
 watermarks   tags, allotted in sequence
 """

@@ -5,7 +5,6 @@ silence        nothing speaks any more
 clips          copies deleted, tombstones left
 erase          names, contacts and salts; scrubs the database
 certify        what the certificate of deletion says (`proofs.certificate` verifies it)
-holdings       what would be destroyed, for the person who decides
-retention      until when a voice is kept
+service        every operation; what would be destroyed; until when a voice is kept
 orphans        sealed objects that no voice needs
 """

@@ -1,5 +1,5 @@
 """What leaves the ledger signed, for offline use.
 
 log      the audit log with its proofs
-bundle   log, standings and clips as one file. `proofs` verifies both
+service  log, standings and clips as one file, the bundle. `proofs` verifies both
 """

@@ -1,4 +1,4 @@
-"""Certificates of deletion: what was destroyed, when, and where the log says so. Pure.
+"""How a certificate of deletion is signed and verified. What it says: `deletion.certify`. Pure.
 
 A certificate holds an *account* (what was destroyed, by digest; what stays, and why; what could not be reached)
 and the log's entry over the account's digest, with its inclusion proof (RFC 6962) and checkpoint. It is a signed

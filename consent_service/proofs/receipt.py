@@ -1,4 +1,6 @@
-"""Consent receipts (after ISO/IEC TS 27560:2023): canonical JSON (RFC 8785), signed with Ed25519. Pure.
+"""How a consent receipt is signed and verified. What it says: `consents.receipts`. Pure.
+
+After ISO/IEC TS 27560:2023: canonical JSON (RFC 8785), signed with Ed25519.
 
 A receipt is what the person who lent the voice takes home. It names them by a number only, and says what was
 allowed, to whom, until when, where it stands in the audit log, and that it can be withdrawn. It is JSON-LD and carries

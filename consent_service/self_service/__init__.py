@@ -1,5 +1,4 @@
 """What the person whose voice it is sees and does: their voices, consents and uses; withdrawal; deletion.
 
-service   sign-in and every operation
-queries   what is theirs, and nobody else's
+service   sign-in, and every operation on what is theirs and nobody else's
 """

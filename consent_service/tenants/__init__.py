@@ -1,3 +1,3 @@
-"""Tenants and their API keys: made, listed, revoked, bound to a consent (`keys`). Roles are in
+"""Tenants and their API keys: made, listed, revoked, bound to a consent (`service`). Roles are in
 `consent_service.access`.
 """

@@ -7,6 +7,7 @@ checker sees is a circle for the reader.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -86,6 +87,17 @@ def test_no_imports_go_in_a_circle(graph) -> None:  # type: ignore[no-untyped-de
 
 def test_a_circle_is_found() -> None:
     assert circles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}) == [{"a", "b", "c"}]
+
+
+INDEX_ENTRY = re.compile(r"^ *((?:[a-z_]+, )*[a-z_]+) {2,}\S", re.MULTILINE)
+
+
+def test_the_index_of_a_package_names_what_is_in_it() -> None:
+    for name, path in modules().items():
+        if path.name == "__init__.py":
+            there = {each.stem for each in path.parent.iterdir()}
+            for entry in INDEX_ENTRY.findall(ast.get_docstring(ast.parse(path.read_text())) or ""):
+                assert set(entry.split(", ")) <= there, (name, entry)
 
 
 @pytest.mark.parametrize("room", ["consent_service", "serve_app"])

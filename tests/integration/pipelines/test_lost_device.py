@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pipelines import flow, speaking
+from pipelines import flow, row_synthesizer
 from pipelines.actors import SpeakActor
 from pipelines.config import NarrateConfig
 from pipelines.narrate import narrate
@@ -80,7 +80,7 @@ class Fate:
 def fated(monkeypatch: pytest.MonkeyPatch, fate: Fate) -> Fate:
     class FatedSpeakActor(SpeakActor):
         def __init__(self, config: NarrateConfig, run: str) -> None:
-            vars(speaking)["load_engine"] = fate.load
+            vars(row_synthesizer)["load_engine"] = fate.load
             super().__init__(config, run)
 
     monkeypatch.setattr(flow, "SpeakActor", FatedSpeakActor)

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from serve_app import runtime
+from serve_app.runtime import start as runtime
 from vouch.cli import main
 
 SIGN = (

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from serve_app import runtime
+from serve_app.runtime import start as runtime
 
 
 @pytest.fixture
