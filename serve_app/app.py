@@ -32,7 +32,7 @@ from serve_app.ingress.edge import ignore_control_headers
 from serve_app.ingress.http import build_http
 from serve_app.memory import no_core_dumps
 from serve_app.metrics import RayMetrics
-from serve_app.runtime.failures import reasons_told
+from serve_app.start_failures import reasons_told
 from serve_app.version import VERSION
 from serve_app.voice.protocol import VoiceReplica
 from serve_app.voice.watch import RevocationWatch

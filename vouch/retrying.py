@@ -1,5 +1,5 @@
-"""Another try where a refusal says that one is worth it: HTTP's Retry-After, or a code that `consent_service.http.errors.retry_after_s`
-gives one.
+"""Another try where a refusal says that one is worth it: HTTP's Retry-After, or a code to which
+`consent_service.http.errors.retry_after_s` gives one.
 
 On a slow machine the ledger, the examiner or the knowledge of revocations may be late. Nothing is released then (fail
 closed), and a command asks again. Every other refusal is an answer, and is never asked about twice.

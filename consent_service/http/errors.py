@@ -4,8 +4,8 @@
 
 The shape is the one that OpenAI's clients read. `code` is stable, and a code has one status wherever it is raised. The
 most specific class decides, so that a new code of a known class has its status already; a code that more than one class
-carries, or none, is settled by name. A door adds its rooms' classes with `|` (`serve_app.errors`). What is in no table is a 500, and a test
-walks every class of every room.
+carries, or none, is settled by name. A door adds its rooms' classes with `|` (`serve_app.errors`). What is in no table
+is a 500, and a test walks every class of every room.
 
     HttpError (ConsentError)        what the edge itself refuses
     ├── RequestInvalid              request_invalid

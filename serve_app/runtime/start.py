@@ -26,7 +26,7 @@ import psutil
 
 from serve_app.config import AppConfig
 from serve_app.runtime.environment import free_ports, serve_environment
-from serve_app.runtime.failures import StartFailedError, start_failed
+from serve_app.start_failures import StartFailedError, start_failed
 
 log = logging.getLogger("vouch.serve")
 

@@ -10,8 +10,8 @@ import pytest
 
 from serve_app.config import AppConfig
 from serve_app.runtime.environment import serve_environment
-from serve_app.runtime.failures import reason_in
 from serve_app.runtime.start import _not_yet_running
+from serve_app.start_failures import reason_in
 
 
 def status(name: str, message: str = "", **deployments: str) -> Any:

@@ -12,7 +12,7 @@ import pytest
 
 from serve_app.errors import RequestRefused
 from serve_app.handles import until_answered
-from serve_app.runtime.failures import StartFailedError, reason_in, reasons_told, start_failed
+from serve_app.start_failures import StartFailedError, reason_in, reasons_told, start_failed
 from speech.errors import EngineUnavailable
 
 
