@@ -1,18 +1,22 @@
 """`ConsentApi` over a ledger that is open in this process.
 
-The service blocks, so its calls run on threads of their own: short ones on several, those that examine recordings or
-delete on two, so that nobody who only looks something up waits for an examiner.
+The service blocks, so its calls run on threads of their own: short ones on several, those that examine recordings on
+two, those that delete on two others. Nobody who only looks something up waits for an examiner, and neither does a
+voice that is to be silent. A caller who may not is refused before waiting; few wait for an examiner at once, so that
+they cannot take up every place that a door has.
 """
 
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from typing import Concatenate, Final, ParamSpec, TypeVar
 
-from consent_service.access import SEES_EVERY_VOICE
+from consent_service.access import SEES_EVERY_VOICE, Permission, require
+from consent_service.errors import ExaminationUnavailable
 from consent_service.http.consent_api import Caller, Part
 from consent_service.models import (
     Challenge,
@@ -39,6 +43,7 @@ from consent_service.service import ConsentService
 P = ParamSpec("P")
 T = TypeVar("T")
 
+_EXAMINED_AT_ONCE: Final = 18  # recordings that wait or are being looked at
 _PUBLIC: Final = (KeyPurpose.GRANT, KeyPurpose.LOG, KeyPurpose.RECEIPT)
 
 
@@ -48,10 +53,13 @@ class LocalConsentApi:
     def __init__(self, service: ConsentService, *, threads: int = 8, slow_threads: int = 2) -> None:
         self._service = service
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="consents")
-        self._slow_threads = ThreadPoolExecutor(slow_threads, thread_name_prefix="consents-slow")
+        self._examinations = ThreadPoolExecutor(slow_threads, thread_name_prefix="consents-examine")
+        self._deletions = ThreadPoolExecutor(slow_threads, thread_name_prefix="consents-delete")
+        self._room = threading.BoundedSemaphore(_EXAMINED_AT_ONCE)
 
     def close(self) -> None:
-        self._slow_threads.shutdown(wait=True)
+        self._examinations.shutdown(wait=True)
+        self._deletions.shutdown(wait=True)
         self._threads.shutdown(wait=True)
 
     async def _run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -64,13 +72,35 @@ class LocalConsentApi:
         """`call` in the name of the key's owner."""
         return await self._run(lambda: call(self._principal(caller), *args, **kwargs))
 
-    async def _slowly_as(
+    async def _examined_as(
         self, caller: Caller, call: Callable[Concatenate[Principal, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """The same for what takes seconds to minutes; a caller who may not is told at once."""
-        principal = await self.authenticate(caller)
+        """The same for what examines recordings, which takes seconds to minutes. Raises ExaminationUnavailable where
+        too many wait already."""
+        principal = await self._permitted(caller, Permission.VOICE_ENROL)
+        if not self._room.acquire(blocking=False):
+            raise ExaminationUnavailable("too many recordings wait for an examiner; try again shortly")
+        try:
+            examining = self._examinations.submit(lambda: call(principal, *args, **kwargs))
+        except BaseException:
+            self._room.release()
+            raise
+        examining.add_done_callback(lambda _: self._room.release())  # whoever has hung up
+        return await asyncio.wrap_future(examining)
+
+    async def _deleting_as(
+        self, caller: Caller, right: Permission, call: Callable[Concatenate[Principal, P], T],
+        *args: P.args, **kwargs: P.kwargs,
+    ) -> T:  # fmt: skip
+        """The same for what deletes."""
+        principal = await self._permitted(caller, right)
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._slow_threads, lambda: call(principal, *args, **kwargs))
+        return await loop.run_in_executor(self._deletions, lambda: call(principal, *args, **kwargs))
+
+    async def _permitted(self, caller: Caller, right: Permission) -> Principal:
+        principal = await self.authenticate(caller)
+        require(principal, right)
+        return principal
 
     def _principal(self, caller: Caller) -> Principal:
         return self._service.authenticate(caller.api_key, source=caller.source)
@@ -114,7 +144,7 @@ class LocalConsentApi:
         )  # fmt: skip
 
     async def complete_enrolment(self, caller: Caller, enrolment_id: str, answer: EnrolmentAnswer) -> Voice:
-        return await self._slowly_as(caller, self._service.voices.complete_enrolment, enrolment_id, answer)
+        return await self._examined_as(caller, self._service.voices.complete_enrolment, enrolment_id, answer)
 
     async def begin_statement(
         self, caller: Caller, voice_id: str, *, grantee: str, purpose: str
@@ -126,14 +156,14 @@ class LocalConsentApi:
     async def complete_statement(
         self, caller: Caller, statement_id: str, statement: bytes, note: str
     ) -> bool:
-        return await self._slowly_as(
+        return await self._examined_as(
             caller, self._service.voices.complete_statement, statement_id, statement=statement, note=note
         )
 
     async def keep_designed_voice(
         self, caller: Caller, *, name: str, language: str, reference: bytes, transcript: str, clip_id: str
     ) -> Voice:
-        return await self._slowly_as(
+        return await self._examined_as(
             caller, self._service.voices.keep_designed, name=name, language=language, reference=reference,
             transcript=transcript, clip_id=clip_id,
         )  # fmt: skip
@@ -160,16 +190,20 @@ class LocalConsentApi:
         return await self._as(caller, self._service.deletion.keep_until, voice_id, until)
 
     async def decommission(self, caller: Caller, voice_id: str, reason: str) -> Voice:
-        return await self._slowly_as(caller, self._service.deletion.decommission, voice_id, reason)
+        return await self._deleting_as(
+            caller, Permission.VOICE_DECOMMISSION, self._service.deletion.decommission, voice_id, reason
+        )
 
     async def certificate(self, caller: Caller, voice_id: str) -> str:
         return await self._as(caller, self._service.deletion.certificate, voice_id)
 
     async def sweep_voices(self, caller: Caller, *, confirm: bool) -> list[Voice]:
-        return await self._slowly_as(caller, self._service.deletion.sweep_voices, confirm=confirm)
+        return await self._deleting_as(
+            caller, Permission.VOICE_DECOMMISSION, self._service.deletion.sweep_voices, confirm=confirm
+        )
 
     async def resume_decommissions(self, caller: Caller) -> list[Voice]:
-        return await self._slowly_as(caller, self._service.deletion.resume)
+        return await self._deleting_as(caller, Permission.VOICE_DECOMMISSION, self._service.deletion.resume)
 
     # consents ---------------------------------------------------------------------------------------------------------
     async def record_consent(self, caller: Caller, voice_id: str, terms: ConsentTerms) -> RecordedConsent:
@@ -260,8 +294,12 @@ class LocalConsentApi:
         return await self._as(caller, self._service.self_service.revoke_own_consent, consent_id, reason)
 
     async def decommission_own_voice(self, caller: Caller, voice_id: str, reason: str) -> Voice:
-        return await self._slowly_as(
-            caller, self._service.self_service.decommission_own_voice, voice_id, reason
+        return await self._deleting_as(
+            caller,
+            Permission.OWN_DECOMMISSION,
+            self._service.self_service.decommission_own_voice,
+            voice_id,
+            reason,
         )
 
     async def own_certificate(self, caller: Caller, voice_id: str) -> str:
