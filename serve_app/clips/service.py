@@ -262,13 +262,13 @@ class ClipService:
     async def _synthesize(self, allowed: Allow, utterance: Utterance, seed: int) -> UnstampedClip:
         try:
             clip = await self._voice.synthesize(allowed.token, utterance, seed)
-        except Exception as exc:
+            if clip.started.grant != allowed.grant:
+                raise _answered_another()
+        except BaseException as exc:
             # Mostly the replica has closed the entry itself, and the first closing stands; but its answer may have
-            # been lost, or the replica with it.
-            await self._publisher.close(allowed.grant.grant_id, closing_for(exc))
+            # been lost, or the replica with it, or it came when the caller had gone.
+            await asyncio.shield(self._publisher.close(allowed.grant.grant_id, closing_for(exc)))
             raise
-        if clip.started.grant != allowed.grant:
-            raise _answered_another()
         return clip
 
     async def _hand_over(self, started: StartedSynthesis, stamped: StampedClip, key: str) -> Clip:

@@ -128,7 +128,11 @@ class VoiceWorker:
                 await self._still_allowed(verified.grant)
                 for piece in _pieces(marked):
                     yield piece
-        for piece in _pieces(embedder.flush()):
+        rest = await loop.run_in_executor(None, embedder.flush)
+        await self._still_allowed(
+            verified.grant
+        )  # the engine may have taken long to say that it was the last
+        for piece in _pieces(rest):
             yield piece
 
     async def close(self) -> None:

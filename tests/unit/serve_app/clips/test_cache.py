@@ -228,6 +228,29 @@ def test_a_leader_who_hangs_up_takes_no_one_along(house: House, studio: Studio) 
     assert {outcome for outcome, _ in studio.endings()} == {"completed"}
 
 
+def test_a_caller_who_leaves_as_the_replica_answers_leaves_no_entry_open(
+    house: House, studio: Studio
+) -> None:
+    async def play(parts: Parts) -> None:
+        answered, closed = Held(before=False), asyncio.Event()
+
+        async def close(real: Any) -> Any:
+            leaf = await real()
+            closed.set()
+            return leaf
+
+        parts.voice.on["synthesize"], parts.gate.on["close_clip"] = answered, close
+        caller = asyncio.create_task(parts.clips.create_clip(studio.say()))
+        await answered.arrived.wait()
+        caller.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await caller
+        await closed.wait()
+
+    with_parts(house, play)
+    assert studio.endings() == [("disconnected", "disconnected")]
+
+
 def test_a_failure_that_concerns_the_leaders_key_alone_is_not_the_followers(
     house: House, studio: Studio
 ) -> None:

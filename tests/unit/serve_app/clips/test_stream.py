@@ -207,6 +207,29 @@ def test_nothing_more_is_sent_when_revocations_cannot_be_known(house: House, stu
     assert studio.endings() == [("failed", "revocations_unknown")]
 
 
+def test_the_rest_of_a_stream_is_not_sent_after_a_withdrawal(house: House, studio: Studio) -> None:
+    async def play() -> str:
+        engine = house.held_engine()
+        parts = await house.parts(engine)
+        clip, chunks, spoken = await _begun(house, parts, studio, engine)
+        await anext(chunks)
+        parts.watch.on_revocation = lambda _: (
+            None
+        )  # the engine has said all that it will, and cancels nothing
+        await asyncio.to_thread(studio.revoke)
+        while not parts.watch.revoked(clip.started.grant):
+            await asyncio.sleep(0.01)
+        spoken.finish()
+        with pytest.raises(RequestRefused) as cut:
+            await anext(chunks)
+        await clip.end(cut.value)
+        await parts.worker.close()
+        return cut.value.code
+
+    assert house.run(play()) == "consent_revoked"
+    assert studio.endings() == [("cut", "consent_revoked")]
+
+
 def test_a_stream_that_cannot_be_announced_does_not_begin(house: House, studio: Studio) -> None:
     class Mute:
         def announce(self, disclosure: object) -> str:
