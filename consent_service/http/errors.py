@@ -182,11 +182,14 @@ class ErrorBody(BaseModel):
     error: ErrorDetail
 
 
-def answer(request_id: str, error: Exception, table: StatusTable = CONSENT_STATUS) -> JSONResponse:
+def answer(
+    request_id: str, error: Exception, table: StatusTable = CONSENT_STATUS, *, status: int | None = None
+) -> JSONResponse:
     """What goes out for a coded error of any room: `code`, `message`, and, where it has them, `kind` (the class of an
-    error that came over a handle), `param`, `retry_after_s` and `headers`."""
+    error that came over a handle), `param`, `retry_after_s` and `headers`. status: None for the table's."""
     code, message = str(getattr(error, "code", Unexpected.code)), str(getattr(error, "message", ""))
-    status = table.of(code, getattr(error, "kind", None) or type(error))
+    if status is None:
+        status = table.of(code, getattr(error, "kind", None) or type(error))
     detail = ErrorDetail(
         code=code, message=message, type=_type_of(status), param=getattr(error, "param", None),
         request_id=request_id,
@@ -218,8 +221,8 @@ def retry_after_s(error: Exception, table: StatusTable = CONSENT_STATUS) -> floa
 def install(app: FastAPI, table: StatusTable = CONSENT_STATUS) -> None:
     """Answer every error that this house raises on purpose, and those of the framework, in the one shape."""
 
-    def respond(request: Request, error: Exception) -> JSONResponse:
-        return answer(request.state.request_id, error, table)
+    def respond(request: Request, error: Exception, status: int | None = None) -> JSONResponse:
+        return answer(request.state.request_id, error, table, status=status)
 
     async def coded(request: Request, exc: Exception) -> JSONResponse:
         return respond(request, exc)
@@ -231,8 +234,7 @@ def install(app: FastAPI, table: StatusTable = CONSENT_STATUS) -> None:
     async def http(request: Request, exc: Exception) -> JSONResponse:
         assert isinstance(exc, HTTPException)  # noqa: S101 - registered for this class alone
         code = {404: "not_found", 405: "method_not_allowed"}.get(exc.status_code, "request_invalid")
-        response = respond(request, HttpError(str(exc.detail), code=code))
-        response.status_code = exc.status_code
+        response = respond(request, HttpError(str(exc.detail), code=code), exc.status_code)
         response.headers.update(exc.headers or {})
         return response
 

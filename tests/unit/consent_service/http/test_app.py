@@ -104,7 +104,8 @@ def test_who_is_not_known_or_may_not_is_told_so_in_one_shape(client: TestClient,
     may_not = client.post("/v1/decisions", headers=bearer(key), json={"claims": [CLAIM]})
     assert (may_not.status_code, code(may_not)) == (403, "permission_denied")
     assert code(client.get("/v1/voices/none", headers=bearer(key))) == "voice_unknown"
-    assert code(client.get("/nowhere")) == "not_found"
+    nowhere = client.get("/nowhere")
+    assert (code(nowhere), nowhere.json()["error"]["type"]) == ("not_found", "invalid_request")
     assert code(client.delete("/v1/voices", headers=bearer(key))) == "method_not_allowed"
 
 
