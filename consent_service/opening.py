@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import secrets
 from collections.abc import Callable
 from pathlib import Path
@@ -38,6 +39,8 @@ _LOCK: Final = ".opening.lock"
 def open_core(config: ConsentConfig, keys: KeyProvider | None, clock: Callable[[], float]) -> Core:
     """Raises LedgerUnavailable, VaultError (keys are missing), StorageUnavailable (the data folder can't be written) or
     KeyFileUnsafe."""
+    # This process will hold keys and recordings in the clear: a crash must not write them to a disk (DESIGN I6).
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _make_data_folder(config.data_dir)
     with fail_closed(), locked(config.data_dir / _LOCK):
         ledger = Ledger(config.url, busy_timeout_s=config.busy_timeout_s)

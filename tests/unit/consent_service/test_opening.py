@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -92,3 +94,15 @@ def test_a_manifest_key_that_is_not_its_certificate_s_is_found(world: Tenant) ->
     path.write_text(json.dumps({"v": 1, "chain": "x", "leaf_key": base64.b64encode(b"x").decode()}))
     with pytest.raises(VaultError, match="damaged"):
         ConsentService.open(world.config)
+
+
+def test_a_process_that_opened_an_installation_leaves_no_core_dump(tmp_path: Path) -> None:
+    program = (
+        "import resource, sys; from consent_service.config import ConsentConfig; "
+        "from consent_service.service import ConsentService; "
+        "ConsentService.open(ConsentConfig(data_dir=sys.argv[1])).close(); "
+        "print(resource.getrlimit(resource.RLIMIT_CORE))"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "data")]
+    told = subprocess.run(command, capture_output=True, check=True, timeout=120)
+    assert told.stdout.strip() == b"(0, 0)"
