@@ -42,9 +42,9 @@ class IngressConfig(BaseModel):
     anonymous_checks_per_minute: float = Field(default=10.0, gt=0, description="How fast that refills.")
     trusted_proxies: tuple[IPvAnyNetwork, ...] | None = Field(
         default=None,
-        description="Addresses or networks of your proxies, whose X-Forwarded-For is believed; `[]` where callers "
-        "connect directly. Until it is set, wrong API keys are not counted by address, as behind Serve's own HAProxy "
-        "every caller has its address.",
+        description="Addresses or networks of the proxies before us, whose X-Forwarded-For is believed. Serve's own "
+        "HAProxy is one of them: leave its address out, and all callers share it, so that one with wrong API keys "
+        "locks all others out. Unset: wrong keys are not counted by address. `[]`: no proxy at all, not even that one.",
     )
     request_deadline_s: float = Field(default=120.0, gt=0, description="Ours; callers cannot change it.")
     failures: int = Field(default=20, ge=1, description="Wrong API keys in a row from one address.")

@@ -18,6 +18,8 @@ _SERVE_SETTINGS = {
     "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "2",
     "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": "5",
     "RAY_USAGE_STATS_ENABLED": "0",
+    # Serve's fallback proxy: uvicorn believes X-Forwarded-For of this machine, and HAProxy is on it for every caller.
+    "FORWARDED_ALLOW_IPS": "",
     "RAY_worker_maximum_startup_concurrency": "8",  # more actors than cores: small ones, waiting most of the time
     "RAY_SERVE_LOG_TO_STDERR": "0",
     "RAY_SERVE_REQUEST_PATH_LOG_BUFFER_SIZE": "1",  # else a warning waits for 999 others
