@@ -7,7 +7,7 @@ most specific class decides, so that a new code of a known class has its status 
 carries, or none, is settled by name. A door adds its rooms' classes with `|` (`serve_app.errors`). What is in no table
 is a 500, and a test walks every class of every room.
 
-    HttpError (ConsentError)        what the edge itself refuses
+    HttpError (ConsentError)        consent_error, never raised itself: what the edge refuses
     ├── RequestInvalid              request_invalid
     │   └── JsonInvalid             json_invalid
     ├── BodyTooLarge                upload_too_large

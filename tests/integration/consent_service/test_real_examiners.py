@@ -108,7 +108,7 @@ def test_yesterday_s_words_and_another_text_are_not_recognised(room: Room) -> No
     for statement in (recite(BORIS, YESTERDAY), reference):
         found = room.examine(reference, statement)
         assert found.transcript.evidence["outcome"] == "not recognised"
-        assert found.doubts == ("challenge_not_recognised",)
+        assert found.doubts == ("challenge_not_spoken",)
 
 
 def test_a_worker_gives_a_score_and_no_embedding(room: Room) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from consent_service.config import ConsentConfig
+from consent_service.ledger.tables import voices
 from consent_service.service import ConsentService
 from tests.unit.vouch.conftest import Vouch
 
@@ -96,15 +99,26 @@ def test_an_export_without_a_place_is_wrong_use(vouch: Vouch) -> None:
     assert vouch.run("voice", "decommission", "--yes").exit_code == 2
 
 
+def time_passes(vouch: Vouch, voice_id: str) -> None:
+    """The voice is kept until tomorrow, and it is the day after."""
+    tomorrow = datetime.now(UTC).date() + timedelta(days=1)
+    vouch.json("voice", "keep", voice_id, "--until", tomorrow.isoformat())
+    service = ConsentService.open(ConsentConfig(data_dir=vouch.folder / "data"))
+    with service._core.ledger.write() as connection:
+        connection.execute(update(voices).where(voices.c.voice_id == voice_id).values(retain_until=1.0))
+    service.close()
+
+
 def test_a_sweep_lists_first_and_ends_on_a_second_word(vouch: Vouch) -> None:
     voice_id = vouch.enrol()
     assert vouch.json("voice", "sweep") == []
-    vouch.json("voice", "keep", voice_id, "--until", "2020-01-01")
+    assert vouch.refusal("voice", "keep", voice_id, "--until", "2020-01-01") == "validity_invalid"
+    time_passes(vouch, voice_id)
     assert [voice["voice_id"] for voice in vouch.json("voice", "sweep")] == [voice_id]
     assert vouch.json("voice", "show", voice_id)["state"] == "active"
     vouch.json("voice", "keep", voice_id)
     assert vouch.json("voice", "sweep") == []
-    vouch.json("voice", "keep", voice_id, "--until", "2020-01-01")
+    time_passes(vouch, voice_id)
     (gone,) = vouch.json("voice", "sweep", "--confirm")
     assert gone["state"] == "decommissioned"
     assert json.loads(Path(gone["certificate"]).read_text())["statement"]["account"]["voice_id"] == voice_id

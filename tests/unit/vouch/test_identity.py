@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from consent_service.errors import Conflict
-from consent_service.service import ConsentService
+from consent_service.tenants.service import Tenants
 from foundation.private_files import KeyFileUnsafe
 from serve_app.config import AppConfig
 from vouch import home
@@ -79,14 +79,14 @@ def test_a_first_command_that_was_interrupted_is_finished_by_the_next(
             broken.setattr(home, "write_private", cut)
         else:
             left = iter([True] if interrupted_at == "after a key" else [])
-            create = ConsentService.create_api_key
+            create = Tenants.create_key
 
             def interrupted(*args: Any, **kwargs: Any) -> str:
                 if not next(left, False):
                     raise KeyboardInterrupt
                 return create(*args, **kwargs)
 
-            broken.setattr(ConsentService, "create_api_key", interrupted)
+            broken.setattr(Tenants, "create_key", interrupted)
         with pytest.raises(KeyboardInterrupt), open_home(config):
             pass
     with open_home(config) as second:

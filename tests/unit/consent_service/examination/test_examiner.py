@@ -199,11 +199,11 @@ def test_an_examiner_that_can_not_be_asked_enrols_nobody_and_the_challenge_stays
     world = Installation.create(tmp_path / "data").tenant()
     challenge = begin(world)
     known = KnownMarks(world.service.keys.trust_anchor(), {})
-    world.service.voices._examiner = Examiner(broken, lambda: known)
+    vars(world.service._examiner).update(vars(Examiner(broken, lambda: known)))
     with pytest.raises(ExaminationUnavailable):
         complete(world, challenge)
     assert world.service.voices.get(world.admin, challenge.voice_id).state == "enrolling"
-    world.service.voices._examiner = Examiner(UNEXAMINED, lambda: known)
+    vars(world.service._examiner).update(vars(Examiner(UNEXAMINED, lambda: known)))
     assert complete(world, challenge) == "review"
     world.service.close()
 
