@@ -176,6 +176,7 @@ def make_histories(fleet: Fleet, decisions: int, steps: int, histories: int) -> 
         stateful_step_count=steps,
         deadline=None,
         database=None,
+        derandomize=False,  # its profile for CI would draw the same few histories for ever
         phases=[Phase.generate],  # what processes did at once can't be done again, and so not be made smaller
         suppress_health_check=list(HealthCheck),
     )
