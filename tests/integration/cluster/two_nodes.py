@@ -19,6 +19,7 @@ SETTINGS = {
     "RAY_SERVE_REPLICA_UTILIZATION_REPORT_INTERVAL_S": "1",
     "RAY_metrics_report_interval_ms": "1000",
     "RAY_health_check_timeout_ms": "30000",
+    "RAY_worker_niceness": "0",  # Ray's 15 gives a replica nothing where anything else runs
 }
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import TypeVar
 
 import httpx
 import pytest
 
 from serve_app.errors import RequestRefused
+from vouch import retrying
 from vouch.retrying import answer_to, awaited, result_of
 
 T = TypeVar("T")
@@ -23,8 +25,9 @@ def paused(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     async def pause(seconds: float) -> None:
         pauses.append(seconds)
 
-    monkeypatch.setattr("time.sleep", pauses.append)
-    monkeypatch.setattr("asyncio.sleep", pause)
+    # In this module alone: threads that other tests left behind pause, too.
+    monkeypatch.setattr(retrying, "time", SimpleNamespace(sleep=pauses.append))
+    monkeypatch.setattr(retrying, "asyncio", SimpleNamespace(sleep=pause))
     return pauses
 
 
